@@ -1,0 +1,4 @@
+/** Live connections to actors, which keep themselves up. Safe for browsers. */
+export * as ActorClient from "./ActorClient.ts"
+export * as Connection from "./Connection.ts"
+export * as ConnectionStatus from "./ConnectionStatus.ts"

@@ -1,0 +1,129 @@
+/**
+ * The calls of a session, in call order: those that wait to be sent, in a queue within bounds, and those that wait for
+ * their answer. A call keeps its text and its place until its answer has arrived, because it may have to be sent again.
+ */
+import { type ConnectionError, ConnectionClosed, OutcomeUnknown, QueueFull } from "@troupe/contract/ConnectionError"
+import * as Delivery from "@troupe/contract/Delivery"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type { RpcCodec } from "@troupe/contract/protocol/Codec"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+
+/** One call, until it has ended. */
+export interface Call {
+  readonly number: number
+  readonly codec: RpcCodec
+  /** The encoded request. */
+  readonly text: string
+  readonly end: (exit: Exit.Exit<unknown, unknown>) => void
+  /** When it was first handed to a link, in milliseconds since the epoch; undefined if it never was. */
+  sentAt: number | undefined
+  cancelled: boolean
+}
+
+export interface Bounds {
+  readonly pendingCallsMax: number
+  readonly pendingBytesMax: number
+}
+
+const sentOf = (call: Call) => call.sentAt === undefined ? "no" : "maybe"
+
+export class Calls {
+  /** The number of the next call. */
+  next = 1
+  private readonly pending = new Map<number, Call>()
+  private readonly queue = Effect.runSync(Queue.unbounded<Call>())
+  /** Calls to be sent again, before those that have never been. */
+  private again: Array<Call> = []
+  private bytes = 0
+
+  constructor(
+    private readonly bounds: Bounds,
+    private readonly onCount: (count: number) => void
+  ) {}
+
+  get count(): number {
+    return this.pending.size
+  }
+
+  /** Why another call cannot be taken. */
+  full(text: string): QueueFull | undefined {
+    const { pendingCallsMax, pendingBytesMax } = this.bounds
+    if (this.pending.size >= pendingCallsMax) {
+      return new QueueFull({ limit: "pendingCallsMax", max: pendingCallsMax, sent: "no" })
+    }
+    return this.bytes + text.length > pendingBytesMax
+      ? new QueueFull({ limit: "pendingBytesMax", max: pendingBytesMax, sent: "no" })
+      : undefined
+  }
+
+  add(call: Call): void {
+    this.pending.set(call.number, call)
+    this.queue.unsafeOffer(call)
+    this.bytes += call.text.length
+    this.onCount(this.pending.size)
+  }
+
+  get(number: number): Call | undefined {
+    return this.pending.get(number)
+  }
+
+  /** The call has ended, or was cancelled: its share is given back at once. */
+  remove(call: Call): void {
+    if (!this.pending.delete(call.number)) return
+    this.bytes -= call.text.length
+    this.onCount(this.pending.size)
+  }
+
+  /** Ends a call with the answer the server gave. */
+  end(call: Call, exit: Exit.Exit<unknown, unknown>): void {
+    this.remove(call)
+    call.end(exit)
+  }
+
+  /** Up to `max` calls to send, in call order. */
+  take(max: number): ReadonlyArray<Call> {
+    if (max <= 0) return []
+    const calls = this.again.splice(0, max)
+    if (calls.length < max && this.queue.unsafeSize()._tag === "Some") {
+      calls.push(...Effect.runSync(Queue.takeUpTo(this.queue, max - calls.length)))
+    }
+    const live = calls.filter((call) => !call.cancelled)
+    return live.length < calls.length && calls.length > 0 ? [...live, ...this.take(calls.length - live.length)] : live
+  }
+
+  /** Calls below this number have been answered. */
+  get settledBelow(): number {
+    for (const number of this.pending.keys()) return number
+    return this.next
+  }
+
+  /** The numbers of the calls that may have reached the server. */
+  get sent(): ReadonlyArray<number> {
+    return Array.from(this.pending.values()).flatMap((call) => call.sentAt === undefined ? [] : [call.number])
+  }
+
+  /** Nothing is known of the connection's memory any more: what was sent has to be sent again, if it may be. */
+  sendAgain(tooOldBefore: number): void {
+    const sent = Array.from(this.pending.values()).filter((call) => call.sentAt !== undefined)
+    this.again = []
+    for (const call of sent) {
+      const cause = call.sentAt! < tooOldBefore
+        ? "it was sent longer ago than the server keeps answers"
+        : Delivery.of(call.codec.rpc) === "at-most-once"
+        ? "the connection was lost, and the rpc is delivered at most once"
+        : undefined
+      if (cause) this.end(call, Exit.fail(new OutcomeUnknown({ cause, sent: "maybe" })))
+      else this.again.push(call)
+    }
+  }
+
+  /** Ends all calls. */
+  close(reason: DisconnectReason): void {
+    for (const call of Array.from(this.pending.values())) {
+      const error: ConnectionError = new ConnectionClosed({ reason, sent: sentOf(call) })
+      this.end(call, Exit.fail(error))
+    }
+  }
+}

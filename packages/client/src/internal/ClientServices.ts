@@ -1,0 +1,24 @@
+/** What a client provides to its connections. */
+import type { Secrets } from "@troupe/contract/Secrets"
+import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Schedule from "effect/Schedule"
+import type { Bounds } from "./Calls.ts"
+import type { ClientConnection } from "./ClientConnection.ts"
+
+export interface ClientServices {
+  readonly clock: Clock.Clock
+  readonly secrets: Secrets["Type"]
+  readonly schedule: Schedule.Schedule<unknown, unknown>
+  /** Runs a task at the end of the tick. */
+  readonly flush: (task: () => void) => void
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  readonly bounds: Bounds
+  readonly eventBufferMax: number
+  readonly stableAfterMillis: number
+  /** A call was answered while the server is going away. */
+  readonly onAnswered: () => void
+  /** A connection has ended for good. */
+  readonly onClosed: (connection: ClientConnection) => void
+}

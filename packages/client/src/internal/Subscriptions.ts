@@ -1,0 +1,116 @@
+/** What a connection has subscribed to: the readers of each event, and whether the server knows. */
+import { CallRejected, type ConnectionError } from "@troupe/contract/ConnectionError"
+import * as Exit from "effect/Exit"
+import { EventReader } from "./EventReader.ts"
+
+type Waiter = (exit: Exit.Exit<void, ConnectionError>) => void
+
+interface Subscription {
+  readonly readers: Set<EventReader>
+  /** Keeps what arrives before the first reader, if the event was named in `connect`. */
+  first: EventReader | undefined
+  live: boolean
+  waiters: Array<Waiter>
+}
+
+export class Subscriptions {
+  private readonly byEvent = new Map<string, Subscription>()
+  /** How many acknowledgements of an event are on their way; only the last one counts. */
+  private readonly awaited = new Map<string, number>()
+
+  constructor(
+    events: ReadonlyArray<string>,
+    private readonly bufferMax: number,
+    private readonly send: (tag: "Subscribe" | "Unsubscribe", event: string) => void
+  ) {
+    for (const event of events) {
+      const first = new EventReader(bufferMax)
+      this.byEvent.set(event, { readers: new Set([first]), first, live: false, waiters: [] })
+    }
+  }
+
+  /** The events there are readers for. */
+  get events(): ReadonlyArray<string> {
+    return Array.from(this.byEvent.keys())
+  }
+
+  /** Adds a reader. `ready` is called when the server has acknowledged the subscription. */
+  add(event: string, ready: Waiter): EventReader {
+    const known = this.byEvent.get(event)
+    const reader = known?.first ?? new EventReader(this.bufferMax)
+    const subscription = known ?? { readers: new Set(), first: undefined, live: false, waiters: [] }
+    subscription.first = undefined
+    subscription.readers.add(reader)
+    if (subscription.live) ready(Exit.void)
+    else subscription.waiters.push(ready)
+    if (!known) {
+      this.byEvent.set(event, subscription)
+      this.request(event)
+    }
+    return reader
+  }
+
+  /** Removes a reader. The last one ends the subscription. */
+  remove(event: string, reader: EventReader): void {
+    const subscription = this.byEvent.get(event)
+    if (!subscription?.readers.delete(reader) || subscription.readers.size > 0) return
+    this.byEvent.delete(event)
+    this.send("Unsubscribe", event)
+  }
+
+  /** Asks the server for an event. */
+  request(event: string): void {
+    this.awaited.set(event, (this.awaited.get(event) ?? 0) + 1)
+    this.send("Subscribe", event)
+  }
+
+  acknowledged(event: string): void {
+    const left = (this.awaited.get(event) ?? 1) - 1
+    if (left > 0) return void this.awaited.set(event, left)
+    this.awaited.delete(event)
+    this.live(event)
+  }
+
+  rejected(event: string, issue: string): void {
+    this.awaited.delete(event)
+    const subscription = this.byEvent.get(event)
+    this.byEvent.delete(event)
+    for (const waiter of subscription?.waiters ?? []) waiter(Exit.fail(new CallRejected({ issue, sent: "no" })))
+  }
+
+  /**
+   * A new connection stands, which was opened with these events. Readers that had been live before may have missed
+   * some; what has been asked for since is asked for again.
+   */
+  reopened(opened: ReadonlySet<string>): void {
+    this.awaited.clear()
+    for (const [event, subscription] of this.byEvent) {
+      if (subscription.live) for (const reader of subscription.readers) reader.gap()
+      if (opened.has(event)) this.live(event)
+      else this.request(event)
+    }
+    for (const event of opened) if (!this.byEvent.has(event)) this.send("Unsubscribe", event)
+  }
+
+  event(name: string, payload: unknown): void {
+    for (const reader of this.byEvent.get(name)?.readers ?? []) reader.offer(payload)
+  }
+
+  /** Ends all streams and all that wait for one. */
+  close(error: ConnectionError): void {
+    for (const { readers, waiters } of this.byEvent.values()) {
+      for (const reader of readers) reader.fail(error)
+      for (const waiter of waiters) waiter(Exit.fail(error))
+    }
+    this.byEvent.clear()
+  }
+
+  private live(event: string): void {
+    const subscription = this.byEvent.get(event)
+    if (!subscription) return
+    subscription.live = true
+    const waiters = subscription.waiters
+    subscription.waiters = []
+    for (const waiter of waiters) waiter(Exit.void)
+  }
+}

@@ -1,0 +1,88 @@
+/** Puts a client together: the supervisor of its link, and its connections. */
+import type { ConnectionError } from "@troupe/contract/ConnectionError"
+import { Flush } from "@troupe/contract/Flush"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import { Secrets } from "@troupe/contract/Secrets"
+import { Transport } from "@troupe/contract/Transport"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { ActorClient, ConnectOptions, Options } from "../ActorClient.ts"
+import type { Connection } from "../Connection.ts"
+import { ClientConnection } from "./ClientConnection.ts"
+import type { ClientServices } from "./ClientServices.ts"
+import { LinkSupervisor } from "./LinkSupervisor.ts"
+
+type Service = ActorClient["Type"]
+
+const toPublic = (connection: ClientConnection, codec: Codec.ContractCodec): Connection<any> => ({
+  rpc: RpcObject.make(codec.rpcs, connection.call) as Connection<any>["rpc"],
+  events: (name: string) => subscribe(connection, name) as never,
+  status: connection.status.subscribable,
+  pending: connection.pending.subscribable
+})
+
+/** Subscribes with the scope; returns when the server has acknowledged it. */
+const subscribe = (
+  connection: ClientConnection,
+  event: string
+): Effect.Effect<Stream.Stream<unknown, ConnectionError>, ConnectionError, Scope.Scope> =>
+  Effect.suspend(() => {
+    const ready = Deferred.unsafeMake<void, ConnectionError>(FiberId.none)
+    return Effect.acquireRelease(
+      Effect.sync(() => connection.subscribe(event, (exit) => Deferred.unsafeDone(ready, exit))),
+      (reader) => Effect.sync(() => reader && connection.unsubscribe(event, reader))
+    ).pipe(Effect.flatMap((reader) => Effect.map(Deferred.await(ready), () => reader!.stream)))
+  })
+
+export const makeClient = Effect.fnUntraced(function*(
+  options: Required<Options>
+): Effect.fn.Return<Service, never, Transport | Scope.Scope> {
+  const transport = yield* Transport
+  const fork = Runtime.runFork(yield* Effect.runtime<never>())
+  const services: ClientServices = {
+    clock: yield* Effect.clock,
+    secrets: yield* Secrets,
+    schedule: options.schedule,
+    flush: (yield* Flush).schedule,
+    fork,
+    bounds: options,
+    eventBufferMax: options.eventBufferMax,
+    stableAfterMillis: Duration.toMillis(options.stableAfter),
+    onAnswered: () => supervisor.onAnswered(),
+    onClosed: (connection) => supervisor.remove(connection)
+  }
+  const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
+  yield* transport.onOpportunity(supervisor.nudge)
+  yield* Effect.forkScoped(supervisor.run)
+
+  const connect = Effect.fnUntraced(function*(
+    contract: Parameters<Service["connect"]>[0],
+    key: string,
+    { params, events = [] }: Partial<ConnectOptions<unknown, string, unknown, unknown>> = {}
+  ) {
+    const context = yield* Effect.context<any>()
+    const connection = new ClientConnection(services, {
+      contract,
+      key,
+      events,
+      params: Effect.isEffect(params) ? Effect.provide(params as Effect.Effect<unknown, unknown, any>, context) : Effect.succeed(params)
+    })
+    yield* connection.acquire
+    supervisor.add(connection)
+    yield* Deferred.await(connection.opened)
+    return toPublic(connection, Codec.ofContract(contract))
+  })
+
+  return {
+    connect: connect as unknown as Service["connect"],
+    status: supervisor.status.subscribable,
+    pause: Effect.sync(() => supervisor.setPaused(true)),
+    resume: Effect.sync(() => supervisor.setPaused(false))
+  }
+})

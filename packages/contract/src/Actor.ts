@@ -1,0 +1,39 @@
+/** Makes contracts. `class ChatRoom extends Actor.Tag<ChatRoom>()("ChatRoom", { ... }) {}` is where every actor begins. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ActorHost, type Implementation } from "./ActorHost.ts"
+import type { Contract } from "./Contract.ts"
+import { type Definition, TypeId } from "./Definition.ts"
+
+/**
+ * The base class of a contract. `name` identifies the actors on the wire and in the store; `definition` holds schemas
+ * only, so that clients can import the class.
+ *
+ * ```ts
+ * import { Actor } from "@troupe/contract"
+ * import { Rpc, RpcGroup } from "@effect/rpc"
+ * import { Schema } from "effect"
+ *
+ * export class Counter extends Actor.Tag<Counter>()("Counter", {
+ *   rpcs: RpcGroup.make(Rpc.make("Increment", { success: Schema.Number }))
+ * }) {}
+ * ```
+ */
+export const Tag = <Self>() =>
+<const Name extends string, const D extends Definition>(name: Name, definition: D): Contract<Self, Name, D> => {
+  const tag = Context.Tag(`@troupe/actor/${name}`)<Self, never>()
+  const self = Object.assign(tag, { contract: name, definition, [TypeId]: definition }) as unknown as Contract<
+    Self,
+    Name,
+    D
+  >
+  return Object.assign(self, {
+    client: Effect.map(ActorHost, (host) => host.directory(self)),
+    toLayer: (options: Implementation["options"], build: Implementation["build"]) =>
+      Layer.scoped(
+        self,
+        Effect.flatMap(ActorHost, (host) => Effect.as(host.register({ contract: self, options, build }), host.directory(self)))
+      )
+  }) as Contract<Self, Name, D>
+}

@@ -1,0 +1,41 @@
+/** How a call from a backend or from another actor fails beside its own typed error. */
+import * as Schema from "effect/Schema"
+import { Address } from "./Address.ts"
+
+/** The mailbox was at capacity, so the call was refused before it ran. Repeating is safe, later. */
+export class ActorOverloaded extends Schema.TaggedError<ActorOverloaded>("@troupe/contract/ActorOverloaded")(
+  "ActorOverloaded",
+  { address: Address, capacity: Schema.Int }
+) {
+  override get message() {
+    return `${this.address} refused a call: its mailbox holds ${this.capacity} already`
+  }
+}
+
+/**
+ * The actor could not be built, or its activation was lost before the call was committed. The call may have run only
+ * if the activation was lost; the server's log has the cause under `defectId`.
+ */
+export class ActorUnavailable extends Schema.TaggedError<ActorUnavailable>("@troupe/contract/ActorUnavailable")(
+  "ActorUnavailable",
+  { address: Address, defectId: Schema.String }
+) {
+  override get message() {
+    return `${this.address} is unavailable (defect ${this.defectId})`
+  }
+}
+
+/** No answer came within the host's `callTimeout`. The call is interrupted, but it may have been committed already. */
+export class CallTimeout extends Schema.TaggedError<CallTimeout>("@troupe/contract/CallTimeout")("CallTimeout", {
+  address: Address,
+  afterMillis: Schema.Number
+}) {
+  override get message() {
+    return `${this.address} did not answer within ${this.afterMillis} ms`
+  }
+}
+
+/** What every call through a `Directory` may fail with. */
+export const ActorError = Schema.Union(ActorOverloaded, ActorUnavailable, CallTimeout)
+
+export type ActorError = typeof ActorError.Type

@@ -1,0 +1,58 @@
+/**
+ * How a call over a connection fails beside its own typed error. Each member says in `sent` whether the call may have
+ * run: `"no"` means that it has not run and never will, so repeating it is safe; `"maybe"` means that nobody can tell.
+ */
+import * as Schema from "effect/Schema"
+import * as DisconnectReason from "./DisconnectReason.ts"
+
+/** Whether a failed call may have reached its handler. */
+export const Sent = Schema.Literal("no", "maybe")
+
+export type Sent = typeof Sent.Type
+
+/** The connection ended for good while the call was waiting or on its way. Repeating is safe if `sent` is `"no"`. */
+export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>("@troupe/contract/ConnectionClosed")(
+  "ConnectionClosed",
+  { reason: DisconnectReason.DisconnectReason, sent: Sent }
+) {
+  override get message() {
+    const fate = this.sent === "no" ? "the call was not sent" : "the call may have run"
+    return `connection closed (${DisconnectReason.describe(this.reason)}); ${fate}`
+  }
+}
+
+/** The client's queue of pending calls was full, so the call was not taken. Repeating is safe, later. */
+export class QueueFull extends Schema.TaggedError<QueueFull>("@troupe/contract/QueueFull")("QueueFull", {
+  limit: Schema.Literal("pendingCallsMax", "pendingBytesMax"),
+  max: Schema.Number,
+  sent: Schema.Literal("no")
+}) {
+  override get message() {
+    return `the queue of pending calls is full: ${this.limit} is ${this.max}; the call was not sent`
+  }
+}
+
+/** The server does not know the rpc, or its payload did not decode. Nothing has run; repeating fails again. */
+export class CallRejected extends Schema.TaggedError<CallRejected>("@troupe/contract/CallRejected")("CallRejected", {
+  issue: Schema.String,
+  sent: Schema.Literal("no")
+}) {
+  override get message() {
+    return `the call was rejected: ${this.issue}`
+  }
+}
+
+/** The call was sent, and its outcome can no longer be learned. Repeat it only if running twice does no harm. */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("@troupe/contract/OutcomeUnknown")(
+  "OutcomeUnknown",
+  { cause: Schema.String, sent: Schema.Literal("maybe") }
+) {
+  override get message() {
+    return `the outcome of the call is unknown: ${this.cause}`
+  }
+}
+
+/** What every call and subscription over a connection may fail with. */
+export const ConnectionError = Schema.Union(ConnectionClosed, QueueFull, CallRejected, OutcomeUnknown)
+
+export type ConnectionError = typeof ConnectionError.Type

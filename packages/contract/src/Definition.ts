@@ -1,0 +1,63 @@
+/** What `Actor.Tag` is given, and the types that follow from it. */
+import type * as RpcGroup from "@effect/rpc/RpcGroup"
+import type * as Schema from "effect/Schema"
+
+/** A schema that needs no services. It must be synchronous too; one that is not is a defect at its first use. */
+export type AnySchema = Schema.Schema.AnyNoContext
+
+/** What `Actor.Tag` is given. */
+export interface Definition {
+  /** Connection parameters. Absent: a connection has none. */
+  readonly params?: AnySchema
+  /** What `onBeforeConnect` may fail with. Absent: it cannot fail. */
+  readonly connectError?: AnySchema
+  /** Public rpcs, called over a connection. */
+  readonly rpcs: RpcGroup.RpcGroup<any>
+  /** Internal rpcs, called by backends and other actors. They cannot be reached from a socket. */
+  readonly internal?: RpcGroup.RpcGroup<any>
+  /** Events the actor sends to its connections, by name. */
+  readonly events?: { readonly [name: string]: AnySchema }
+}
+
+export const TypeId: unique symbol = Symbol.for("@troupe/contract/Contract")
+
+export type TypeId = typeof TypeId
+
+/** Carries the definition in the instance type of a contract class, so that `Rpcs<ChatRoom>` can be written. */
+export interface Defined<out D extends Definition> {
+  readonly [TypeId]: D
+}
+
+/** The definition of a contract, given as the class's instance type or as the class itself. */
+export type DefinitionOf<C> = C extends Defined<infer D> ? D
+  : C extends { readonly definition: infer D extends Definition } ? D
+  : C extends Definition ? C
+  : never
+
+type TypeOf<S, Absent> = S extends Schema.Schema<infer A, any, any> ? A : Absent
+
+/** The connection parameters of a contract, decoded. */
+export type Params<C> = DefinitionOf<C> extends { readonly params: infer S } ? TypeOf<S, void> : void
+
+/** The typed refusal of a contract. */
+export type ConnectError<C> = DefinitionOf<C> extends { readonly connectError: infer S } ? TypeOf<S, never> : never
+
+/** The public rpcs of a contract, as a union of `Rpc`s. */
+export type Rpcs<C> = RpcGroup.Rpcs<DefinitionOf<C>["rpcs"]>
+
+/** The internal rpcs of a contract, as a union of `Rpc`s. */
+export type InternalRpcs<C> = DefinitionOf<C> extends { readonly internal: infer G } ? RpcGroup.Rpcs<G> : never
+
+type Events<C> = DefinitionOf<C> extends { readonly events: infer E } ? E : {}
+
+/** The names of a contract's events. */
+export type EventName<C> = keyof Events<C> & string
+
+/** What one event carries, decoded. */
+export type EventPayload<C, Name extends EventName<C>> = TypeOf<Events<C>[Name], never>
+
+/** Any contract. */
+export interface Any {
+  readonly contract: string
+  readonly definition: Definition
+}

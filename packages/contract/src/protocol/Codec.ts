@@ -1,0 +1,127 @@
+/**
+ * The schemas of a contract, compiled once. Both sides use the same: what one encodes the other decodes. All values here
+ * are in their encoded form ready for `JSON.stringify`, or as it comes out of `JSON.parse`.
+ */
+import type * as Rpc from "@effect/rpc/Rpc"
+import * as RpcSchema from "@effect/rpc/RpcSchema"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type { Any, AnySchema, Definition } from "../Definition.ts"
+import { ServerDefect } from "../ServerDefect.ts"
+
+type Result<A> = Either.Either<A, ParseResult.ParseIssue>
+
+/** Both directions of one schema. `what` names the actor and the field in defects. */
+export interface Codec {
+  readonly encode: (value: unknown) => Result<unknown>
+  readonly decode: (value: unknown) => Result<unknown>
+  readonly what: string
+}
+
+/** An rpc of a contract: its declaration, and its codecs. */
+export interface RpcCodec {
+  readonly rpc: Rpc.AnyWithProps
+  readonly payload: Codec
+  /** An `Exit`: success, the rpc's typed error, or a `ServerDefect`. */
+  readonly exit: Codec
+}
+
+/** All codecs of a contract. */
+export interface ContractCodec {
+  readonly params: Codec
+  readonly connectError: Codec
+  readonly rpcs: ReadonlyMap<string, RpcCodec>
+  readonly internal: ReadonlyMap<string, RpcCodec>
+  readonly events: ReadonlyMap<string, Codec>
+}
+
+const isAsync = (issue: ParseResult.ParseIssue): boolean => {
+  switch (issue._tag) {
+    case "Forbidden":
+      return true
+    case "Pointer":
+    case "Refinement":
+    case "Transformation":
+      return isAsync(issue.issue)
+    case "Composite":
+      return (Predicate.isIterable(issue.issues) ? Array.from(issue.issues as Iterable<ParseResult.ParseIssue>) : [issue.issues])
+        .some(isAsync)
+    default:
+      return false
+  }
+}
+
+/** Compiles a schema. Using one that is not synchronous throws an error that names `what`. */
+export const make = (schema: AnySchema, what: string): Codec => {
+  const checked = (run: (value: unknown) => Result<unknown>) => (value: unknown): Result<unknown> => {
+    const result = run(value)
+    if (Either.isLeft(result) && isAsync(result.left)) {
+      throw new TypeError(`the schema of ${what} is not synchronous: actors need schemas that are`)
+    }
+    return result
+  }
+  return {
+    what,
+    encode: checked(ParseResult.encodeUnknownEither(schema)),
+    decode: checked(ParseResult.decodeUnknownEither(schema))
+  }
+}
+
+const exitSchema = (rpc: Rpc.AnyWithProps): AnySchema =>
+  Schema.Exit({
+    success: rpc.successSchema as AnySchema,
+    failure: rpc.errorSchema as AnySchema,
+    defect: ServerDefect
+  }) as AnySchema
+
+const rpcCodecs = (name: string, group: Definition["internal"]): ReadonlyMap<string, RpcCodec> => {
+  const codecs = new Map<string, RpcCodec>()
+  for (const rpc of (group?.requests.values() ?? []) as Iterable<Rpc.AnyWithProps>) {
+    const what = `${name}.${rpc._tag}`
+    if (RpcSchema.isStreamSchema(rpc.successSchema)) {
+      throw new TypeError(`${what} is a stream rpc: actors answer calls with one value; send events instead`)
+    }
+    codecs.set(rpc._tag, {
+      rpc,
+      payload: make(rpc.payloadSchema as unknown as AnySchema, `the payload of ${what}`),
+      exit: make(exitSchema(rpc), `the reply of ${what}`)
+    })
+  }
+  return codecs
+}
+
+const compile = ({ contract, definition }: Any): ContractCodec => ({
+  params: make(definition.params ?? Schema.Void, `the params of ${contract}`),
+  connectError: make(definition.connectError ?? (Schema.Never as unknown as AnySchema), `the connectError of ${contract}`),
+  rpcs: rpcCodecs(contract, definition.rpcs),
+  internal: rpcCodecs(contract, definition.internal),
+  events: new Map(
+    Object.entries(definition.events ?? {}).map(([name, schema]) => [
+      name,
+      make(schema, `the event ${name} of ${contract}`)
+    ])
+  )
+})
+
+const compiled = new WeakMap<Any, ContractCodec>()
+
+/** The codecs of a contract, compiled at the first call. */
+export const ofContract = (contract: Any): ContractCodec => {
+  const known = compiled.get(contract)
+  if (known) return known
+  const made = compile(contract)
+  compiled.set(contract, made)
+  return made
+}
+
+/** A parse issue with values, for the client that sent them. */
+export const describe = (issue: ParseResult.ParseIssue): string => ParseResult.TreeFormatter.formatIssueSync(issue)
+
+/** A parse issue without values, for logs: the path and what was expected there. */
+export const describeSafely = (issue: ParseResult.ParseIssue): string =>
+  ParseResult.ArrayFormatter.formatIssueSync(issue)
+    .map((item) => `${item.path.length === 0 ? "value" : item.path.map(String).join(".")}: ${item._tag}`)
+    .join(", ")
+

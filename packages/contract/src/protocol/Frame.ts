@@ -1,0 +1,220 @@
+/**
+ * The wire protocol: every frame, and the schema of each. A WebSocket message is a JSON array of frames; what happens in
+ * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
+ */
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { ConnectionId } from "../ConnectionId.ts"
+import { DisconnectReason } from "../DisconnectReason.ts"
+
+/** Stands in `Hello`. A server that does not speak it answers with a `Refused` for the link and closes it. */
+export const version = 1
+
+const Channel = Schema.Int.pipe(Schema.nonNegative())
+const Sequence = Schema.Int.pipe(Schema.nonNegative())
+const Call = Schema.Int.pipe(Schema.positive())
+const Millis = Schema.Number.pipe(Schema.nonNegative())
+const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
+const Name = Schema.String.pipe(Schema.maxLength(256))
+
+// --- what travels inside `Message` -----------------------------------------------------------------------------------
+
+/** A call, in the shape of @effect/rpc. `id` is the number of the call in its session, from 1. */
+export const Request = Schema.TaggedStruct("Request", {
+  id: Schema.NumberFromString.pipe(Schema.compose(Call)),
+  tag: Name,
+  payload: Schema.optional(Schema.Unknown),
+  headers: Schema.optional(Schema.Array(Schema.Tuple(Schema.String, Schema.String)))
+})
+
+/** The caller was interrupted: cancel the call if it has not finished. */
+export const Interrupt = Schema.TaggedStruct("Interrupt", { requestId: Schema.NumberFromString.pipe(Schema.compose(Call)) })
+
+/** Start to send an event. It takes its place among the calls and is answered by `Subscribed`. */
+export const Subscribe = Schema.TaggedStruct("Subscribe", { event: Name })
+
+/** Stop to send an event. */
+export const Unsubscribe = Schema.TaggedStruct("Unsubscribe", { event: Name })
+
+export const ClientMessage = Schema.Union(Request, Interrupt, Subscribe, Unsubscribe)
+
+export type ClientMessage = typeof ClientMessage.Type
+
+/** The end of a call, in the shape of @effect/rpc: its `Exit`, encoded with the rpc's schemas. */
+export const Exit = Schema.TaggedStruct("Exit", {
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call)),
+  exit: Schema.Unknown
+})
+
+/** The call was not run: the rpc is unknown, or its payload did not decode. */
+export const Rejected = Schema.TaggedStruct("Rejected", {
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call)),
+  issue: Schema.String
+})
+
+/** An event, for the subscribers of its name. */
+export const Event = Schema.TaggedStruct("Event", { event: Name, payload: Schema.optional(Schema.Unknown) })
+
+/** From here on the event is sent. */
+export const Subscribed = Schema.TaggedStruct("Subscribed", { event: Name })
+
+/** The event is not sent: the contract has none of this name, or there are too many subscriptions. */
+export const SubscribeRejected = Schema.TaggedStruct("SubscribeRejected", { event: Name, issue: Schema.String })
+
+export const ServerMessage = Schema.Union(Exit, Rejected, Event, Subscribed, SubscribeRejected)
+
+export type ServerMessage = typeof ServerMessage.Type
+
+// --- frames of the link ----------------------------------------------------------------------------------------------
+
+/** The first frame of a client. */
+export const Hello = Schema.TaggedStruct("Hello", { version: Schema.Int })
+
+/** The server's answer: how often to send something, after which silence a link is dead, and the largest message. */
+export const Welcome = Schema.TaggedStruct("Welcome", {
+  version: Schema.Int,
+  heartbeatMillis: Millis,
+  silenceMillis: Millis,
+  messageBytesMax: Schema.Int
+})
+
+/** Asks the peer for a sign of life; any frame is one. */
+export const Ping = Schema.TaggedStruct("Ping", {})
+
+/** Answers `Ping`. */
+export const Pong = Schema.TaggedStruct("Pong", {})
+
+/** The server is draining: come back after this delay. */
+export const GoAway = Schema.TaggedStruct("GoAway", { retryAfterMillis: Millis })
+
+// --- frames of a connection, each naming its channel -----------------------------------------------------------------
+
+/**
+ * Opens a connection on a channel the client chose. `session` is the secret name of the `connect` call it belongs to;
+ * `pending` are the numbers of the calls that will be sent again, calls below `settledBelow` have been answered.
+ */
+export const Open = Schema.TaggedStruct("Open", {
+  channel: Channel,
+  session: Secret,
+  contract: Name,
+  key: Schema.String,
+  params: Schema.optional(Schema.Unknown),
+  events: Schema.Array(Name).pipe(Schema.maxItems(256)),
+  settledBelow: Call,
+  pending: Schema.Array(Call)
+})
+
+/** Continues a connection on this link. `received` is the number of the last message the client has. */
+export const Resume = Schema.TaggedStruct("Resume", {
+  channel: Channel,
+  contract: Name,
+  key: Schema.String,
+  connectionId: ConnectionId,
+  token: Secret,
+  received: Sequence
+})
+
+/** The connection stands. `window` is how many calls may be in flight, `token` resumes it. */
+export const Opened = Schema.TaggedStruct("Opened", {
+  channel: Channel,
+  connectionId: ConnectionId,
+  token: Secret,
+  window: Schema.Int.pipe(Schema.positive()),
+  retentionMillis: Millis
+})
+
+/** The connection goes on here. What the client sent after message `received` is to be sent again. */
+export const Resumed = Schema.TaggedStruct("Resumed", { channel: Channel, token: Secret, received: Sequence })
+
+/** An `Open` was refused. */
+export const Refused = Schema.TaggedStruct("Refused", { channel: Channel, reason: DisconnectReason })
+
+/** The connection has ended, or the one a frame was meant for does not exist. */
+export const Close = Schema.TaggedStruct("Close", { channel: Channel, reason: DisconnectReason })
+
+/** All messages of the other side up to this number have arrived. */
+export const Ack = Schema.TaggedStruct("Ack", { channel: Channel, received: Sequence })
+
+/** A numbered message. Each direction of a connection counts its own from 1. */
+const message = <Payload extends Schema.Schema.AnyNoContext>(payload: Payload) =>
+  Schema.TaggedStruct("Message", { channel: Channel, seq: Sequence.pipe(Schema.positive()), payload })
+
+export const ClientFrame = Schema.Union(Hello, Ping, Pong, Open, Resume, Close, Ack, message(ClientMessage))
+
+export type ClientFrame = typeof ClientFrame.Type
+
+export const ServerFrame = Schema.Union(
+  Welcome,
+  Ping,
+  Pong,
+  GoAway,
+  Opened,
+  Resumed,
+  Refused,
+  Close,
+  Ack,
+  message(ServerMessage)
+)
+
+export type ServerFrame = typeof ServerFrame.Type
+
+// --- texts -----------------------------------------------------------------------------------------------------------
+
+/** The text of a frame. Frames whose encoded form differs are written by the functions below. */
+export const encode = (frame: Exclude<ClientFrame | ServerFrame, { readonly _tag: "Message" }>): string =>
+  JSON.stringify(frame)
+
+/** A `Message` around a payload that is text already, so that a broadcast is encoded once for all its receivers. */
+export const encodeMessage = (channel: number, seq: number, payload: string): string =>
+  `{"_tag":"Message","channel":${channel},"seq":${seq},"payload":${payload}}`
+
+export const encodeAck = (channel: number, received: number): string =>
+  `{"_tag":"Ack","channel":${channel},"received":${received}}`
+
+/** `payload` is undefined where the rpc has none. */
+export const encodeRequest = (
+  id: number,
+  tag: string,
+  payload: unknown,
+  headers?: ReadonlyArray<readonly [string, string]>
+): string => JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers })
+
+export const encodeInterrupt = (id: number): string => `{"_tag":"Interrupt","requestId":"${id}"}`
+
+/** `exit` is text: it was encoded when the turn ended, and may have been stored since. */
+export const encodeExit = (id: number, exit: string): string => `{"_tag":"Exit","requestId":"${id}","exit":${exit}}`
+
+export const encodeRejected = (id: number, issue: string): string =>
+  JSON.stringify({ _tag: "Rejected", requestId: String(id), issue })
+
+export const encodeEvent = (event: string, payload: unknown): string =>
+  JSON.stringify({ _tag: "Event", event, payload })
+
+export const encodeSubscription = (tag: "Subscribe" | "Unsubscribe", event: string): string =>
+  JSON.stringify({ _tag: tag, event })
+
+export const encodeSubscribed = (event: string): string => JSON.stringify({ _tag: "Subscribed", event })
+
+export const encodeSubscribeRejected = (event: string, issue: string): string =>
+  JSON.stringify({ _tag: "SubscribeRejected", event, issue })
+
+/** Frames as one message. */
+export const join = (frames: ReadonlyArray<string>): string => `[${frames.join(",")}]`
+
+const decodeClientFrame = ParseResult.decodeUnknownEither(ClientFrame)
+const decodeServerFrame = ParseResult.decodeUnknownEither(ServerFrame)
+
+const list = (text: string): ReadonlyArray<unknown> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The frames of a client's message, each decoded on its own; `undefined` if the message is not a JSON array. */
+export const decodeClient = (text: string) => list(text)?.map((frame) => decodeClientFrame(frame))
+
+/** The frames of a server's message, each decoded on its own; `undefined` if the message is not a JSON array. */
+export const decodeServer = (text: string) => list(text)?.map((frame) => decodeServerFrame(frame))

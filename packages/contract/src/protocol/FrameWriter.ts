@@ -1,0 +1,62 @@
+/** Puts the frames of one tick into one message, and the acknowledgements of that tick into one frame per connection. */
+import type { Link } from "../Link.ts"
+import * as Frame from "./Frame.ts"
+import type { Inbox } from "./Sequence.ts"
+
+/** One direction of a connection on this link: what is acknowledged, and where. */
+export interface Acknowledged {
+  readonly channel: number
+  readonly inbox: Inbox
+}
+
+/** Writes to one link. A message is kept below `messageSizeMax` unless a single frame is larger. */
+export class FrameWriter {
+  private frames: Array<string> = []
+  private size = 0
+  private readonly unacknowledged = new Set<Acknowledged>()
+  private scheduled = false
+
+  constructor(
+    private readonly link: Link,
+    private readonly schedule: (task: () => void) => void,
+    private readonly messageSizeMax: number
+  ) {}
+
+  /** Sends a frame with those of this tick. */
+  write(frame: string): void {
+    if (this.size > 0 && this.size + frame.length > this.messageSizeMax) this.send()
+    this.frames.push(frame)
+    this.size += frame.length + 1
+    this.flushLater()
+  }
+
+  /** Acknowledges, at the end of this tick, what a connection will have received by then. */
+  acknowledge(connection: Acknowledged): void {
+    this.unacknowledged.add(connection)
+    this.flushLater()
+  }
+
+  /** Sends what has been written so far now, for a link that is about to be closed. */
+  flush(): void {
+    for (const { channel, inbox } of this.unacknowledged) this.frames.push(Frame.encodeAck(channel, inbox.received))
+    this.unacknowledged.clear()
+    this.send()
+  }
+
+  private flushLater(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    this.schedule(() => {
+      this.scheduled = false
+      this.flush()
+    })
+  }
+
+  private send(): void {
+    if (this.frames.length === 0) return
+    const text = Frame.join(this.frames)
+    this.frames = []
+    this.size = 0
+    this.link.send(text)
+  }
+}

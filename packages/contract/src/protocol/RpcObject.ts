@@ -1,0 +1,31 @@
+/** Makes the object behind an `RpcClient` type from one function that performs calls. */
+import type * as Headers from "@effect/platform/Headers"
+import * as Effect from "effect/Effect"
+import type { RpcCodec } from "./Codec.ts"
+
+/** What may be said beside the payload of a call; the options of `RpcClient`. */
+export interface CallOptions {
+  readonly headers?: Headers.Input | undefined
+  /** Return as soon as the call has been taken, without its answer. */
+  readonly discard?: boolean | undefined
+}
+
+/**
+ * An object with a method for each rpc. As in @effect/rpc, a tag `a.b` becomes the method `b` of the property `a`, and the
+ * payload is made with the constructor of its schema.
+ */
+export const make = (
+  codecs: ReadonlyMap<string, RpcCodec>,
+  call: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Effect.Effect<unknown, unknown>
+): object => {
+  const client: Record<string, any> = {}
+  for (const codec of codecs.values()) {
+    const { payloadSchema, _tag: tag } = codec.rpc
+    const construct = payloadSchema.make ? (payload: unknown) => payloadSchema.make!(payload) : (payload: unknown) => payload
+    const dot = tag.indexOf(".")
+    const target = dot === -1 ? client : client[tag.slice(0, dot)] ??= {}
+    target[tag.slice(dot + 1)] = (payload: unknown, options?: CallOptions) =>
+      Effect.suspend(() => call(codec, construct(payload), options))
+  }
+  return client
+}

@@ -1,0 +1,71 @@
+/**
+ * Reliable, ordered delivery over links that come and go: each direction numbers its messages from 1, keeps them until
+ * they are acknowledged, and drops what it has seen. Acknowledgements are cumulative.
+ */
+
+interface Entry<A> {
+  readonly text: string
+  readonly attached: A | undefined
+}
+
+/**
+ * The sending half: messages that the other side has not acknowledged. `A` is what the sender wants to be reminded of
+ * when a message has arrived.
+ */
+export class Outbox<A = never> {
+  /** The number of the last message. */
+  last = 0
+  /** The length of all texts that are kept, in UTF-16 units: a cheap lower bound of their bytes. */
+  size = 0
+  private entries: Array<Entry<A>> = []
+  private head = 0
+
+  /** How many messages are kept. */
+  get length(): number {
+    return this.entries.length - this.head
+  }
+
+  /** Keeps a message and returns its number. */
+  push(text: string, attached?: A): number {
+    this.entries.push({ text, attached })
+    this.size += text.length
+    return ++this.last
+  }
+
+  /** Forgets all messages up to `received`. Returns false if the other side claims what was never sent. */
+  acknowledge(received: number, onArrival?: (attached: A) => void): boolean {
+    if (received > this.last) return false
+    let number = this.last - this.length
+    while (number < received) {
+      number++
+      const entry = this.entries[this.head]!
+      this.entries[this.head++] = undefined!
+      this.size -= entry.text.length
+      if (entry.attached !== undefined) onArrival?.(entry.attached)
+    }
+    if (this.head > 32 && this.head * 2 > this.entries.length) {
+      this.entries = this.entries.slice(this.head)
+      this.head = 0
+    }
+    return true
+  }
+
+  /** Hands over all messages that are kept, in order. */
+  replay(write: (seq: number, text: string) => void): void {
+    let number = this.last - this.length
+    for (let i = this.head; i < this.entries.length; i++) write(++number, this.entries[i]!.text)
+  }
+}
+
+/** The receiving half: the number of the last message that arrived. */
+export class Inbox {
+  received = 0
+
+  /** `next` if the message is to be taken now, `seen` if it is a repetition, `gap` if one before it is missing. */
+  accept(seq: number): "next" | "seen" | "gap" {
+    if (seq <= this.received) return "seen"
+    if (seq > this.received + 1) return "gap"
+    this.received = seq
+    return "next"
+  }
+}

@@ -1,0 +1,4 @@
+/**
+ * `@troupe/node`: thin adapters from Troupe's services to Node.
+ */
+export {}

@@ -1,0 +1,21 @@
+/** What a gateway asks of the host: to open connections and to resume them. Everything is decoded and bounded by then. */
+import type { ConnectRequest } from "@troupe/contract/Behavior"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type * as Frame from "@troupe/contract/protocol/Frame"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Attachment, ServerConnection } from "./internal/ServerConnection.ts"
+
+type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
+
+/** Opens and resumes connections to the actors of a host. */
+export class Connections extends Context.Tag("@troupe/server/Connections")<Connections, {
+  /** Opens a connection; its frames then go to the attachment. */
+  readonly open: (
+    frame: FrameOf<"Open">,
+    request: ConnectRequest,
+    attachment: Attachment
+  ) => Effect.Effect<ServerConnection, DisconnectReason>
+  /** Continues a connection on another link, or says why it cannot be continued. */
+  readonly resume: (frame: FrameOf<"Resume">, attachment: Attachment) => ServerConnection | DisconnectReason
+}>() {}

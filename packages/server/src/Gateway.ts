@@ -1,0 +1,112 @@
+/**
+ * Where links end: greets clients, and moves frames between links and connections. It holds nothing that matters: when a
+ * link is gone, the connections that were on it wait to be resumed elsewhere.
+ */
+import type { ConnectRequest } from "@troupe/contract/Behavior"
+import type { Any } from "@troupe/contract/Definition"
+import { Flush } from "@troupe/contract/Flush"
+import * as Link from "@troupe/contract/Link"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import { Connections } from "./Connections.ts"
+import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
+
+/** What a gateway can be told. Every field but `actors` has a default. */
+export interface Options {
+  /** The contracts that can be reached; all others are refused. */
+  readonly actors: ReadonlyArray<Any>
+  /** How often a client should send something. Default: 15 seconds. */
+  readonly heartbeat?: Duration.DurationInput
+  /** After which silence a link is closed. Default: 30 seconds. */
+  readonly silence?: Duration.DurationInput
+  /** How long a link may stand without a connection. Default: 10 seconds. */
+  readonly openTimeout?: Duration.DurationInput
+  /** How long a message of a client may be, in bytes. Default: 1 MiB. */
+  readonly messageBytesMax?: number
+  /** The same, while no connection stands on the link. Default: 16 KiB. */
+  readonly openBytesMax?: number
+  /** How many connections one link may carry. Default: 256. */
+  readonly connectionsMax?: number
+  /** What a draining server tells its clients to wait before they come back. Default: 0. */
+  readonly retryAfter?: Duration.DurationInput
+  /** How long a draining server waits for calls in flight. Default: 15 seconds. */
+  readonly drainTimeout?: Duration.DurationInput
+}
+
+/** The defaults of `Options`. */
+export const defaults: Required<Omit<Options, "actors">> = {
+  heartbeat: "15 seconds",
+  silence: "30 seconds",
+  openTimeout: "10 seconds",
+  messageBytesMax: 1024 * 1024,
+  openBytesMax: 16 * 1024,
+  connectionsMax: 256,
+  retryAfter: 0,
+  drainTimeout: "15 seconds"
+}
+
+/** Accepts links, until its scope closes: then clients are asked to go, and their calls in flight are waited for. */
+export interface Gateway {
+  readonly accept: (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
+}
+
+/** A gateway to the actors of the host. */
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Gateway, never, Connections | Scope.Scope> {
+  const limits = { ...defaults, ...options }
+  const runtime = yield* Effect.runtime<never>()
+  const services: GatewayServices = {
+    connections: yield* Connections,
+    actors: new Set(options.actors.map(({ contract }) => contract)),
+    clock: yield* Effect.clock,
+    schedule: (yield* Flush).schedule,
+    fork: Runtime.runFork(runtime),
+    heartbeatMillis: Duration.toMillis(limits.heartbeat),
+    silenceMillis: Duration.toMillis(limits.silence),
+    openTimeoutMillis: Duration.toMillis(limits.openTimeout),
+    messageBytesMax: limits.messageBytesMax,
+    openBytesMax: limits.openBytesMax,
+    connectionsMax: limits.connectionsMax
+  }
+  const links = new Set<GatewayLink>()
+
+  /** Closes links that have been silent, or useless, for too long. Runs only while there are links. */
+  let sweeping = false
+  const sweep: Effect.Effect<void> = Effect.suspend(() => {
+    for (const link of links) link.checkLife()
+    sweeping = links.size > 0
+    return sweeping ? Effect.delay(sweep, services.openTimeoutMillis / 2) : Effect.void
+  })
+  const keepSweeping = () => {
+    if (sweeping) return
+    sweeping = true
+    services.fork(Effect.delay(sweep, services.openTimeoutMillis / 2))
+  }
+
+  const drained: Effect.Effect<void> = Effect.suspend(() =>
+    Array.from(links).some((link) => link.busy) ? Effect.delay(drained, "10 millis") : Effect.void
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      for (const link of links) link.goAway(Duration.toMillis(limits.retryAfter))
+      return drained.pipe(
+        Effect.timeoutOption(limits.drainTimeout),
+        Effect.zipRight(Effect.sync(() => {
+          for (const link of links) link.close(Link.codeGoAway, "the server is going away")
+        }))
+      )
+    })
+  )
+
+  return {
+    accept: (link, request) => {
+      const accepted = new GatewayLink(link, request, services, () => links.delete(accepted))
+      links.add(accepted)
+      keepSweeping()
+      return accepted
+    }
+  }
+})

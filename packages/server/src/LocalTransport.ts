@@ -1,0 +1,61 @@
+/** Links inside one process: a client beside its actors, without a socket, over the same frames. */
+import * as Link from "@troupe/contract/Link"
+import { Flush } from "@troupe/contract/Flush"
+import { Transport } from "@troupe/contract/Transport"
+import * as Headers from "@effect/platform/Headers"
+import type { ConnectRequest } from "@troupe/contract/Behavior"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Connections } from "./Connections.ts"
+import * as Gateway from "./Gateway.ts"
+
+const request: ConnectRequest = { headers: Headers.empty, url: "local:", remoteAddress: undefined }
+
+/** Two ends of a link. What one sends, the other receives at the end of the tick. */
+export class LinkPair {
+  private open = true
+  readonly client: Link.Link
+  private readonly server: Link.Link
+  private serverHandler: Link.LinkHandler | undefined
+
+  constructor(
+    private readonly clientHandler: Link.LinkHandler,
+    accept: Gateway.Gateway["accept"],
+    private readonly schedule: (task: () => void) => void
+  ) {
+    const send = (receiver: () => Link.LinkHandler | undefined) => (text: string) =>
+      this.schedule(() => {
+        if (this.open) receiver()?.onMessage(text)
+      })
+    const close = (code: number, reason: string) => this.schedule(() => this.close({ code, reason }))
+    this.client = { send: send(() => this.serverHandler), close, buffered: () => 0 }
+    this.server = { send: send(() => this.clientHandler), close, buffered: () => 0 }
+    this.serverHandler = accept(this.server, request)
+  }
+
+  /** Ends the link for both sides. */
+  close(event: Link.CloseEvent): void {
+    if (!this.open) return
+    this.open = false
+    this.serverHandler?.onClose(event)
+    this.clientHandler.onClose(event)
+  }
+}
+
+/** Reaches the actors of the host in this process. The same gateway options hold as for sockets. */
+export const layer = (options: Gateway.Options): Layer.Layer<Transport, never, Connections> =>
+  Layer.scoped(
+    Transport,
+    Effect.gen(function*() {
+      const gateway = yield* Gateway.make(options)
+      const { schedule } = yield* Flush
+      return {
+        dial: (handler) =>
+          Effect.acquireRelease(
+            Effect.sync(() => new LinkPair(handler, gateway.accept, schedule)),
+            (pair) => Effect.sync(() => pair.close({ code: Link.codeNormal, reason: "" }))
+          ).pipe(Effect.map((pair) => pair.client)),
+        onOpportunity: () => Effect.void
+      }
+    })
+  )

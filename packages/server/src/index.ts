@@ -1,0 +1,10 @@
+/** Runs actors and serves them. Knows no platform: `@troupe/node` has the SQLite store and the socket server. */
+export * as ActorHost from "./ActorHost.ts"
+export * as ActorServer from "./ActorServer.ts"
+export * as ActorStore from "./ActorStore.ts"
+export * as Connections from "./Connections.ts"
+export * as Gateway from "./Gateway.ts"
+export * as LinkListener from "./LinkListener.ts"
+export * as LocalTransport from "./LocalTransport.ts"
+export * as Origin from "./Origin.ts"
+export * as Placement from "./Placement.ts"

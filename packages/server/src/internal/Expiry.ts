@@ -1,0 +1,40 @@
+/** Many equal timeouts with one fiber, which exists only while one is running. */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+export class Expiry<Key> {
+  private readonly deadlines = new Map<Key, number>()
+  private running = false
+
+  constructor(
+    private readonly clock: Clock.Clock,
+    private readonly fork: (effect: Effect.Effect<void>) => void,
+    private readonly millis: number,
+    private readonly onExpired: (key: Key) => void
+  ) {}
+
+  /** Starts the timeout of a key, from its beginning. */
+  start(key: Key): void {
+    this.deadlines.delete(key)
+    this.deadlines.set(key, this.clock.unsafeCurrentTimeMillis() + this.millis)
+    if (this.running) return
+    this.running = true
+    this.fork(this.watch)
+  }
+
+  stop(key: Key): void {
+    this.deadlines.delete(key)
+  }
+
+  /** All timeouts are equally long, so the map's order of insertion is the order of the deadlines. */
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    for (const [key, deadline] of this.deadlines) {
+      if (deadline > now) return Effect.zipRight(Effect.sleep(deadline - now), this.watch)
+      this.deadlines.delete(key)
+      this.onExpired(key)
+    }
+    this.running = false
+    return Effect.void
+  })
+}

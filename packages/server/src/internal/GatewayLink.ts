@@ -1,0 +1,234 @@
+/** One link of a gateway: its frames, and the connections on its channels. */
+import type { ConnectRequest } from "@troupe/contract/Behavior"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import * as Link from "@troupe/contract/Link"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type { Connections } from "../Connections.ts"
+import { type Attachment, ServerConnection } from "./ServerConnection.ts"
+
+/** What all links of a gateway share. */
+export interface GatewayServices {
+  readonly connections: Connections["Type"]
+  readonly actors: ReadonlySet<string>
+  readonly clock: Clock.Clock
+  readonly schedule: (task: () => void) => void
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  readonly heartbeatMillis: number
+  readonly silenceMillis: number
+  readonly openTimeoutMillis: number
+  readonly messageBytesMax: number
+  readonly openBytesMax: number
+  readonly connectionsMax: number
+}
+
+/** A channel: the connection on it, or the fiber that opens one. */
+class Channel implements Attachment {
+  state: "open" | "lost" | "closed" = "open"
+  connection: ServerConnection | undefined
+  opening: Fiber.RuntimeFiber<ServerConnection, DisconnectReason> | undefined
+
+  constructor(
+    readonly channel: number,
+    readonly writer: FrameWriter,
+    private readonly forget: () => void
+  ) {}
+
+  release(): void {
+    this.connection = undefined
+    this.forget()
+  }
+}
+
+type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
+
+export class GatewayLink implements Link.LinkHandler {
+  private readonly channels = new Map<number, Channel>()
+  private readonly writer: FrameWriter
+  private greeted = false
+  private closed = false
+  private leaving = false
+  private lastHeard: number
+  private useless: number
+
+  constructor(
+    private readonly link: Link.Link,
+    private readonly request: ConnectRequest,
+    private readonly services: GatewayServices,
+    private readonly onGone: () => void
+  ) {
+    this.writer = new FrameWriter(link, services.schedule, services.messageBytesMax)
+    this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** Whether a call is in flight on it, or a connection is being opened. */
+  get busy(): boolean {
+    for (const { connection, opening } of this.channels.values()) {
+      if (opening || (connection && connection.session.unanswered > 0)) return true
+    }
+    return false
+  }
+
+  readonly onMessage = (text: string): void => {
+    if (this.closed) return
+    this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
+    const max = this.channels.size === 0 ? this.services.openBytesMax : this.services.messageBytesMax
+    if (text.length > max) return this.violation(`a message may have ${max} bytes here, this one has ${text.length}`)
+    const frames = Frame.decodeClient(text)
+    if (!frames) return this.violation("a message must be a JSON array of frames")
+    for (const frame of frames) {
+      if (this.closed) return
+      if (Either.isLeft(frame)) return this.violation(`a frame does not decode: ${Codec.describe(frame.left)}`)
+      this.onFrame(frame.right)
+    }
+  }
+
+  readonly onClose = (): void => {
+    if (this.closed) return
+    this.closed = true
+    this.onGone()
+    for (const channel of this.channels.values()) {
+      channel.state = "lost"
+      channel.connection?.detach(channel)
+      channel.opening?.unsafeInterruptAsFork(FiberId.none)
+    }
+    this.channels.clear()
+  }
+
+  /** Closes the link if nothing has been heard on it, or nothing has been opened on it, for too long. */
+  checkLife(): void {
+    const now = this.services.clock.unsafeCurrentTimeMillis()
+    if (this.channels.size > 0) this.useless = now
+    if (now - this.lastHeard >= this.services.silenceMillis) this.close(Link.codeGoAway, "nothing was heard on the link")
+    else if (now - this.useless >= this.services.openTimeoutMillis) {
+      this.close(Link.codeViolation, "no connection was opened on the link")
+    }
+  }
+
+  /** Asks the client to leave. Calls in flight are still answered; what it opens now is refused. */
+  goAway(retryAfterMillis: number): void {
+    this.leaving = true
+    this.writer.write(Frame.encode({ _tag: "GoAway", retryAfterMillis }))
+    this.writer.flush()
+  }
+
+  close(code: number, reason: string): void {
+    if (this.closed) return
+    this.writer.flush()
+    this.link.close(code, reason.slice(0, 100))
+    this.onClose()
+  }
+
+  private violation(issue: string): void {
+    this.writer.write(Frame.encode({ _tag: "Refused", channel: 0, reason: { _tag: "ProtocolViolation", issue } }))
+    this.close(Link.codeViolation, "protocol violation")
+  }
+
+  private onFrame(frame: Frame.ClientFrame): void {
+    if (frame._tag === "Hello") return this.hello(frame)
+    if (!this.greeted) return this.violation(`the first frame must be Hello, it was ${frame._tag}`)
+    switch (frame._tag) {
+      case "Ping":
+        return this.writer.write(Frame.encode({ _tag: "Pong" }))
+      case "Pong":
+        return
+      case "Open":
+        return this.open(frame)
+      case "Resume":
+        return this.resume(frame)
+      case "Close":
+        return this.closeChannel(frame.channel)
+      case "Message": {
+        const channel = this.channels.get(frame.channel)
+        if (channel?.connection) return channel.connection.receive(channel, frame.seq, frame.payload)
+        return channel?.opening ? this.violation("a message came before the connection was opened") : this.unknown(frame)
+      }
+      case "Ack":
+        return this.channels.get(frame.channel)?.connection?.acknowledge(frame.received)
+    }
+  }
+
+  private hello({ version }: FrameOf<"Hello">): void {
+    if (version !== Frame.version) {
+      return this.violation(`this server speaks version ${Frame.version} of the protocol, the client ${version}`)
+    }
+    this.greeted = true
+    const { heartbeatMillis, silenceMillis, messageBytesMax } = this.services
+    this.writer.write(Frame.encode({
+      _tag: "Welcome",
+      version: Frame.version,
+      heartbeatMillis,
+      silenceMillis,
+      messageBytesMax
+    }))
+  }
+
+  private unknown({ channel }: { readonly channel: number }): void {
+    this.writer.write(Frame.encode({ _tag: "Close", channel, reason: { _tag: "ActivationLost" } }))
+  }
+
+  private refuse(channel: number, reason: DisconnectReason): void {
+    this.writer.write(Frame.encode({ _tag: "Refused", channel, reason }))
+  }
+
+  private newChannel(number: number): Channel | undefined {
+    const max = this.services.connectionsMax
+    if (this.channels.has(number)) {
+      this.violation(`channel ${number} is in use`)
+      return undefined
+    }
+    if (this.channels.size >= max) {
+      this.refuse(number, { _tag: "LimitReached", limit: "connectionsMax", max })
+      return undefined
+    }
+    const channel: Channel = new Channel(number, this.writer, () => {
+      if (this.channels.get(number) === channel) this.channels.delete(number)
+    })
+    this.channels.set(number, channel)
+    return channel
+  }
+
+  private open(frame: FrameOf<"Open">): void {
+    if (this.leaving) return
+    if (!this.services.actors.has(frame.contract)) {
+      return this.refuse(frame.channel, { _tag: "UnknownActor", issue: `there is no actor ${frame.contract} here` })
+    }
+    const channel = this.newChannel(frame.channel)
+    if (!channel) return
+    const fiber = this.services.fork(this.services.connections.open(frame, this.request, channel))
+    channel.opening = fiber
+    fiber.addObserver((exit) => {
+      channel.opening = undefined
+      if (Exit.isSuccess(exit)) return
+      channel.release()
+      if (this.closed || exit.cause._tag !== "Fail") return
+      this.refuse(frame.channel, exit.cause.error)
+    })
+  }
+
+  private resume(frame: FrameOf<"Resume">): void {
+    if (this.leaving) return
+    const channel = this.newChannel(frame.channel)
+    if (!channel) return
+    const result = this.services.connections.resume(frame, channel)
+    if (result instanceof ServerConnection) return
+    channel.release()
+    this.writer.write(Frame.encode({ _tag: "Close", channel: frame.channel, reason: result }))
+  }
+
+  private closeChannel(number: number): void {
+    const channel = this.channels.get(number)
+    if (!channel) return
+    this.channels.delete(number)
+    channel.state = "closed"
+    channel.opening?.unsafeInterruptAsFork(FiberId.none)
+    channel.connection?.end({ _tag: "ClientClosed" })
+  }
+}

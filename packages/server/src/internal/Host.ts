@@ -1,0 +1,325 @@
+/** A host: its implementations, and the activation of each address that is in use. */
+import { ActorHost } from "@troupe/contract/ActorHost"
+import type { Implementation } from "@troupe/contract/ActorHost"
+import { ActorUnavailable, CallTimeout } from "@troupe/contract/ActorError"
+import * as Address from "@troupe/contract/Address"
+import type { ConnectRequest, Durability } from "@troupe/contract/Behavior"
+import type { Any } from "@troupe/contract/Definition"
+import type { Directory } from "@troupe/contract/Directory"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import { Flush } from "@troupe/contract/Flush"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import type * as Frame from "@troupe/contract/protocol/Frame"
+import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import { Secrets } from "@troupe/contract/Secrets"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { Limits } from "../ActorHost.ts"
+import { ActorStore } from "../ActorStore.ts"
+import { Connections } from "../Connections.ts"
+import { Placement } from "../Placement.ts"
+import { Expiry } from "./Expiry.ts"
+import { GroupCommit } from "./GroupCommit.ts"
+import { LiveActivation, type OpenRequest, type Origin } from "./LiveActivation.ts"
+import * as Registration from "./Registration.ts"
+import type { Attachment, ServerConnection } from "./ServerConnection.ts"
+import { ofFiber } from "./Turn.ts"
+
+type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
+
+/** The place of an address in the host. */
+type Slot =
+  | { readonly _tag: "Waking"; readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable> }
+  | { readonly _tag: "Awake"; readonly activation: LiveActivation }
+  | { readonly _tag: "Leaving"; readonly done: Deferred.Deferred<void> }
+
+export class Host {
+  static readonly make = (options: Limits): Effect.Effect<Host, never, ActorStore | Scope.Scope> =>
+    Effect.gen(function*() {
+      const store = yield* ActorStore
+      const placement = yield* Placement
+      const secrets = yield* Secrets
+      const { schedule } = yield* Flush
+      const clock = yield* Effect.clock
+      const runtime = yield* Effect.runtime<never>()
+      const fork = (effect: Effect.Effect<void>) => void Runtime.runFork(runtime)(effect)
+      const commits = new GroupCommit(store, fork, schedule)
+      let memoryEpoch = 0
+      const services: Registration.Services = {
+        options,
+        clock,
+        secrets,
+        schedule,
+        store,
+        submit: commits.submit,
+        resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis, (connection) =>
+          connection.end({ _tag: "ResumeExpired" })),
+        nextEpoch: (durability) =>
+          durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch),
+        onLost: (activation, encoding) => host.forget(activation, encoding)
+      }
+      const host = new Host(services, placement, fork)
+      return host
+    })
+
+  readonly context: Context.Context<ActorHost | Connections>
+  private readonly registrations = new Map<string, Registration.Registration>()
+  private readonly slots = new Map<string, Slot>()
+
+  private constructor(
+    private readonly services: Registration.Services,
+    private readonly placement: Placement["Type"],
+    private readonly fork: (effect: Effect.Effect<void>) => void
+  ) {
+    this.context = Context.make(ActorHost, {
+      register: this.register,
+      directory: (contract) => this.directory(contract) as Directory<any>
+    }).pipe(Context.add(Connections, { open: this.open, resume: this.resume }))
+  }
+
+  // --- implementations -----------------------------------------------------------------------------------------------
+
+  private readonly register = (implementation: Implementation): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.map(Effect.runtime<never>(), (runtime) => {
+        const name = implementation.contract.contract
+        if (this.registrations.has(name)) throw new Error(`the host has an implementation of ${name} already`)
+        const idleMillis = Duration.toMillis(
+          implementation.options.idleTimeout ?? Duration.millis(this.services.options.idleTimeoutMillis)
+        )
+        const idle = new Expiry<LiveActivation>(
+          this.services.clock,
+          this.fork,
+          idleMillis,
+          (activation) => this.sleep(activation)
+        )
+        const registration = Registration.make(implementation, runtime, idle)
+        this.registrations.set(name, registration)
+        return registration
+      }),
+      (registration) => this.unregister(registration)
+    ).pipe(Effect.asVoid)
+
+  /** Lets the actors of an implementation finish, and stores them. */
+  private unregister(registration: Registration.Registration): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.registrations.delete(registration.contract)
+      const awake = Array.from(this.slots.values()).flatMap((slot) =>
+        slot._tag === "Awake" && slot.activation.registration === registration ? [slot.activation] : []
+      )
+      return Effect.forEach(awake, (activation) => this.leave(activation), { concurrency: "unbounded", discard: true })
+    })
+  }
+
+  // --- activations ---------------------------------------------------------------------------------------------------
+
+  /** Runs an effect with the activation of an address, which is woken if it sleeps and stays awake meanwhile. */
+  private use<A, E>(
+    address: Address.Address,
+    f: (activation: LiveActivation) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | ActorUnavailable> {
+    return Effect.acquireUseRelease(
+      this.awake(address),
+      f,
+      (activation) => Effect.sync(() => activation.release())
+    )
+  }
+
+  /** The activation of an address, held. */
+  private awake(address: Address.Address): Effect.Effect<LiveActivation, ActorUnavailable> {
+    return Effect.suspend(() => {
+      const slot = this.slots.get(Registration.idOf(address))
+      switch (slot?._tag) {
+        case "Awake":
+          slot.activation.hold()
+          return Effect.succeed(slot.activation)
+        case "Waking":
+          return Effect.zipRight(Effect.interruptible(Deferred.await(slot.done)), this.awake(address))
+        case "Leaving":
+          return Effect.zipRight(Effect.interruptible(Deferred.await(slot.done)), this.awake(address))
+        default: {
+          const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
+          this.slots.set(Registration.idOf(address), { _tag: "Waking", done })
+          this.fork(this.wake(address, done))
+          return this.awake(address)
+        }
+      }
+    })
+  }
+
+  private wake(
+    address: Address.Address,
+    done: Deferred.Deferred<LiveActivation, ActorUnavailable>
+  ): Effect.Effect<void> {
+    const id = Registration.idOf(address)
+    return Effect.flatMap(Effect.exit(this.activate(address)), (exit) => {
+      if (Exit.isSuccess(exit)) {
+        this.slots.set(id, { _tag: "Awake", activation: exit.value })
+        Deferred.unsafeDone(done, Exit.succeed(exit.value))
+        exit.value.restIfIdle()
+        return Effect.void
+      }
+      this.slots.delete(id)
+      const defectId = this.services.secrets.next()
+      Deferred.unsafeDone(done, Exit.fail(new ActorUnavailable({ address, defectId })))
+      return Effect.annotateLogs(Effect.logError(`${address} could not be activated`, exit.cause), { defect: defectId })
+    })
+  }
+
+  private readonly activate = Effect.fnUntraced(function*(this: Host, address: Address.Address) {
+    const registration = this.registrations.get(address.contract)
+    if (!registration) return yield* Effect.dieMessage(`nobody implements ${address.contract} here`)
+    const scope = yield* Scope.make()
+    return yield* Effect.gen(this, function*() {
+      yield* Scope.extend(this.placement.acquire(address), scope)
+      const origin = yield* this.origin(registration, address)
+      const activation = new LiveActivation(this.services, registration, address, scope, origin)
+      yield* activation.build
+      return activation
+    }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
+  })
+
+  /** Where an activation begins: at what was stored, at what it left in memory, or anew. */
+  private readonly origin = Effect.fnUntraced(function*(
+    this: Host,
+    registration: Registration.Registration,
+    address: Address.Address
+  ) {
+    const initial = Effect.sync(() => registration.initialState(address.key))
+    if (registration.durability === "memory") {
+      const parked = registration.parked.get(address.key)
+      registration.parked.delete(address.key)
+      const epoch = yield* this.services.nextEpoch("memory")
+      const state = parked ? parked.state : yield* initial
+      return { epoch, version: 0, state, recorded: parked?.recorded ?? new Map(), careful: false } satisfies Origin
+    }
+    const { epoch, version, state } = yield* this.services.store.claim(address)
+    return {
+      epoch,
+      version,
+      state: state === undefined ? yield* initial : yield* this.decodeState(registration, state),
+      recorded: new Map(),
+      careful: registration.careful.delete(address.key)
+    } satisfies Origin
+  })
+
+  private decodeState(registration: Registration.Registration, text: string): Effect.Effect<unknown> {
+    return Effect.suspend(() => {
+      const decoded = registration.codecs.state.decode(JSON.parse(text))
+      return Either.isRight(decoded)
+        ? Effect.succeed(decoded.right)
+        : Effect.dieMessage(
+          `the stored state does not decode with the schema of ${registration.contract}: ${
+            Codec.describeSafely(decoded.left)
+          }. Nothing was changed; give the schema a way to read what older versions wrote`
+        )
+    })
+  }
+
+  private sleep(activation: LiveActivation): void {
+    if (activation.idle) this.fork(this.leave(activation))
+  }
+
+  /** Takes an activation out of memory in good order, or by force after the time for that. */
+  private leave(activation: LiveActivation): Effect.Effect<void> {
+    const id = Registration.idOf(activation.address)
+    return Effect.suspend(() => {
+      if (!this.isAwake(activation)) return Effect.void
+      const done = Deferred.unsafeMake<void>(FiberId.none)
+      this.slots.set(id, { _tag: "Leaving", done })
+      return activation.shutdown.pipe(
+        Effect.timeoutOption(this.services.options.shutdownTimeoutMillis),
+        Effect.catchAllCause((cause) => Effect.logError(`${activation.address} did not shut down`, cause)),
+        Effect.ensuring(Effect.sync(() => {
+          const { durability, parked } = activation.registration
+          if (durability === "memory") parked.set(activation.address.key, activation.park())
+          this.slots.delete(id)
+          Deferred.unsafeDone(done, Exit.void)
+        }))
+      )
+    })
+  }
+
+  /** The activation was lost: the next use wakes another. */
+  private forget(activation: LiveActivation, encoding: boolean): void {
+    if (encoding) activation.registration.careful.add(activation.address.key)
+    if (this.isAwake(activation)) this.slots.delete(Registration.idOf(activation.address))
+    this.fork(Scope.close(activation.scope, Exit.void))
+  }
+
+  private isAwake(activation: LiveActivation): boolean {
+    const slot = this.slots.get(Registration.idOf(activation.address))
+    return slot?._tag === "Awake" && slot.activation === activation
+  }
+
+  // --- connections ---------------------------------------------------------------------------------------------------
+
+  private readonly open = (
+    frame: FrameOf<"Open">,
+    request: ConnectRequest,
+    attachment: Attachment
+  ): Effect.Effect<ServerConnection, DisconnectReason> =>
+    Effect.suspend(() => {
+      const registration = this.registrations.get(frame.contract)
+      if (!registration) return refuse({ _tag: "UnknownActor", issue: `there is no actor ${frame.contract} here` })
+      const issue = Address.keyIssue(frame.key, this.services.options.keyBytesMax)
+      if (issue) return refuse({ _tag: "UnknownActor", issue })
+      const unknownEvent = frame.events.find((event) => !registration.codecs.contract.events.has(event))
+      if (unknownEvent !== undefined) {
+        return refuse({ _tag: "UnknownActor", issue: `${frame.contract} has no event ${unknownEvent}` })
+      }
+      const params = registration.codecs.contract.params.decode(frame.params)
+      if (Either.isLeft(params)) return refuse({ _tag: "InvalidParams", issue: Codec.describe(params.left) })
+      const { session, events, settledBelow, pending } = frame
+      const open: OpenRequest = { session, params: params.right, request, events, settledBelow, pending }
+      return this.use(Address.make(frame.contract, frame.key), (activation) => activation.open(open, attachment)).pipe(
+        Effect.catchTag("ActorUnavailable", ({ defectId }) => refuse({ _tag: "Unavailable", defectId }))
+      )
+    })
+
+  private readonly resume = (
+    { contract, key, connectionId, token, received }: FrameOf<"Resume">,
+    attachment: Attachment
+  ): ServerConnection | DisconnectReason => {
+    const slot = this.slots.get(`${contract}/${key}`)
+    if (slot?._tag !== "Awake") return { _tag: "ActivationLost" }
+    return slot.activation.resume(connectionId, token, received, attachment) ?? { _tag: "ResumeExpired" }
+  }
+
+  // --- calls from backends and other actors --------------------------------------------------------------------------
+
+  private directory(contract: Any): Directory<any> {
+    const codecs = Codec.ofContract(contract).internal
+    return {
+      get: (key) =>
+        RpcObject.make(codecs, (codec, payload, options) => {
+          const call = this.call(Address.make(contract.contract, key), codec, payload)
+          return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
+        }) as never
+    }
+  }
+
+  /** A call that is made in a turn leaves only when everything before that turn is durable. */
+  private call(address: Address.Address, codec: Codec.RpcCodec, payload: unknown): Effect.Effect<unknown, unknown> {
+    const afterMillis = this.services.options.callTimeoutMillis
+    return Effect.withFiberRuntime((fiber) => {
+      const turn = ofFiber(fiber)
+      const gate = turn && turn.owner instanceof LiveActivation ? turn.owner.committed : Effect.void
+      return Effect.zipRight(gate, this.use(address, (activation) => activation.callInternal(codec, payload))).pipe(
+        Effect.timeoutFail({
+          duration: afterMillis,
+          onTimeout: () => new CallTimeout({ address, afterMillis })
+        })
+      )
+    })
+  }
+}
+
+const refuse = (reason: DisconnectReason) => Effect.fail(reason)

@@ -1,0 +1,169 @@
+/**
+ * A session's place at one activation: the connection the actor sees. It numbers what it sends and keeps it until the
+ * client has it, so that it survives the loss of its link.
+ */
+import type { Connection } from "@troupe/contract/Connection"
+import type { ConnectionId } from "@troupe/contract/ConnectionId"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
+import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
+import * as Effect from "effect/Effect"
+import type * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import type { LiveActivation } from "./LiveActivation.ts"
+import type { CallEntry, Session } from "./Session.ts"
+import { Cell, TurnRef } from "./Turn.ts"
+
+/** A connection's channel on a link, as the gateway provides it. */
+export interface Attachment {
+  readonly channel: number
+  readonly writer: FrameWriter
+  /** Whether frames reach the client; if not, the link was lost, or the client has closed the channel. */
+  readonly state: "open" | "lost" | "closed"
+  /** Who takes the frames of the channel. */
+  connection: ServerConnection | undefined
+  /** The connection does not use the channel any more. */
+  readonly release: () => void
+}
+
+export class ServerConnection implements Connection<any, any> {
+  readonly state: Ref.Ref<any>
+  readonly inbox = new Inbox()
+  /** Events the client has subscribed to. */
+  readonly subscriptions = new Set<string>()
+  /** Set when it has ended: nothing is sent or taken any more. */
+  ended = false
+  token: string
+  /** The token before, until the client has shown that it has the new one. */
+  previousToken: string | undefined
+  private readonly outbox = new Outbox<CallEntry>()
+  private attachment: Attachment | undefined
+
+  constructor(
+    readonly activation: LiveActivation,
+    readonly session: Session,
+    readonly id: ConnectionId,
+    readonly params: any,
+    state: unknown,
+    readonly scope: Scope.CloseableScope
+  ) {
+    this.state = new TurnRef(new Cell(state), activation)
+    this.token = activation.services.secrets.next()
+  }
+
+  get channel(): number {
+    return this.attachment?.channel ?? 0
+  }
+
+  // --- what the actor does -------------------------------------------------------------------------------------------
+
+  readonly send = (event: string, payload: unknown): Effect.Effect<void> =>
+    this.activation.stageEvent(event, payload, () => this.subscriptions.has(event) ? [this] : [])
+
+  readonly disconnect = (reason?: string): Effect.Effect<void> =>
+    this.activation.stage((turn) => {
+      turn.disconnects.push(() => this.end({ _tag: "Disconnected", ...(reason === undefined ? {} : { reason }) }))
+      return Effect.void
+    })
+
+  // --- sending -------------------------------------------------------------------------------------------------------
+
+  /** Sends a message, or keeps it until there is a link again. A full outbox ends the connection. */
+  push(payload: string, call?: CallEntry): void {
+    if (this.ended) return
+    const seq = this.outbox.push(payload, call)
+    if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
+    if (this.outbox.size > this.activation.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
+  }
+
+  /** Sends the answer of a call, unless it is on its way already. */
+  reply(call: CallEntry): void {
+    if (call.exit === undefined || call.sentOn === this || this.ended) return
+    call.sentOn = this
+    this.push(Frame.encodeExit(call.number, call.exit), call)
+  }
+
+  // --- the link ------------------------------------------------------------------------------------------------------
+
+  /** The connection is a new one and has been committed: the client is told. */
+  open(attachment: Attachment): void {
+    const { options } = this.activation.services
+    this.attachment = attachment
+    if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })
+    if (attachment.state === "lost") return this.detach(attachment)
+    attachment.connection = this
+    attachment.writer.write(Frame.encode({
+      _tag: "Opened",
+      channel: attachment.channel,
+      connectionId: this.id,
+      token: this.token,
+      window: options.window,
+      retentionMillis: options.retentionMillis
+    }))
+  }
+
+  /** Goes on with a link. Returns false if the token is not one of this connection, or nothing can be continued. */
+  resume(attachment: Attachment, token: string, received: number): boolean {
+    if (this.ended || (token !== this.token && token !== this.previousToken)) return false
+    if (!this.outbox.acknowledge(received, this.onArrival)) return false
+    this.attachment?.release()
+    this.activation.services.resumeWindows.stop(this)
+    this.previousToken = token
+    this.token = this.activation.services.secrets.next()
+    this.attachment = attachment
+    attachment.connection = this
+    const { channel, writer } = attachment
+    writer.write(Frame.encode({ _tag: "Resumed", channel, token: this.token, received: this.inbox.received }))
+    this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(channel, seq, text)))
+    return true
+  }
+
+  /** The link is gone. The connection waits for the client to resume it. */
+  detach(attachment: Attachment): void {
+    if (this.attachment !== attachment) return
+    this.attachment = undefined
+    if (!this.ended) this.activation.services.resumeWindows.start(this)
+  }
+
+  /** A message of the client. */
+  receive(attachment: Attachment, seq: number, message: Frame.ClientMessage): void {
+    this.confirm()
+    attachment.writer.acknowledge(this)
+    const position = this.inbox.accept(seq)
+    if (position === "next") this.activation.receive(this, message)
+    else if (position === "gap") this.violation(`message ${seq} came after message ${this.inbox.received}`)
+  }
+
+  /** The client has the messages up to `received`. */
+  acknowledge(received: number): void {
+    this.confirm()
+    if (!this.outbox.acknowledge(received, this.onArrival)) {
+      this.violation(`message ${received} was acknowledged, but ${this.outbox.last} is the last that was sent`)
+    }
+  }
+
+  violation(issue: string): void {
+    this.end({ _tag: "ProtocolViolation", issue })
+  }
+
+  /** Ends the connection. The actor's hooks follow as a turn. */
+  end(reason: DisconnectReason): void {
+    if (this.ended) return
+    this.ended = true
+    this.activation.services.resumeWindows.stop(this)
+    const attachment = this.attachment
+    if (attachment) {
+      attachment.writer.write(Frame.encode({ _tag: "Close", channel: attachment.channel, reason }))
+      attachment.release()
+    }
+    this.attachment = undefined
+    this.activation.connectionEnded(this, reason)
+  }
+
+  private confirm(): void {
+    this.previousToken = undefined
+  }
+
+  private readonly onArrival = (call: CallEntry): void => this.activation.settle(this.session, call)
+}

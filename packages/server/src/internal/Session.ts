@@ -1,0 +1,61 @@
+/**
+ * One `connect` call of a client, as an activation remembers it: its calls by number. It outlives its connections, so that
+ * a call that is sent again joins the one that is queued, running or answered, and never runs beside it.
+ */
+import type { ServerConnection } from "./ServerConnection.ts"
+import { type Job, Lane } from "./TurnLoop.ts"
+
+/** What is known of one call until the client has its answer. */
+export class CallEntry {
+  /** The encoded `Exit`, once it may leave. */
+  exit: string | undefined
+  /** The stored segment that holds the answer, if it was recorded. */
+  segment: number | undefined
+  /** The connection the answer was last sent on. */
+  sentOn: ServerConnection | undefined
+  /** What runs it; undefined once answered. */
+  job: Job | undefined
+
+  constructor(readonly number: number) {}
+}
+
+export class Session {
+  /** The session's calls wait here, in call order. */
+  readonly lane = new Lane()
+  readonly calls = new Map<number, CallEntry>()
+  /** How many calls have no answer yet: what credit bounds. */
+  unanswered = 0
+  /** Where answers go: the newest connection, which may have ended. */
+  connection: ServerConnection | undefined
+  /** Calls below this number have been answered, and the client has the answers. */
+  settledBelow = 1
+  /** The client has been told not to come back. */
+  gone = false
+
+  constructor(readonly id: string) {}
+
+  begin(number: number): CallEntry {
+    const entry = new CallEntry(number)
+    this.calls.set(number, entry)
+    this.unanswered++
+    return entry
+  }
+
+  /** The call has been answered. */
+  answer(entry: CallEntry, exit: string, segment: number | undefined): void {
+    entry.exit = exit
+    entry.segment = segment
+    entry.job = undefined
+    this.unanswered--
+  }
+
+  /** The call ended without an answer, and will run if it is sent again. */
+  forget(entry: CallEntry): void {
+    if (this.calls.delete(entry.number) && entry.exit === undefined) this.unanswered--
+  }
+
+  /** Whether nothing of it needs to be kept. */
+  get disposable(): boolean {
+    return this.calls.size === 0 && (this.connection === undefined || this.connection.ended)
+  }
+}

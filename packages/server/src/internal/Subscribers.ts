@@ -1,0 +1,43 @@
+/** Who has subscribed to which event. */
+import type { ServerConnection } from "./ServerConnection.ts"
+
+interface Entry {
+  connections: Set<ServerConnection>
+  /** A snapshot has been handed out: the set must be copied before it is changed. */
+  shared: boolean
+}
+
+export class Subscribers {
+  private readonly byEvent = new Map<string, Entry>()
+
+  add(connection: ServerConnection, event: string): void {
+    connection.subscriptions.add(event)
+    this.own(event).add(connection)
+  }
+
+  remove(connection: ServerConnection, event: string): void {
+    if (connection.subscriptions.delete(event)) this.own(event).delete(connection)
+  }
+
+  removeAll(connection: ServerConnection): void {
+    for (const event of connection.subscriptions) this.own(event).delete(connection)
+  }
+
+  /** Those subscribed now, in the order in which they subscribed. It does not change any more. */
+  snapshot(event: string): Iterable<ServerConnection> {
+    const entry = this.byEvent.get(event)
+    if (!entry) return []
+    entry.shared = true
+    return entry.connections
+  }
+
+  private own(event: string): Set<ServerConnection> {
+    let entry = this.byEvent.get(event)
+    if (!entry) this.byEvent.set(event, entry = { connections: new Set(), shared: false })
+    if (entry.shared) {
+      entry.connections = new Set(entry.connections)
+      entry.shared = false
+    }
+    return entry.connections
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * A turn: one handler run to completion, the unit of atomicity. It stages what the handler changes and sends; nothing of
+ * it is seen outside before the handler has succeeded.
+ *
+ * A turn is carried in its fiber's context and inherited by the fibers forked in it. Nothing is ambient: a fiber that
+ * outlives its turn still finds its own, sealed, and never the one that happens to run.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import type * as Fiber from "effect/Fiber"
+import * as Readable from "effect/Readable"
+import * as Ref from "effect/Ref"
+import type { ServerConnection } from "./ServerConnection.ts"
+
+/** A value that turns read and write: the actor's state, or the state of a connection. */
+export class Cell<A> {
+  constructor(public current: A) {}
+}
+
+/** One run of a handler. `owner` is the activation it belongs to. */
+export class Turn {
+  /** Set when the handler has ended. What is changed later is not part of the turn. */
+  sealed = false
+  /** The events of the turn, in order. */
+  readonly outputs: Array<() => void> = []
+  /** The connections the turn ends. */
+  readonly disconnects: Array<() => void> = []
+  private writes: Map<Cell<any>, unknown> | undefined
+
+  constructor(
+    readonly owner: object,
+    readonly caller: ServerConnection | undefined,
+    /** Set for `onBeforeConnect`, which runs beside the turns. */
+    readonly readOnly = false
+  ) {}
+
+  read<A>(cell: Cell<A>): A {
+    return this.writes?.has(cell) ? this.writes.get(cell) as A : cell.current
+  }
+
+  write<A>(cell: Cell<A>, value: A): void {
+    this.writes ??= new Map()
+    this.writes.set(cell, value)
+  }
+
+  /** Whether applying the turn would change the cell. */
+  changes(cell: Cell<unknown>): boolean {
+    return this.writes !== undefined && this.writes.has(cell) && this.writes.get(cell) !== cell.current
+  }
+
+  /** Makes the staged values the current ones. */
+  apply(): void {
+    this.writes?.forEach((value, cell) => {
+      cell.current = value
+    })
+  }
+
+  /** Lets out what was staged, now that the turn is committed: its events, then its reply, then its disconnects. */
+  send(reply: () => void): void {
+    for (const output of this.outputs) output()
+    reply()
+    for (const disconnect of this.disconnects) disconnect()
+  }
+}
+
+/** The turn a fiber was started in. */
+export class CurrentTurn extends Context.Tag("@troupe/server/internal/Turn/CurrentTurn")<CurrentTurn, Turn>() {}
+
+/** The turn a fiber was started in, sealed or not. */
+export const ofFiber = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined =>
+  fiber.currentContext.unsafeMap.get(CurrentTurn.key)
+
+/** How a cell finds the turn it is used in. */
+export interface Turns {
+  /** The fiber's turn, if it belongs to this activation and has not ended. */
+  readonly live: (fiber: Fiber.RuntimeFiber<any, any>) => Turn | undefined
+  /** Runs an effect as a turn of its own, after those that are waiting. The fiber's caller stays its caller. */
+  readonly run: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+}
+
+const refVariance = { _A: (_: any) => _ }
+
+/** A cell as a `Ref`: inside a turn it works on the staged value, elsewhere each change is a turn. */
+export class TurnRef<A> extends Effectable.Class<A> implements Ref.Ref<A> {
+  readonly [Ref.RefTypeId] = refVariance
+  readonly [Readable.TypeId]: Readable.TypeId = Readable.TypeId
+  readonly get: Effect.Effect<A>
+
+  constructor(
+    private readonly cell: Cell<A>,
+    private readonly turns: Turns,
+    /** Says why the value cannot be changed; absent if it can. */
+    private readonly readOnlyBecause?: string
+  ) {
+    super()
+    this.get = Effect.withFiberRuntime((fiber) => {
+      const turn = turns.live(fiber)
+      return Effect.succeed(turn ? turn.read(cell) : cell.current)
+    })
+  }
+
+  override commit(): Effect.Effect<A> {
+    return this.get
+  }
+
+  modify<B>(f: (a: A) => readonly [B, A]): Effect.Effect<B> {
+    return Effect.withFiberRuntime((fiber) => {
+      const turn = this.turns.live(fiber)
+      if (!turn) return this.turns.run(this.modify(f))
+      const before = turn.read(this.cell)
+      const [result, after] = f(before)
+      if (after !== before) {
+        const forbidden = turn.readOnly ? "onBeforeConnect may read the state of the actor, not change it" : this.readOnlyBecause
+        if (forbidden) return Effect.dieMessage(forbidden)
+        turn.write(this.cell, after)
+      }
+      return Effect.succeed(result)
+    })
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Runs jobs one after another, inline in one fiber that exists only while there is work. Jobs wait in lanes, and the lanes
+ * take turns, so that a busy client does not starve another.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as MutableList from "effect/MutableList"
+import * as Runtime from "effect/Runtime"
+import { CurrentTurn, type Turn } from "./Turn.ts"
+
+/** What a job does. */
+export interface JobOptions {
+  /** Called when it is its turn. */
+  readonly start: () => Turn
+  /** What runs in the turn. Called once, after `start`. */
+  readonly run: () => Effect.Effect<unknown, unknown>
+  /** Called when it has run. The turn is sealed. */
+  readonly end: (exit: Exit.Exit<unknown, unknown>, turn: Turn) => void
+  /** Called instead of `start` if the job was removed while it was queued. */
+  readonly removed: () => void
+}
+
+/** Something that runs as one turn. */
+export class Job {
+  phase: "queued" | "running" | "ended" = "queued"
+  interruptRequested = false
+
+  constructor(readonly options: JobOptions) {}
+}
+
+/** A queue of jobs that run in order. */
+export class Lane {
+  readonly jobs = MutableList.empty<Job>()
+  /** Whether it stands in the ring. */
+  ready = false
+}
+
+/** Effect keeps no public count of a fiber's children, and asking the fiber for them costs a round trip. */
+const hasChildren = (fiber: Fiber.RuntimeFiber<any, any>): boolean =>
+  ((fiber as unknown as { readonly _children: ReadonlySet<unknown> | null })._children?.size ?? 0) > 0
+
+export class TurnLoop {
+  /** How many jobs are queued or running. */
+  size = 0
+  private readonly ring = MutableList.empty<Lane>()
+  private running: Job | undefined
+  private fiber: Fiber.RuntimeFiber<void> | undefined
+  private scheduled = false
+  private stopped = false
+
+  constructor(
+    private readonly runtime: Runtime.Runtime<never>,
+    private readonly schedule: (task: () => void) => void,
+    private readonly onIdle: () => void
+  ) {}
+
+  submit(lane: Lane, job: Job): void {
+    if (this.stopped) return job.options.removed()
+    this.size++
+    MutableList.append(lane.jobs, job)
+    if (!lane.ready) {
+      lane.ready = true
+      MutableList.append(this.ring, lane)
+    }
+    this.wake()
+  }
+
+  /** Removes a queued job, or interrupts a running one. */
+  interrupt(job: Job): void {
+    if (job.phase === "queued") return this.remove(job)
+    if (job.phase === "running" && !job.interruptRequested) {
+      job.interruptRequested = true
+      this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    }
+  }
+
+  /** Removes all that is queued and interrupts what runs. What is submitted later is removed at once. */
+  stop(): void {
+    this.stopped = true
+    if (this.running) this.interrupt(this.running)
+    for (let job = this.next(); job; job = this.next()) this.remove(job)
+  }
+
+  private remove(job: Job): void {
+    job.phase = "ended"
+    this.size--
+    job.options.removed()
+    if (this.size === 0) this.onIdle()
+  }
+
+  /** The fiber starts at the end of the tick, so that all that arrives together runs in one. */
+  private wake(): void {
+    if (this.fiber || this.scheduled) return
+    this.scheduled = true
+    this.schedule(() => {
+      this.scheduled = false
+      this.drain()
+    })
+  }
+
+  private next(): Job | undefined {
+    for (let lane = MutableList.shift(this.ring); lane; lane = MutableList.shift(this.ring)) {
+      let job = MutableList.shift(lane.jobs)
+      while (job && job.phase === "ended") job = MutableList.shift(lane.jobs)
+      lane.ready = MutableList.length(lane.jobs) > 0
+      if (lane.ready) MutableList.append(this.ring, lane)
+      if (job) return job
+    }
+    return undefined
+  }
+
+  private drain(): void {
+    const fiber = Runtime.runFork(this.runtime)(Effect.uninterruptible(this.loop))
+    this.fiber = fiber
+    fiber.addObserver(() => {
+      this.fiber = undefined
+      if (this.size > 0) this.drain()
+      else this.onIdle()
+    })
+  }
+
+  private readonly loop = Effect.withFiberRuntime<void>((fiber) => {
+    const base = fiber.currentContext
+    let job: Job | undefined
+    let leave = false
+    return Effect.whileLoop({
+      while: () => !leave && (job = this.next()) !== undefined,
+      body: () => this.runJob(job!, base),
+      // A fiber that was told to interrupt may be told so too late for the job it was meant for: it must not run another
+      // one. One that leaves children behind ends, which interrupts them and waits for them.
+      step: () => {
+        leave = job!.interruptRequested || hasChildren(fiber)
+      }
+    })
+  })
+
+  private runJob(job: Job, base: Context.Context<never>): Effect.Effect<void> {
+    job.phase = "running"
+    this.running = job
+    const turn = job.options.start()
+    return FiberRef.set(FiberRef.currentContext, Context.add(base, CurrentTurn, turn)).pipe(
+      Effect.zipRight(Effect.exit(Effect.interruptible(Effect.suspend(job.options.run)))),
+      Effect.map((exit) => {
+        turn.sealed = true
+        job.phase = "ended"
+        this.running = undefined
+        this.size--
+        // interrupted from within: the fiber is marked, and must not run another job
+        if (Exit.isInterrupted(exit)) job.interruptRequested = true
+        job.options.end(exit, turn)
+      })
+    )
+  }
+}

@@ -1,0 +1,2 @@
+/** Tools to test actors, clients, stores and transports. */
+export * as MemoryTransport from "./MemoryTransport.ts"
