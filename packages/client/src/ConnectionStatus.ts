@@ -1,6 +1,6 @@
 /** What a client knows of its connection, as one value that can be shown to a person. */
-import type * as DialError from "@troupe/contract/Transport"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type * as DialError from "@troupe/contract/Transport"
 import * as Data from "effect/Data"
 import type * as Option from "effect/Option"
 

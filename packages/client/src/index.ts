@@ -1,4 +1,6 @@
 /** Live connections to actors, which keep themselves up. Safe for browsers. */
 export * as ActorClient from "./ActorClient.ts"
+export * as ClientOptions from "./ClientOptions.ts"
 export * as Connection from "./Connection.ts"
 export * as ConnectionStatus from "./ConnectionStatus.ts"
+export * as WebSocketTransport from "./WebSocketTransport.ts"

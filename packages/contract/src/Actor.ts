@@ -20,20 +20,22 @@ import { type Definition, TypeId } from "./Definition.ts"
  * }) {}
  * ```
  */
-export const Tag = <Self>() =>
-<const Name extends string, const D extends Definition>(name: Name, definition: D): Contract<Self, Name, D> => {
-  const tag = Context.Tag(`@troupe/actor/${name}`)<Self, never>()
-  const self = Object.assign(tag, { contract: name, definition, [TypeId]: definition }) as unknown as Contract<
-    Self,
-    Name,
-    D
-  >
-  return Object.assign(self, {
-    client: Effect.map(ActorHost, (host) => host.directory(self)),
-    toLayer: (options: Implementation["options"], build: Implementation["build"]) =>
-      Layer.scoped(
-        self,
-        Effect.flatMap(ActorHost, (host) => Effect.as(host.register({ contract: self, options, build }), host.directory(self)))
-      )
-  }) as Contract<Self, Name, D>
-}
+export const Tag =
+  <Self>() =>
+  <const Name extends string, const D extends Definition>(name: Name, definition: D): Contract<Self, Name, D> => {
+    const tag = Context.Tag(`@troupe/actor/${name}`)<Self, never>()
+    const self = Object.assign(tag, { contract: name, definition, [TypeId]: definition }) as unknown as Contract<
+      Self,
+      Name,
+      D
+    >
+    return Object.assign(self, {
+      client: Effect.map(ActorHost, (host) => host.directory(self)),
+      toLayer: (options: Implementation["options"], build: Implementation["build"]) =>
+        Layer.scoped(
+          self,
+          Effect.flatMap(ActorHost, (host) =>
+            Effect.as(host.register({ contract: self, options, build }), host.directory(self)))
+        )
+    }) as Contract<Self, Name, D>
+  }

@@ -69,8 +69,7 @@ export type Behavior<Self, D extends Definition, ConnectionState> =
 
 declare const Phantom: unique symbol
 
-type ContextOf<F> = F extends (...args: any) => infer Result
-  ? Result extends Effect.Effect<any, any, infer R> ? R
+type ContextOf<F> = F extends (...args: any) => infer Result ? Result extends Effect.Effect<any, any, infer R> ? R
   : Result extends Stream.Stream<any, any, infer R> ? R
   : Result extends Rpc.Wrapper<infer Wrapped> ? ContextOf<() => Wrapped>
   : never

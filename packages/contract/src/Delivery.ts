@@ -1,6 +1,6 @@
 /** How an rpc is delivered when the connection's memory is lost, as an annotation on the rpc. */
-import * as Context from "effect/Context"
 import type * as Rpc from "@effect/rpc/Rpc"
+import * as Context from "effect/Context"
 
 /**
  * `exactly-once`, the default: sent again, joined with what is running, answered from what was recorded.

@@ -1,4 +1,3 @@
-/**
- * `@troupe/node`: thin adapters from Troupe's services to Node.
- */
-export {}
+/** Troupe on Node: the socket server, and the transport of Node clients. */
+export * as NodeActors from "./NodeActors.ts"
+export * as NodeWebSocketTransport from "./NodeWebSocketTransport.ts"

@@ -16,6 +16,6 @@ export class Connections extends Context.Tag("@troupe/server/Connections")<Conne
     request: ConnectRequest,
     attachment: Attachment
   ) => Effect.Effect<ServerConnection, DisconnectReason>
-  /** Continues a connection on another link, or says why it cannot be continued. */
-  readonly resume: (frame: FrameOf<"Resume">, attachment: Attachment) => ServerConnection | DisconnectReason
+  /** Continues a connection on another link. Returns why it cannot be continued, if it cannot. */
+  readonly resume: (frame: FrameOf<"Resume">, attachment: Attachment) => DisconnectReason | undefined
 }>() {}

@@ -58,12 +58,13 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Gateway, never, Connections | Scope.Scope> {
   const limits = { ...defaults, ...options }
   const runtime = yield* Effect.runtime<never>()
+  const scope = yield* Effect.scope
   const services: GatewayServices = {
     connections: yield* Connections,
     actors: new Set(options.actors.map(({ contract }) => contract)),
     clock: yield* Effect.clock,
     schedule: (yield* Flush).schedule,
-    fork: Runtime.runFork(runtime),
+    fork: (effect) => Runtime.runFork(runtime)(effect, { scope }),
     heartbeatMillis: Duration.toMillis(limits.heartbeat),
     silenceMillis: Duration.toMillis(limits.silence),
     openTimeoutMillis: Duration.toMillis(limits.openTimeout),

@@ -2,8 +2,8 @@
  * How a gateway gets its links from an HTTP server. Links are accepted by an upgrade listener of their own, because
  * through the platform's request handling an idle one costs a fiber and 48 KiB instead of 3.
  */
-import type { Link, LinkHandler } from "@troupe/contract/Link"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
+import type { Link, LinkHandler } from "@troupe/contract/Link"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

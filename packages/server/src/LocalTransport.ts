@@ -1,9 +1,9 @@
 /** Links inside one process: a client beside its actors, without a socket, over the same frames. */
-import * as Link from "@troupe/contract/Link"
-import { Flush } from "@troupe/contract/Flush"
-import { Transport } from "@troupe/contract/Transport"
 import * as Headers from "@effect/platform/Headers"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
+import { Flush } from "@troupe/contract/Flush"
+import * as Link from "@troupe/contract/Link"
+import { Transport } from "@troupe/contract/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Connections } from "./Connections.ts"

@@ -1,6 +1,6 @@
 /** Which web pages may connect: browsers say where a page came from, and other clients say nothing. */
-import type { ConnectRequest } from "@troupe/contract/Behavior"
 import * as Headers from "@effect/platform/Headers"
+import type { ConnectRequest } from "@troupe/contract/Behavior"
 import * as Option from "effect/Option"
 
 const hostOf = (origin: string): string | undefined => URL.canParse(origin) ? new URL(origin).host : undefined

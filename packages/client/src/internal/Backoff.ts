@@ -23,12 +23,15 @@ export class Backoff {
 
   /** When to try again, in milliseconds since the epoch; none if the schedule has ended. */
   readonly next = (cause: unknown): Effect.Effect<Option.Option<number>> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.map(this.schedule.step(now, cause, this.state), ([state, , decision]) => {
-        this.attempt++
-        this.state = state
-        return ScheduleDecision.isContinue(decision)
-          ? Option.some(Math.max(now, ScheduleIntervals.start(decision.intervals)))
-          : Option.none()
-      }))
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) =>
+        Effect.map(this.schedule.step(now, cause, this.state), ([state, , decision]) => {
+          this.attempt++
+          this.state = state
+          return ScheduleDecision.isContinue(decision)
+            ? Option.some(Math.max(now, ScheduleIntervals.start(decision.intervals)))
+            : Option.none()
+        })
+    )
 }

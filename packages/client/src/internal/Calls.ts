@@ -2,7 +2,7 @@
  * The calls of a session, in call order: those that wait to be sent, in a queue within bounds, and those that wait for
  * their answer. A call keeps its text and its place until its answer has arrived, because it may have to be sent again.
  */
-import { type ConnectionError, ConnectionClosed, OutcomeUnknown, QueueFull } from "@troupe/contract/ConnectionError"
+import { ConnectionClosed, type ConnectionError, OutcomeUnknown, QueueFull } from "@troupe/contract/ConnectionError"
 import * as Delivery from "@troupe/contract/Delivery"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { RpcCodec } from "@troupe/contract/protocol/Codec"

@@ -2,16 +2,16 @@
  * One session with an actor: opens a connection on each new link, or resumes it, sends what waits, and ends calls with
  * their answers. All of it runs in callbacks; only the evaluation of the parameters and waiting to open anew need a fiber.
  */
-import type { ConnectionId } from "@troupe/contract/ConnectionId"
+import * as Headers from "@effect/platform/Headers"
 import { CallRejected, ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
-import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
+import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { Any } from "@troupe/contract/Definition"
+import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import type { CallOptions } from "@troupe/contract/protocol/RpcObject"
 import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
-import * as Headers from "@effect/platform/Headers"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -78,14 +78,19 @@ export class ClientConnection {
 
   constructor(
     private readonly services: ClientServices,
-    private readonly target: Target
+    private readonly target: Target,
+    /** It has ended for good. */
+    private readonly onClosed: (connection: ClientConnection) => void
   ) {
     this.codec = Codec.ofContract(target.contract)
     this.session = services.secrets.next()
     this.backoff = new Backoff(services.schedule)
     this.calls = new Calls(services.bounds, (count) => this.pending.set(count))
-    this.subscriptions = new Subscriptions(target.events, services.eventBufferMax, (tag, event) =>
-      this.send(Frame.encodeSubscription(tag, event)))
+    this.subscriptions = new Subscriptions(
+      target.events,
+      services.eventBufferMax,
+      (tag, event) => this.send(Frame.encodeSubscription(tag, event))
+    )
   }
 
   get closed(): boolean {
@@ -172,7 +177,14 @@ export class ClientConnection {
     const { contract, key } = this.target
     const received = this.inbox.received
     link.writer.write(
-      Frame.encode({ _tag: "Resume", channel: this.channel, contract: contract.contract, key, received, ...this.ticket })
+      Frame.encode({
+        _tag: "Resume",
+        channel: this.channel,
+        contract: contract.contract,
+        key,
+        received,
+        ...this.ticket
+      })
     )
   }
 
@@ -399,7 +411,7 @@ export class ClientConnection {
     this.calls.close(reason)
     this.subscriptions.close(error)
     Deferred.unsafeDone(this.opened, Exit.fail(error))
-    this.services.onClosed(this)
+    this.onClosed(this)
   }
 
   private tellClosed(reason: DisconnectReason): void {

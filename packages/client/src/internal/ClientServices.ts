@@ -5,7 +5,6 @@ import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Schedule from "effect/Schedule"
 import type { Bounds } from "./Calls.ts"
-import type { ClientConnection } from "./ClientConnection.ts"
 
 export interface ClientServices {
   readonly clock: Clock.Clock
@@ -19,6 +18,4 @@ export interface ClientServices {
   readonly stableAfterMillis: number
   /** A call was answered while the server is going away. */
   readonly onAnswered: () => void
-  /** A connection has ended for good. */
-  readonly onClosed: (connection: ClientConnection) => void
 }

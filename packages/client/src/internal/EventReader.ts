@@ -37,15 +37,17 @@ export class EventReader {
     return Stream.repeatEffectChunkOption(this.take)
   }
 
-  private readonly take: Effect.Effect<Chunk.Chunk<unknown>, Option.Option<ConnectionError>> = Effect.async((resume) => {
-    const ready = () => {
-      if (this.buffer.length === 0 && !this.failure) return false
-      this.wake = undefined
-      resume(this.buffer.length > 0 ? Effect.sync(() => this.takeAll()) : Effect.fail(Option.some(this.failure!)))
-      return true
+  private readonly take: Effect.Effect<Chunk.Chunk<unknown>, Option.Option<ConnectionError>> = Effect.async(
+    (resume) => {
+      const ready = () => {
+        if (this.buffer.length === 0 && !this.failure) return false
+        this.wake = undefined
+        resume(this.buffer.length > 0 ? Effect.sync(() => this.takeAll()) : Effect.fail(Option.some(this.failure!)))
+        return true
+      }
+      if (!ready()) this.wake = ready
     }
-    if (!ready()) this.wake = ready
-  })
+  )
 
   private takeAll(): Chunk.Chunk<unknown> {
     const items = this.buffer

@@ -253,7 +253,8 @@ export class LinkSupervisor {
     Unwanted: () => Effect.sync(() => this.setStatus(this.paused ? this.pausedStatus : ConnectionStatus.Connecting())),
     Closed: ({ reason }) =>
       Effect.sync(() => {
-        for (const connection of Array.from(this.connections)) connection.onLinkStatus(ConnectionStatus.Closed({ reason }))
+        for (const connection of Array.from(this.connections))
+          connection.onLinkStatus(ConnectionStatus.Closed({ reason }))
       }),
     Failed: ({ cause, retryAfterMillis = 0 }) =>
       Effect.flatMap(this.backoff.next(cause), (retryAt) => {

@@ -85,7 +85,7 @@ export class Subscriptions {
   reopened(opened: ReadonlySet<string>): void {
     this.awaited.clear()
     for (const [event, subscription] of this.byEvent) {
-      if (subscription.live) for (const reader of subscription.readers) reader.gap()
+      if (subscription.live) { for (const reader of subscription.readers) reader.gap() }
       if (opened.has(event)) this.live(event)
       else this.request(event)
     }

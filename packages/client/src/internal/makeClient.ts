@@ -1,5 +1,6 @@
 /** Puts a client together: the supervisor of its link, and its connections. */
 import type { ConnectionError } from "@troupe/contract/ConnectionError"
+import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
@@ -12,13 +13,25 @@ import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { ActorClient, ConnectOptions, Options } from "../ActorClient.ts"
+import type * as Subscribable from "effect/Subscribable"
+import type { ConnectOptions, Options } from "../ClientOptions.ts"
 import type { Connection } from "../Connection.ts"
+import type { ConnectionStatus } from "../ConnectionStatus.ts"
 import { ClientConnection } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import { LinkSupervisor } from "./LinkSupervisor.ts"
 
-type Service = ActorClient["Type"]
+/** The client's service, with the types of contracts forgotten. */
+interface Service {
+  readonly connect: (
+    contract: Any,
+    key: string,
+    options?: Partial<ConnectOptions<unknown, string, unknown, unknown>>
+  ) => Effect.Effect<Connection<any>, unknown, any>
+  readonly status: Subscribable.Subscribable<ConnectionStatus>
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+}
 
 const toPublic = (connection: ClientConnection, codec: Codec.ContractCodec): Connection<any> => ({
   rpc: RpcObject.make(codec.rpcs, connection.call) as Connection<any>["rpc"],
@@ -44,35 +57,38 @@ export const makeClient = Effect.fnUntraced(function*(
   options: Required<Options>
 ): Effect.fn.Return<Service, never, Transport | Scope.Scope> {
   const transport = yield* Transport
-  const fork = Runtime.runFork(yield* Effect.runtime<never>())
+  const runtime = yield* Effect.runtime<never>()
+  const scope = yield* Effect.scope
   const services: ClientServices = {
     clock: yield* Effect.clock,
     secrets: yield* Secrets,
     schedule: options.schedule,
     flush: (yield* Flush).schedule,
-    fork,
+    fork: (effect) => Runtime.runFork(runtime)(effect, { scope }),
     bounds: options,
     eventBufferMax: options.eventBufferMax,
     stableAfterMillis: Duration.toMillis(options.stableAfter),
-    onAnswered: () => supervisor.onAnswered(),
-    onClosed: (connection) => supervisor.remove(connection)
+    onAnswered: () => supervisor.onAnswered()
   }
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
   yield* transport.onOpportunity(supervisor.nudge)
   yield* Effect.forkScoped(supervisor.run)
 
   const connect = Effect.fnUntraced(function*(
-    contract: Parameters<Service["connect"]>[0],
+    contract: Any,
     key: string,
     { params, events = [] }: Partial<ConnectOptions<unknown, string, unknown, unknown>> = {}
   ) {
     const context = yield* Effect.context<any>()
-    const connection = new ClientConnection(services, {
+    const target = {
       contract,
       key,
       events,
-      params: Effect.isEffect(params) ? Effect.provide(params as Effect.Effect<unknown, unknown, any>, context) : Effect.succeed(params)
-    })
+      params: Effect.isEffect(params)
+        ? Effect.provide(params as Effect.Effect<unknown, unknown, any>, context)
+        : Effect.succeed(params)
+    }
+    const connection = new ClientConnection(services, target, (closed) => supervisor.remove(closed))
     yield* connection.acquire
     supervisor.add(connection)
     yield* Deferred.await(connection.opened)
@@ -80,7 +96,7 @@ export const makeClient = Effect.fnUntraced(function*(
   })
 
   return {
-    connect: connect as unknown as Service["connect"],
+    connect,
     status: supervisor.status.subscribable,
     pause: Effect.sync(() => supervisor.setPaused(true)),
     resume: Effect.sync(() => supervisor.setPaused(false))

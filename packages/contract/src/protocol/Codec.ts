@@ -46,7 +46,9 @@ const isAsync = (issue: ParseResult.ParseIssue): boolean => {
     case "Transformation":
       return isAsync(issue.issue)
     case "Composite":
-      return (Predicate.isIterable(issue.issues) ? Array.from(issue.issues as Iterable<ParseResult.ParseIssue>) : [issue.issues])
+      return (Predicate.isIterable(issue.issues)
+        ? Array.from(issue.issues as Iterable<ParseResult.ParseIssue>)
+        : [issue.issues])
         .some(isAsync)
     default:
       return false
@@ -94,7 +96,10 @@ const rpcCodecs = (name: string, group: Definition["internal"]): ReadonlyMap<str
 
 const compile = ({ contract, definition }: Any): ContractCodec => ({
   params: make(definition.params ?? Schema.Void, `the params of ${contract}`),
-  connectError: make(definition.connectError ?? (Schema.Never as unknown as AnySchema), `the connectError of ${contract}`),
+  connectError: make(
+    definition.connectError ?? (Schema.Never as unknown as AnySchema),
+    `the connectError of ${contract}`
+  ),
   rpcs: rpcCodecs(contract, definition.rpcs),
   internal: rpcCodecs(contract, definition.internal),
   events: new Map(
@@ -124,4 +129,3 @@ export const describeSafely = (issue: ParseResult.ParseIssue): string =>
   ParseResult.ArrayFormatter.formatIssueSync(issue)
     .map((item) => `${item.path.length === 0 ? "value" : item.path.map(String).join(".")}: ${item._tag}`)
     .join(", ")
-

@@ -28,7 +28,9 @@ export const Request = Schema.TaggedStruct("Request", {
 })
 
 /** The caller was interrupted: cancel the call if it has not finished. */
-export const Interrupt = Schema.TaggedStruct("Interrupt", { requestId: Schema.NumberFromString.pipe(Schema.compose(Call)) })
+export const Interrupt = Schema.TaggedStruct("Interrupt", {
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call))
+})
 
 /** Start to send an event. It takes its place among the calls and is answered by `Subscribed`. */
 export const Subscribe = Schema.TaggedStruct("Subscribe", { event: Name })

@@ -21,7 +21,9 @@ export const make = (
   const client: Record<string, any> = {}
   for (const codec of codecs.values()) {
     const { payloadSchema, _tag: tag } = codec.rpc
-    const construct = payloadSchema.make ? (payload: unknown) => payloadSchema.make!(payload) : (payload: unknown) => payload
+    const construct = payloadSchema.make
+      ? (payload: unknown) => payloadSchema.make!(payload)
+      : (payload: unknown) => payload
     const dot = tag.indexOf(".")
     const target = dot === -1 ? client : client[tag.slice(0, dot)] ??= {}
     target[tag.slice(dot + 1)] = (payload: unknown, options?: CallOptions) =>

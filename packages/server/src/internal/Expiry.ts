@@ -2,19 +2,23 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-export class Expiry<Key> {
-  private readonly deadlines = new Map<Key, number>()
+/** Something that is told when its time is up. */
+export interface Expirable {
+  readonly onExpired: () => void
+}
+
+export class Expiry {
+  private readonly deadlines = new Map<Expirable, number>()
   private running = false
 
   constructor(
     private readonly clock: Clock.Clock,
     private readonly fork: (effect: Effect.Effect<void>) => void,
-    private readonly millis: number,
-    private readonly onExpired: (key: Key) => void
+    private readonly millis: number
   ) {}
 
-  /** Starts the timeout of a key, from its beginning. */
-  start(key: Key): void {
+  /** Starts a timeout, from its beginning if it is running. */
+  start(key: Expirable): void {
     this.deadlines.delete(key)
     this.deadlines.set(key, this.clock.unsafeCurrentTimeMillis() + this.millis)
     if (this.running) return
@@ -22,7 +26,7 @@ export class Expiry<Key> {
     this.fork(this.watch)
   }
 
-  stop(key: Key): void {
+  stop(key: Expirable): void {
     this.deadlines.delete(key)
   }
 
@@ -32,7 +36,7 @@ export class Expiry<Key> {
     for (const [key, deadline] of this.deadlines) {
       if (deadline > now) return Effect.zipRight(Effect.sleep(deadline - now), this.watch)
       this.deadlines.delete(key)
-      this.onExpired(key)
+      key.onExpired()
     }
     this.running = false
     return Effect.void

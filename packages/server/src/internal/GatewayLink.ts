@@ -6,13 +6,13 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Connections } from "../Connections.ts"
-import { type Attachment, ServerConnection } from "./ServerConnection.ts"
+import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 
 /** What all links of a gateway share. */
 export interface GatewayServices {
@@ -106,7 +106,8 @@ export class GatewayLink implements Link.LinkHandler {
   checkLife(): void {
     const now = this.services.clock.unsafeCurrentTimeMillis()
     if (this.channels.size > 0) this.useless = now
-    if (now - this.lastHeard >= this.services.silenceMillis) this.close(Link.codeGoAway, "nothing was heard on the link")
+    if (now - this.lastHeard >= this.services.silenceMillis)
+      this.close(Link.codeGoAway, "nothing was heard on the link")
     else if (now - this.useless >= this.services.openTimeoutMillis) {
       this.close(Link.codeViolation, "no connection was opened on the link")
     }
@@ -148,7 +149,9 @@ export class GatewayLink implements Link.LinkHandler {
       case "Message": {
         const channel = this.channels.get(frame.channel)
         if (channel?.connection) return channel.connection.receive(channel, frame.seq, frame.payload)
-        return channel?.opening ? this.violation("a message came before the connection was opened") : this.unknown(frame)
+        return channel?.opening
+          ? this.violation("a message came before the connection was opened")
+          : this.unknown(frame)
       }
       case "Ack":
         return this.channels.get(frame.channel)?.connection?.acknowledge(frame.received)
@@ -217,10 +220,10 @@ export class GatewayLink implements Link.LinkHandler {
     if (this.leaving) return
     const channel = this.newChannel(frame.channel)
     if (!channel) return
-    const result = this.services.connections.resume(frame, channel)
-    if (result instanceof ServerConnection) return
+    const reason = this.services.connections.resume(frame, channel)
+    if (!reason) return
     channel.release()
-    this.writer.write(Frame.encode({ _tag: "Close", channel: frame.channel, reason: result }))
+    this.writer.write(Frame.encode({ _tag: "Close", channel: frame.channel, reason }))
   }
 
   private closeChannel(number: number): void {

@@ -1,9 +1,9 @@
 /** A host: its implementations, and the activation of each address that is in use. */
+import { ActorUnavailable, CallTimeout } from "@troupe/contract/ActorError"
 import { ActorHost } from "@troupe/contract/ActorHost"
 import type { Implementation } from "@troupe/contract/ActorHost"
-import { ActorUnavailable, CallTimeout } from "@troupe/contract/ActorError"
 import * as Address from "@troupe/contract/Address"
-import type { ConnectRequest, Durability } from "@troupe/contract/Behavior"
+import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Any } from "@troupe/contract/Definition"
 import type { Directory } from "@troupe/contract/Directory"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
@@ -21,16 +21,19 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import type { Limits } from "../ActorHost.ts"
 import { ActorStore } from "../ActorStore.ts"
 import { Connections } from "../Connections.ts"
+import type { Limits } from "../HostOptions.ts"
 import { Placement } from "../Placement.ts"
+import type { OpenRequest } from "./Admission.ts"
 import { Expiry } from "./Expiry.ts"
 import { GroupCommit } from "./GroupCommit.ts"
-import { LiveActivation, type OpenRequest, type Origin } from "./LiveActivation.ts"
+import { LiveActivation } from "./LiveActivation.ts"
 import * as Registration from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
+import type { Services } from "./Services.ts"
 import { ofFiber } from "./Turn.ts"
+import { type Loss, type Origin, Turns } from "./Turns.ts"
 
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
@@ -49,24 +52,22 @@ export class Host {
       const { schedule } = yield* Flush
       const clock = yield* Effect.clock
       const runtime = yield* Effect.runtime<never>()
-      const fork = (effect: Effect.Effect<void>) => void Runtime.runFork(runtime)(effect)
+      const scope = yield* Effect.scope
+      const fork = (effect: Effect.Effect<void>) => void Runtime.runFork(runtime)(effect, { scope })
       const commits = new GroupCommit(store, fork, schedule)
       let memoryEpoch = 0
-      const services: Registration.Services = {
+      const services: Services = {
         options,
         clock,
         secrets,
         schedule,
         store,
         submit: commits.submit,
-        resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis, (connection) =>
-          connection.end({ _tag: "ResumeExpired" })),
+        resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         nextEpoch: (durability) =>
-          durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch),
-        onLost: (activation, encoding) => host.forget(activation, encoding)
+          durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
-      const host = new Host(services, placement, fork)
-      return host
+      return new Host(services, placement, fork)
     })
 
   readonly context: Context.Context<ActorHost | Connections>
@@ -74,7 +75,7 @@ export class Host {
   private readonly slots = new Map<string, Slot>()
 
   private constructor(
-    private readonly services: Registration.Services,
+    private readonly services: Services,
     private readonly placement: Placement["Type"],
     private readonly fork: (effect: Effect.Effect<void>) => void
   ) {
@@ -94,12 +95,7 @@ export class Host {
         const idleMillis = Duration.toMillis(
           implementation.options.idleTimeout ?? Duration.millis(this.services.options.idleTimeoutMillis)
         )
-        const idle = new Expiry<LiveActivation>(
-          this.services.clock,
-          this.fork,
-          idleMillis,
-          (activation) => this.sleep(activation)
-        )
+        const idle = new Expiry(this.services.clock, this.fork, idleMillis)
         const registration = Registration.make(implementation, runtime, idle)
         this.registrations.set(name, registration)
         return registration
@@ -135,7 +131,7 @@ export class Host {
   /** The activation of an address, held. */
   private awake(address: Address.Address): Effect.Effect<LiveActivation, ActorUnavailable> {
     return Effect.suspend(() => {
-      const slot = this.slots.get(Registration.idOf(address))
+      const slot = this.slots.get(address.toString())
       switch (slot?._tag) {
         case "Awake":
           slot.activation.hold()
@@ -146,7 +142,7 @@ export class Host {
           return Effect.zipRight(Effect.interruptible(Deferred.await(slot.done)), this.awake(address))
         default: {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
-          this.slots.set(Registration.idOf(address), { _tag: "Waking", done })
+          this.slots.set(address.toString(), { _tag: "Waking", done })
           this.fork(this.wake(address, done))
           return this.awake(address)
         }
@@ -158,7 +154,7 @@ export class Host {
     address: Address.Address,
     done: Deferred.Deferred<LiveActivation, ActorUnavailable>
   ): Effect.Effect<void> {
-    const id = Registration.idOf(address)
+    const id = address.toString()
     return Effect.flatMap(Effect.exit(this.activate(address)), (exit) => {
       if (Exit.isSuccess(exit)) {
         this.slots.set(id, { _tag: "Awake", activation: exit.value })
@@ -179,8 +175,17 @@ export class Host {
     const scope = yield* Scope.make()
     return yield* Effect.gen(this, function*() {
       yield* Scope.extend(this.placement.acquire(address), scope)
-      const origin = yield* this.origin(registration, address)
-      const activation = new LiveActivation(this.services, registration, address, scope, origin)
+      const { origin, recorded } = yield* this.origin(registration, address)
+      const activation = new LiveActivation({
+        services: this.services,
+        registration,
+        address,
+        scope,
+        origin,
+        recorded,
+        onIdle: (activation) => this.sleep(activation),
+        onLost: (activation, loss) => this.forget(activation, loss)
+      })
       yield* activation.build
       return activation
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
@@ -198,16 +203,13 @@ export class Host {
       registration.parked.delete(address.key)
       const epoch = yield* this.services.nextEpoch("memory")
       const state = parked ? parked.state : yield* initial
-      return { epoch, version: 0, state, recorded: parked?.recorded ?? new Map(), careful: false } satisfies Origin
+      const origin: Origin = { epoch, version: 0, state, careful: false }
+      return { origin, recorded: parked?.recorded ?? new Map() }
     }
-    const { epoch, version, state } = yield* this.services.store.claim(address)
-    return {
-      epoch,
-      version,
-      state: state === undefined ? yield* initial : yield* this.decodeState(registration, state),
-      recorded: new Map(),
-      careful: registration.careful.delete(address.key)
-    } satisfies Origin
+    const { epoch, version, state: text } = yield* this.services.store.claim(address)
+    const state = text === undefined ? yield* initial : yield* this.decodeState(registration, text)
+    const origin: Origin = { epoch, version, state, careful: registration.careful.delete(address.key) }
+    return { origin, recorded: new Map() }
   })
 
   private decodeState(registration: Registration.Registration, text: string): Effect.Effect<unknown> {
@@ -229,7 +231,7 @@ export class Host {
 
   /** Takes an activation out of memory in good order, or by force after the time for that. */
   private leave(activation: LiveActivation): Effect.Effect<void> {
-    const id = Registration.idOf(activation.address)
+    const id = activation.address.toString()
     return Effect.suspend(() => {
       if (!this.isAwake(activation)) return Effect.void
       const done = Deferred.unsafeMake<void>(FiberId.none)
@@ -248,14 +250,14 @@ export class Host {
   }
 
   /** The activation was lost: the next use wakes another. */
-  private forget(activation: LiveActivation, encoding: boolean): void {
+  private forget(activation: LiveActivation, { encoding }: Loss): void {
     if (encoding) activation.registration.careful.add(activation.address.key)
-    if (this.isAwake(activation)) this.slots.delete(Registration.idOf(activation.address))
+    if (this.isAwake(activation)) this.slots.delete(activation.address.toString())
     this.fork(Scope.close(activation.scope, Exit.void))
   }
 
   private isAwake(activation: LiveActivation): boolean {
-    const slot = this.slots.get(Registration.idOf(activation.address))
+    const slot = this.slots.get(activation.address.toString())
     return slot?._tag === "Awake" && slot.activation === activation
   }
 
@@ -287,10 +289,10 @@ export class Host {
   private readonly resume = (
     { contract, key, connectionId, token, received }: FrameOf<"Resume">,
     attachment: Attachment
-  ): ServerConnection | DisconnectReason => {
+  ): DisconnectReason | undefined => {
     const slot = this.slots.get(`${contract}/${key}`)
     if (slot?._tag !== "Awake") return { _tag: "ActivationLost" }
-    return slot.activation.resume(connectionId, token, received, attachment) ?? { _tag: "ResumeExpired" }
+    return slot.activation.resume(connectionId, token, received, attachment) ? undefined : { _tag: "ResumeExpired" }
   }
 
   // --- calls from backends and other actors --------------------------------------------------------------------------
@@ -311,7 +313,7 @@ export class Host {
     const afterMillis = this.services.options.callTimeoutMillis
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      const gate = turn && turn.owner instanceof LiveActivation ? turn.owner.committed : Effect.void
+      const gate = turn?.owner instanceof Turns ? turn.owner.committed : Effect.void
       return Effect.zipRight(gate, this.use(address, (activation) => activation.callInternal(codec, payload))).pipe(
         Effect.timeoutFail({
           duration: afterMillis,

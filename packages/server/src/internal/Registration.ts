@@ -1,34 +1,18 @@
 /** An implementation in a host: what all its activations share. */
 import type { Implementation } from "@troupe/contract/ActorHost"
-import type { Address } from "@troupe/contract/Address"
 import type { Durability } from "@troupe/contract/Behavior"
-import type { Secrets } from "@troupe/contract/Secrets"
 import * as Codec from "@troupe/contract/protocol/Codec"
-import type * as Clock from "effect/Clock"
-import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
-import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
-import type { Limits } from "../ActorHost.ts"
 import type { Expiry } from "./Expiry.ts"
-import type { LiveActivation } from "./LiveActivation.ts"
-import type { ServerConnection } from "./ServerConnection.ts"
+import type { RecordedReplies } from "./Recorded.ts"
 
-/** What a host provides to its activations. */
-export interface Services {
-  readonly options: Limits
-  readonly clock: Clock.Clock
-  readonly secrets: Secrets["Type"]
-  readonly schedule: (task: () => void) => void
-  readonly store: typeof ActorStore.Service
-  readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
-  /** Connections whose link is gone. */
-  readonly resumeWindows: Expiry<ServerConnection>
-  readonly nextEpoch: (durability: Durability) => Effect.Effect<number>
-  /** The activation must not be used any more. `encoding`: because its state did not encode. */
-  readonly onLost: (activation: LiveActivation, encoding: boolean) => void
+/** What a memory actor leaves behind when it goes to sleep. */
+export interface Parked {
+  readonly state: unknown
+  readonly recorded: RecordedReplies
 }
 
 export interface Registration {
@@ -44,9 +28,9 @@ export interface Registration {
     readonly connection: (value: unknown) => Either.Either<unknown, ParseResult.ParseIssue>
   }
   /** Activations that have nothing to do. */
-  readonly idle: Expiry<LiveActivation>
-  /** What memory actors left behind when they went to sleep, by key. */
-  readonly parked: Map<string, ReturnType<LiveActivation["park"]>>
+  readonly idle: Expiry
+  /** Memory actors that sleep, by key. */
+  readonly parked: Map<string, Parked>
   /** The keys of actors that were lost because their state did not encode. */
   readonly careful: Set<string>
 }
@@ -54,7 +38,7 @@ export interface Registration {
 export const make = (
   { contract, options, build }: Implementation,
   runtime: Runtime.Runtime<never>,
-  idle: Expiry<LiveActivation>
+  idle: Expiry
 ): Registration => ({
   contract: contract.contract,
   durability: options.durability ?? "commit",
@@ -70,6 +54,3 @@ export const make = (
   parked: new Map(),
   careful: new Set()
 })
-
-/** Names an actor in the host's tables. */
-export const idOf = (address: Address): string => address.toString()

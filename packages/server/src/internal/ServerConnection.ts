@@ -2,7 +2,6 @@
  * A session's place at one activation: the connection the actor sees. It numbers what it sends and keeps it until the
  * client has it, so that it survives the loss of its link.
  */
-import type { Connection } from "@troupe/contract/Connection"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Frame from "@troupe/contract/protocol/Frame"
@@ -11,9 +10,31 @@ import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
 import * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
-import type { LiveActivation } from "./LiveActivation.ts"
-import type { CallEntry, Session } from "./Session.ts"
-import { Cell, TurnRef } from "./Turn.ts"
+import type { Services } from "./Services.ts"
+import type { CallEntry, ReplyTarget, Session } from "./Session.ts"
+import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
+
+/** The activation a connection belongs to, as far as it needs to know. */
+export interface Owner {
+  readonly services: Services
+  readonly turns: TurnAccess & { readonly stage: (f: (turn: Turn) => Effect.Effect<void>) => Effect.Effect<void> }
+  readonly stageEvent: (
+    event: string,
+    payload: unknown,
+    recipients: () => Iterable<Recipient>
+  ) => Effect.Effect<void>
+  /** A message of the client, in order and seen for the first time. */
+  readonly onMessage: (connection: ServerConnection, message: Frame.ClientMessage) => void
+  /** The client has the answer of a call. */
+  readonly onSettled: (session: Session, call: CallEntry) => void
+  /** The connection takes and sends nothing any more; its hooks are to be run. */
+  readonly onEnded: (connection: ServerConnection, reason: DisconnectReason) => void
+}
+
+/** Who an event is sent to. */
+export interface Recipient {
+  readonly push: (payload: string) => void
+}
 
 /** A connection's channel on a link, as the gateway provides it. */
 export interface Attachment {
@@ -27,7 +48,7 @@ export interface Attachment {
   readonly release: () => void
 }
 
-export class ServerConnection implements Connection<any, any> {
+export class ServerConnection implements ReplyTarget, Recipient {
   readonly state: Ref.Ref<any>
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
@@ -41,15 +62,15 @@ export class ServerConnection implements Connection<any, any> {
   private attachment: Attachment | undefined
 
   constructor(
-    readonly activation: LiveActivation,
+    private readonly owner: Owner,
     readonly session: Session,
     readonly id: ConnectionId,
     readonly params: any,
     state: unknown,
     readonly scope: Scope.CloseableScope
   ) {
-    this.state = new TurnRef(new Cell(state), activation)
-    this.token = activation.services.secrets.next()
+    this.state = new TurnRef(new Cell(state), owner.turns)
+    this.token = owner.services.secrets.next()
   }
 
   get channel(): number {
@@ -59,10 +80,10 @@ export class ServerConnection implements Connection<any, any> {
   // --- what the actor does -------------------------------------------------------------------------------------------
 
   readonly send = (event: string, payload: unknown): Effect.Effect<void> =>
-    this.activation.stageEvent(event, payload, () => this.subscriptions.has(event) ? [this] : [])
+    this.owner.stageEvent(event, payload, () => this.subscriptions.has(event) ? [this] : [])
 
   readonly disconnect = (reason?: string): Effect.Effect<void> =>
-    this.activation.stage((turn) => {
+    this.owner.turns.stage((turn) => {
       turn.disconnects.push(() => this.end({ _tag: "Disconnected", ...(reason === undefined ? {} : { reason }) }))
       return Effect.void
     })
@@ -74,7 +95,7 @@ export class ServerConnection implements Connection<any, any> {
     if (this.ended) return
     const seq = this.outbox.push(payload, call)
     if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
-    if (this.outbox.size > this.activation.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
+    if (this.outbox.size > this.owner.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
   }
 
   /** Sends the answer of a call, unless it is on its way already. */
@@ -88,7 +109,7 @@ export class ServerConnection implements Connection<any, any> {
 
   /** The connection is a new one and has been committed: the client is told. */
   open(attachment: Attachment): void {
-    const { options } = this.activation.services
+    const { options } = this.owner.services
     this.attachment = attachment
     if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })
     if (attachment.state === "lost") return this.detach(attachment)
@@ -108,9 +129,9 @@ export class ServerConnection implements Connection<any, any> {
     if (this.ended || (token !== this.token && token !== this.previousToken)) return false
     if (!this.outbox.acknowledge(received, this.onArrival)) return false
     this.attachment?.release()
-    this.activation.services.resumeWindows.stop(this)
+    this.owner.services.resumeWindows.stop(this)
     this.previousToken = token
-    this.token = this.activation.services.secrets.next()
+    this.token = this.owner.services.secrets.next()
     this.attachment = attachment
     attachment.connection = this
     const { channel, writer } = attachment
@@ -123,7 +144,7 @@ export class ServerConnection implements Connection<any, any> {
   detach(attachment: Attachment): void {
     if (this.attachment !== attachment) return
     this.attachment = undefined
-    if (!this.ended) this.activation.services.resumeWindows.start(this)
+    if (!this.ended) this.owner.services.resumeWindows.start(this)
   }
 
   /** A message of the client. */
@@ -131,7 +152,7 @@ export class ServerConnection implements Connection<any, any> {
     this.confirm()
     attachment.writer.acknowledge(this)
     const position = this.inbox.accept(seq)
-    if (position === "next") this.activation.receive(this, message)
+    if (position === "next") this.owner.onMessage(this, message)
     else if (position === "gap") this.violation(`message ${seq} came after message ${this.inbox.received}`)
   }
 
@@ -151,19 +172,22 @@ export class ServerConnection implements Connection<any, any> {
   end(reason: DisconnectReason): void {
     if (this.ended) return
     this.ended = true
-    this.activation.services.resumeWindows.stop(this)
+    this.owner.services.resumeWindows.stop(this)
     const attachment = this.attachment
     if (attachment) {
       attachment.writer.write(Frame.encode({ _tag: "Close", channel: attachment.channel, reason }))
       attachment.release()
     }
     this.attachment = undefined
-    this.activation.connectionEnded(this, reason)
+    this.owner.onEnded(this, reason)
   }
+
+  /** The client has not come back in time. */
+  readonly onExpired = (): void => this.end({ _tag: "ResumeExpired" })
 
   private confirm(): void {
     this.previousToken = undefined
   }
 
-  private readonly onArrival = (call: CallEntry): void => this.activation.settle(this.session, call)
+  private readonly onArrival = (call: CallEntry): void => this.owner.onSettled(this.session, call)
 }

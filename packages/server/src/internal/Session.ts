@@ -2,8 +2,18 @@
  * One `connect` call of a client, as an activation remembers it: its calls by number. It outlives its connections, so that
  * a call that is sent again joins the one that is queued, running or answered, and never runs beside it.
  */
-import type { ServerConnection } from "./ServerConnection.ts"
+import type { Connection } from "@troupe/contract/Connection"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import { type Job, Lane } from "./TurnLoop.ts"
+
+/** Where answers go. */
+export interface ReplyTarget extends Connection<any, any> {
+  /** Nothing is sent any more. */
+  readonly ended: boolean
+  /** Sends the answer of a call, unless it is on its way already. */
+  readonly reply: (call: CallEntry) => void
+  readonly end: (reason: DisconnectReason) => void
+}
 
 /** What is known of one call until the client has its answer. */
 export class CallEntry {
@@ -12,11 +22,19 @@ export class CallEntry {
   /** The stored segment that holds the answer, if it was recorded. */
   segment: number | undefined
   /** The connection the answer was last sent on. */
-  sentOn: ServerConnection | undefined
+  sentOn: ReplyTarget | undefined
   /** What runs it; undefined once answered. */
   job: Job | undefined
 
   constructor(readonly number: number) {}
+
+  /** A call that was answered in an earlier activation. */
+  static answered(number: number, exit: string, segment: number): CallEntry {
+    const entry = new CallEntry(number)
+    entry.exit = exit
+    entry.segment = segment
+    return entry
+  }
 }
 
 export class Session {
@@ -25,8 +43,8 @@ export class Session {
   readonly calls = new Map<number, CallEntry>()
   /** How many calls have no answer yet: what credit bounds. */
   unanswered = 0
-  /** Where answers go: the newest connection, which may have ended. */
-  connection: ServerConnection | undefined
+  /** The newest connection, which may have ended. */
+  connection: ReplyTarget | undefined
   /** Calls below this number have been answered, and the client has the answers. */
   settledBelow = 1
   /** The client has been told not to come back. */

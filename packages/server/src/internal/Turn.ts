@@ -5,20 +5,20 @@
  * A turn is carried in its fiber's context and inherited by the fibers forked in it. Nothing is ambient: a fiber that
  * outlives its turn still finds its own, sealed, and never the one that happens to run.
  */
+import type { Connection } from "@troupe/contract/Connection"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
 import * as Readable from "effect/Readable"
 import * as Ref from "effect/Ref"
-import type { ServerConnection } from "./ServerConnection.ts"
 
 /** A value that turns read and write: the actor's state, or the state of a connection. */
 export class Cell<A> {
   constructor(public current: A) {}
 }
 
-/** One run of a handler. `owner` is the activation it belongs to. */
+/** One run of a handler. `owner` is what runs the turns of its activation. */
 export class Turn {
   /** Set when the handler has ended. What is changed later is not part of the turn. */
   sealed = false
@@ -30,7 +30,7 @@ export class Turn {
 
   constructor(
     readonly owner: object,
-    readonly caller: ServerConnection | undefined,
+    readonly caller: Connection<any, any> | undefined,
     /** Set for `onBeforeConnect`, which runs beside the turns. */
     readonly readOnly = false
   ) {}
@@ -72,7 +72,7 @@ export const ofFiber = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined =
   fiber.currentContext.unsafeMap.get(CurrentTurn.key)
 
 /** How a cell finds the turn it is used in. */
-export interface Turns {
+export interface TurnAccess {
   /** The fiber's turn, if it belongs to this activation and has not ended. */
   readonly live: (fiber: Fiber.RuntimeFiber<any, any>) => Turn | undefined
   /** Runs an effect as a turn of its own, after those that are waiting. The fiber's caller stays its caller. */
@@ -89,7 +89,7 @@ export class TurnRef<A> extends Effectable.Class<A> implements Ref.Ref<A> {
 
   constructor(
     private readonly cell: Cell<A>,
-    private readonly turns: Turns,
+    private readonly turns: TurnAccess,
     /** Says why the value cannot be changed; absent if it can. */
     private readonly readOnlyBecause?: string
   ) {
@@ -111,7 +111,9 @@ export class TurnRef<A> extends Effectable.Class<A> implements Ref.Ref<A> {
       const before = turn.read(this.cell)
       const [result, after] = f(before)
       if (after !== before) {
-        const forbidden = turn.readOnly ? "onBeforeConnect may read the state of the actor, not change it" : this.readOnlyBecause
+        const forbidden = turn.readOnly
+          ? "onBeforeConnect may read the state of the actor, not change it"
+          : this.readOnlyBecause
         if (forbidden) return Effect.dieMessage(forbidden)
         turn.write(this.cell, after)
       }

@@ -50,7 +50,8 @@ export class TurnLoop {
   private running: Job | undefined
   private fiber: Fiber.RuntimeFiber<void> | undefined
   private scheduled = false
-  private stopped = false
+  /** Whether nothing is taken any more. */
+  stopped = false
 
   constructor(
     private readonly runtime: Runtime.Runtime<never>,

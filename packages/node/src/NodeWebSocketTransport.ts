@@ -1,0 +1,13 @@
+/** Links over WebSockets from Node, which has no `WebSocket` of its own before version 22. */
+import { Transport } from "@troupe/contract/Transport"
+import * as WebSocketLink from "@troupe/contract/WebSocketLink"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { WebSocket } from "ws"
+
+/** A transport over the sockets of `ws`, without compression. */
+export const layer = (options: WebSocketLink.Options): Layer.Layer<Transport> =>
+  Layer.succeed(Transport, {
+    dial: WebSocketLink.dial(options, (url) => new WebSocket(url, { perMessageDeflate: false })),
+    onOpportunity: () => Effect.void
+  })

@@ -1,0 +1,80 @@
+/** What a host can be told, and what holds where it is not. */
+import * as Address from "@troupe/contract/Address"
+import * as Duration from "effect/Duration"
+
+/** What a host can be told. Every field has a default. */
+export interface Options {
+  /** How long an actor without connections and calls stays in memory. Default: 30 seconds. */
+  readonly idleTimeout?: Duration.DurationInput
+  /** How long `onBeforeConnect`, and `onConnect`, may take each. Default: 10 seconds. */
+  readonly connectTimeout?: Duration.DurationInput
+  /** How long a connection whose link is gone waits to be resumed. Default: 2 minutes. */
+  readonly resumeWindow?: Duration.DurationInput
+  /** How long a call from a backend or another actor waits for its answer. Default: 30 seconds. */
+  readonly callTimeout?: Duration.DurationInput
+  /** How long running turns may take to finish when the host shuts down. Default: 15 seconds. */
+  readonly shutdownTimeout?: Duration.DurationInput
+  /** How long recorded replies are kept for clients that have not got them; told to clients. Default: 24 hours. */
+  readonly retention?: Duration.DurationInput
+  /** How many calls of one connection may be in flight. Default: 256. */
+  readonly window?: number
+  /** How many calls from backends and other actors may wait at one actor. Default: 1000. */
+  readonly mailboxMax?: number
+  /** How many bytes may wait for one client, kept until it has them. Default: 1 MiB. */
+  readonly outboxBytesMax?: number
+  /** How large the encoded state of an actor may be, in bytes. Default: 1 MiB. */
+  readonly stateBytesMax?: number
+  /** How many events one connection may subscribe to. Default: 256. */
+  readonly subscriptionsMax?: number
+  /** How long a key may be, in UTF-8 bytes. Default: 512. */
+  readonly keyBytesMax?: number
+}
+
+/** The defaults of `Options`. */
+export const defaults: Required<Options> = {
+  idleTimeout: "30 seconds",
+  connectTimeout: "10 seconds",
+  resumeWindow: "2 minutes",
+  callTimeout: "30 seconds",
+  shutdownTimeout: "15 seconds",
+  retention: "24 hours",
+  window: 256,
+  mailboxMax: 1000,
+  outboxBytesMax: 1024 * 1024,
+  stateBytesMax: 1024 * 1024,
+  subscriptionsMax: 256,
+  keyBytesMax: Address.keyBytesMax
+}
+
+/** The options with their defaults, durations in milliseconds. */
+export interface Limits {
+  readonly idleTimeoutMillis: number
+  readonly connectTimeoutMillis: number
+  readonly resumeWindowMillis: number
+  readonly callTimeoutMillis: number
+  readonly shutdownTimeoutMillis: number
+  readonly retentionMillis: number
+  readonly window: number
+  readonly mailboxMax: number
+  readonly outboxBytesMax: number
+  readonly stateBytesMax: number
+  readonly subscriptionsMax: number
+  readonly keyBytesMax: number
+}
+
+/** Fills in the defaults. */
+export const limits = (options: Options): Limits => {
+  const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, retention, ...rest } = {
+    ...defaults,
+    ...options
+  }
+  return {
+    ...rest,
+    idleTimeoutMillis: Duration.toMillis(idleTimeout),
+    connectTimeoutMillis: Duration.toMillis(connectTimeout),
+    resumeWindowMillis: Duration.toMillis(resumeWindow),
+    callTimeoutMillis: Duration.toMillis(callTimeout),
+    shutdownTimeoutMillis: Duration.toMillis(shutdownTimeout),
+    retentionMillis: Duration.toMillis(retention)
+  }
+}

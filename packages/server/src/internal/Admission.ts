@@ -1,0 +1,247 @@
+/** How connections come and go: preflight beside the turns, `onConnect` as a turn, releases and `onDisconnect` as one. */
+import type { Behavior, ConnectRequest } from "@troupe/contract/Behavior"
+import type { Connection } from "@troupe/contract/Connection"
+import type { ConnectionId } from "@troupe/contract/ConnectionId"
+import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as HashMap from "effect/HashMap"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { Answers } from "./Answers.ts"
+import type { Registration } from "./Registration.ts"
+import type { Attachment, ServerConnection } from "./ServerConnection.ts"
+import type { Subscribers } from "./Subscribers.ts"
+import { Cell, CurrentTurn, Turn } from "./Turn.ts"
+import { Job, Lane } from "./TurnLoop.ts"
+import type { Turns } from "./Turns.ts"
+
+/** A request to open a connection, decoded. */
+export interface OpenRequest {
+  readonly session: string
+  readonly params: unknown
+  readonly request: ConnectRequest
+  readonly events: ReadonlyArray<string>
+  readonly settledBelow: number
+  readonly pending: ReadonlyArray<number>
+}
+
+export interface AdmissionOptions {
+  readonly registration: Registration
+  readonly runtime: Runtime.Runtime<never>
+  readonly turns: Turns
+  readonly answers: Answers
+  readonly subscribers: Subscribers
+  readonly connectTimeoutMillis: number
+  /** Makes the connection, in its session. */
+  readonly make: (
+    open: OpenRequest,
+    state: unknown,
+    scope: Scope.CloseableScope
+  ) => Effect.Effect<ServerConnection, DisconnectReason>
+  /** The connection takes its session over from the one before. */
+  readonly onAdmitted: (connection: ServerConnection, open: OpenRequest) => void
+  /** The connection, and its hooks, are over. */
+  readonly onGone: (connection: ServerConnection) => void
+}
+
+type AnyBehavior = Behavior<unknown, any, unknown>
+
+export class Admission {
+  /** The connections, as the actor sees them. */
+  readonly connections = new Cell(HashMap.empty<ConnectionId, Connection<any, any>>())
+  behavior: AnyBehavior = { rpcs: {} }
+  private readonly standing = new Map<ConnectionId, ServerConnection>()
+  /** The newest attempt of each session that is being opened. */
+  private readonly attempts = new Map<string, object>()
+  private readonly hooks = new Lane()
+
+  constructor(private readonly options: AdmissionOptions) {}
+
+  /** The connections that stand now. */
+  get all(): ReadonlyArray<ServerConnection> {
+    return Array.from(this.standing.values())
+  }
+
+  get(id: ConnectionId): ServerConnection | undefined {
+    return this.standing.get(id)
+  }
+
+  /** Opens a connection. An attempt that is overtaken by a newer one of its session is given up. */
+  readonly open = (open: OpenRequest, attachment: Attachment): Effect.Effect<ServerConnection, DisconnectReason> =>
+    Effect.suspend(() => {
+      const attempt = {}
+      const isNewest = () => this.attempts.get(open.session) === attempt
+      this.attempts.set(open.session, attempt)
+      return this.preflight(open).pipe(
+        Effect.flatMap((state) => this.admit(open, state, attachment, isNewest)),
+        Effect.ensuring(Effect.sync(() => {
+          if (isNewest()) this.attempts.delete(open.session)
+        }))
+      )
+    })
+
+  private preflight({ params, request }: OpenRequest): Effect.Effect<unknown, DisconnectReason> {
+    const hook = this.behavior.onBeforeConnect
+    if (!hook) return Effect.succeed(undefined)
+    const turn = new Turn(this.options.turns, undefined, true)
+    const context = Context.add(this.options.runtime.context, CurrentTurn, turn)
+    const run = Effect.suspend((): Effect.Effect<unknown, unknown, any> => hook({ params, request } as never))
+    return Effect.provide(run, context as Context.Context<any>).pipe(
+      Effect.flatMap((state) => this.validateState(state)),
+      this.withTimeout,
+      Effect.catchAllCause((cause) => Effect.fail(this.refusal(cause))),
+      Effect.ensuring(Effect.sync(() => {
+        turn.sealed = true
+      }))
+    )
+  }
+
+  private validateState(state: unknown): Effect.Effect<unknown> {
+    const valid = this.options.registration.codecs.connection(state)
+    return Either.isRight(valid)
+      ? Effect.succeed(state)
+      : Effect.dieMessage(`onBeforeConnect returned a bad connection state: ${Codec.describeSafely(valid.left)}`)
+  }
+
+  private readonly withTimeout = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | HookTimeout> =>
+    Effect.timeoutFail(effect, { duration: this.options.connectTimeoutMillis, onTimeout: () => hookTimeout })
+
+  /** Why a hook that failed refuses the connection. */
+  private refusal(cause: Cause.Cause<unknown>): DisconnectReason {
+    const { answers, registration, connectTimeoutMillis } = this.options
+    const failure = Cause.failureOption(cause)
+    if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report("a connect hook", cause) }
+    if (failure.value === hookTimeout) return { _tag: "ConnectTimeout", afterMillis: connectTimeoutMillis }
+    const encoded = registration.codecs.contract.connectError.encode(failure.value)
+    return Either.isRight(encoded)
+      ? { _tag: "Denied", error: encoded.right }
+      : { _tag: "Unavailable", defectId: answers.report("onBeforeConnect", cause) }
+  }
+
+  /** Once the connection is made its turn is run, whatever becomes of the fiber that asked for it. */
+  private admit(
+    open: OpenRequest,
+    state: unknown,
+    attachment: Attachment,
+    isNewest: () => boolean
+  ): Effect.Effect<ServerConnection, DisconnectReason> {
+    const outcome = Deferred.unsafeMake<ServerConnection, DisconnectReason>(FiberId.none)
+    return Scope.make().pipe(
+      Effect.flatMap((scope) => this.options.make(open, state, scope)),
+      Effect.map((connection) => {
+        const job = this.connectJob(connection, open, attachment, outcome)
+        if (!isNewest()) return job.options.removed()
+        connection.session.connection?.end({ _tag: "Superseded" })
+        this.options.turns.submit(this.hooks, job)
+      }),
+      Effect.uninterruptible,
+      Effect.zipRight(Deferred.await(outcome))
+    )
+  }
+
+  private connectJob(
+    connection: ServerConnection,
+    open: OpenRequest,
+    attachment: Attachment,
+    outcome: Deferred.Deferred<ServerConnection, DisconnectReason>
+  ): Job {
+    const { turns, runtime, onGone } = this.options
+    const refuse = (reason: DisconnectReason) => {
+      connection.ended = true
+      this.withdraw(connection)
+      Runtime.runFork(runtime)(Scope.close(connection.scope, Exit.succeed(reason)))
+      Deferred.unsafeDone(outcome, Exit.fail(reason))
+      onGone(connection)
+    }
+    return new Job({
+      start: () => {
+        this.enter(connection, open)
+        return new Turn(turns, connection)
+      },
+      run: () => this.onConnect(connection),
+      end: (exit, turn) => {
+        if (Exit.isFailure(exit)) return refuse(this.refusal(exit.cause))
+        turn.outputs.unshift(() => connection.open(attachment))
+        const opened = () => Deferred.unsafeDone(outcome, Exit.succeed(connection))
+        turns.complete(turn, exit, opened, () => Deferred.unsafeDone(outcome, Exit.fail({ _tag: "ActivationLost" })))
+      },
+      removed: () => refuse({ _tag: turns.stopped ? "ActivationLost" : "Superseded" })
+    })
+  }
+
+  private onConnect(connection: ServerConnection): Effect.Effect<unknown, unknown> {
+    const hook = this.behavior.onConnect
+    if (!hook) return Effect.void
+    return Effect.suspend(() => hook(connection) as Effect.Effect<unknown, never, Scope.Scope>).pipe(
+      Scope.extend(connection.scope),
+      this.withTimeout
+    )
+  }
+
+  private enter(connection: ServerConnection, open: OpenRequest): void {
+    this.options.onAdmitted(connection, open)
+    this.standing.set(connection.id, connection)
+    this.connections.current = HashMap.set(this.connections.current, connection.id, connection)
+    for (const event of open.events) this.options.subscribers.add(connection, event)
+  }
+
+  private withdraw(connection: ServerConnection): void {
+    this.standing.delete(connection.id)
+    this.connections.current = HashMap.remove(this.connections.current, connection.id)
+    this.options.subscribers.removeAll(connection)
+  }
+
+  /** The connection has ended: it leaves the map, and its hooks run, as a turn. */
+  leave(connection: ServerConnection, reason: DisconnectReason): void {
+    const { turns, answers, onGone } = this.options
+    const gone = () => onGone(connection)
+    turns.submit(
+      this.hooks,
+      new Job({
+        start: () => {
+          this.withdraw(connection)
+          return new Turn(turns, connection)
+        },
+        run: () => this.onDisconnect(connection, reason),
+        end: (exit, turn) => {
+          if (Exit.isFailure(exit)) answers.report("onDisconnect", exit.cause)
+          turns.complete(turn, exit, gone, gone)
+        },
+        // the activation is lost: the hooks run, but what they change and send is dropped
+        removed: () => {
+          this.withdraw(connection)
+          const dropped = Effect.provideService(
+            this.onDisconnect(connection, reason),
+            CurrentTurn,
+            new Turn(turns, connection)
+          )
+          Runtime.runFork(this.options.runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(gone)))
+        }
+      })
+    )
+  }
+
+  private onDisconnect(connection: ServerConnection, reason: DisconnectReason): Effect.Effect<unknown> {
+    const hook = this.behavior.onDisconnect
+    const closed = Effect.exit(Scope.close(connection.scope, Exit.succeed(reason)))
+    if (!hook) return Effect.flatten(closed)
+    return Effect.flatMap(
+      closed,
+      (exit) => Effect.zipRight(Effect.suspend(() => hook(connection, reason) as Effect.Effect<unknown>), exit)
+    )
+  }
+}
+
+/** Travels in the failure channel of a hook, apart from its own errors. */
+class HookTimeout {
+  readonly _tag = "HookTimeout"
+}
+
+const hookTimeout = new HookTimeout()

@@ -1,0 +1,68 @@
+/** What the outside learns of how a handler ended. */
+import type { Address } from "@troupe/contract/Address"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import type { Secrets } from "@troupe/contract/Secrets"
+import { ServerDefect } from "@troupe/contract/ServerDefect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
+import * as Schema from "effect/Schema"
+
+/** The answer of a call that was interrupted before it ran. */
+export const interrupted = JSON.stringify(
+  Schema.encodeSync(Schema.Exit({ success: Schema.Void, failure: Schema.Void, defect: Schema.Void }))(
+    Exit.interrupt(FiberId.none)
+  )
+)
+
+/** An encoded `Exit`. `kept` is false if the turn's changes must be dropped: it failed, or its answer does not encode. */
+export interface Answer {
+  readonly text: string
+  readonly kept: boolean
+}
+
+export class Answers {
+  constructor(
+    private readonly address: Address,
+    private readonly secrets: Secrets["Type"],
+    private readonly runtime: Runtime.Runtime<never>
+  ) {}
+
+  /** Logs something about the actor. */
+  log(effect: Effect.Effect<void>): void {
+    const { contract, key } = this.address
+    Runtime.runFork(this.runtime)(Effect.annotateLogs(effect, { actor: contract, key }))
+  }
+
+  /** Logs a defect under a new id, which is all that the outside learns of it. */
+  report(what: string, cause: Cause.Cause<unknown>): string {
+    const id = this.secrets.next()
+    this.log(Effect.annotateLogs(Effect.logError(`${what} died`, cause), { defect: id }))
+    return id
+  }
+
+  /** The typed error, an interruption, or the id of a defect. */
+  outward(what: string, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> {
+    if (Exit.isSuccess(exit)) return exit
+    const failure = Cause.failureOption(exit.cause)
+    if (failure._tag === "Some") return Exit.fail(failure.value)
+    if (Cause.isInterruptedOnly(exit.cause)) return Exit.interrupt(FiberId.none)
+    return Exit.die(new ServerDefect({ id: this.report(what, exit.cause) }))
+  }
+
+  encode({ exit: codec, rpc }: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>): Answer {
+    const handler = `the handler of ${this.address.contract}.${rpc._tag}`
+    try {
+      const encoded = codec.encode(this.outward(handler, exit))
+      if (Either.isLeft(encoded))
+        throw new Error(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+      return { text: JSON.stringify(encoded.right), kept: Exit.isSuccess(exit) }
+    } catch (error) {
+      const defect = new ServerDefect({ id: this.report(handler, Cause.die(error)) })
+      return { text: JSON.stringify(Either.getOrThrow(codec.encode(Exit.die(defect)))), kept: false }
+    }
+  }
+}

@@ -1,0 +1,162 @@
+/** The calls and subscriptions of clients: decoded, joined with what is known of them, run as turns, answered. */
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
+import * as Answers from "./Answers.ts"
+import type { Recorded } from "./Recorded.ts"
+import type { ServerConnection } from "./ServerConnection.ts"
+import type { CallEntry, Session } from "./Session.ts"
+import type { Subscribers } from "./Subscribers.ts"
+import { Turn } from "./Turn.ts"
+import { Job } from "./TurnLoop.ts"
+import type { Turns } from "./Turns.ts"
+
+type MessageOf<Tag extends Frame.ClientMessage["_tag"]> = Extract<Frame.ClientMessage, { readonly _tag: Tag }>
+
+export interface CallsOptions {
+  readonly codec: Codec.ContractCodec
+  readonly contract: string
+  readonly window: number
+  readonly subscriptionsMax: number
+  readonly turns: Turns
+  readonly answers: Answers.Answers
+  readonly recorded: Recorded
+  readonly subscribers: Subscribers
+  /** Runs the handler of an rpc. */
+  readonly handle: (codec: Codec.RpcCodec, payload: unknown) => Effect.Effect<unknown, unknown>
+  /** Something of the session is not needed any more. */
+  readonly onSettled: (session: Session) => void
+}
+
+export class Calls {
+  constructor(private readonly options: CallsOptions) {}
+
+  onMessage(connection: ServerConnection, message: Frame.ClientMessage): void {
+    switch (message._tag) {
+      case "Request":
+        return this.onRequest(connection, message)
+      case "Interrupt":
+        return this.onInterrupt(connection.session, message.requestId)
+      case "Subscribe":
+      case "Unsubscribe":
+        return this.onSubscription(connection, message)
+    }
+  }
+
+  /** The client has the answer of a call. */
+  settle(session: Session, entry: CallEntry): void {
+    session.calls.delete(entry.number)
+    this.options.onSettled(session)
+    this.options.recorded.settle(entry.segment)
+  }
+
+  private onRequest(connection: ServerConnection, { id, tag, payload }: MessageOf<"Request">): void {
+    const { codec, contract, window } = this.options
+    const { session } = connection
+    const reject = (issue: string) => connection.push(Frame.encodeRejected(id, issue))
+    const known = session.calls.get(id)
+    if (known) return connection.reply(known)
+    if (id < session.settledBelow) return reject(`call ${id} was settled before`)
+    if (session.unanswered >= window) return connection.violation(`more than ${window} calls are in flight`)
+    const rpc = codec.rpcs.get(tag)
+    if (!rpc) return reject(`${contract} has no rpc ${tag}`)
+    const decoded = rpc.payload.decode(payload)
+    if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
+    this.begin(session, session.begin(id), rpc, decoded.right)
+  }
+
+  private begin(session: Session, entry: CallEntry, codec: Codec.RpcCodec, payload: unknown): void {
+    const job = new Job({
+      start: () => new Turn(this.options.turns, session.connection),
+      run: () => this.options.handle(codec, payload),
+      end: (exit, turn) => this.onEnd(session, entry, codec, exit, turn),
+      removed: () => session.forget(entry)
+    })
+    entry.job = job
+    this.options.turns.submit(session.lane, job)
+  }
+
+  private onEnd(
+    session: Session,
+    entry: CallEntry,
+    codec: Codec.RpcCodec,
+    exit: Exit.Exit<unknown, unknown>,
+    turn: Turn
+  ): void {
+    const { turns, answers, recorded } = this.options
+    const { text, kept } = answers.encode(codec, turns.examine(turn, exit))
+    const changesState = turns.apply(turn, kept)
+    const cancelled = !kept && entry.job?.interruptRequested === true
+    turns.pipeline.push({
+      changesState,
+      // what changed nothing may run again; failures are recorded so that the order of a client's calls survives
+      reply: (changesState || !kept) && !cancelled
+        ? { session: session.id, call: entry.number, exit: text }
+        : undefined,
+      release: (segment) => {
+        recorded.count(segment)
+        const reply = () => this.answer(session, entry, text, segment)
+        if (kept) turn.send(reply)
+        else reply()
+      },
+      abandon: () => {}
+    })
+  }
+
+  private answer(session: Session, entry: CallEntry, text: string, segment: number | undefined): void {
+    session.answer(entry, text, segment)
+    session.connection?.reply(entry)
+    if (session.gone) this.settle(session, entry)
+  }
+
+  /** The caller was interrupted. It is answered, so that its credit is given back. */
+  private onInterrupt(session: Session, number: number): void {
+    const entry = session.calls.get(number)
+    if (!entry?.job) return
+    const queued = entry.job.phase === "queued"
+    this.options.turns.interrupt(entry.job)
+    if (!queued) return
+    const cancelled = session.begin(number)
+    this.options.turns.pipeline.push({
+      changesState: false,
+      reply: undefined,
+      release: () => this.answer(session, cancelled, Answers.interrupted, undefined),
+      abandon: () => {}
+    })
+  }
+
+  /** Takes its place among the session's calls. */
+  private onSubscription(
+    connection: ServerConnection,
+    { _tag, event }: MessageOf<"Subscribe"> | MessageOf<"Unsubscribe">
+  ): void {
+    const { turns, subscribers } = this.options
+    const subscribing = _tag === "Subscribe"
+    const issue = subscribing && this.subscriptionIssue(connection, event)
+    if (issue) return connection.push(Frame.encodeSubscribeRejected(event, issue))
+    turns.submit(
+      connection.session.lane,
+      new Job({
+        start: () => {
+          if (subscribing) subscribers.add(connection, event)
+          else subscribers.remove(connection, event)
+          return new Turn(turns, connection)
+        },
+        run: () => Effect.void,
+        end: (exit, turn) =>
+          turns.complete(turn, exit, () => {
+            if (subscribing) connection.push(Frame.encodeSubscribed(event))
+          }),
+        removed: () => {}
+      })
+    )
+  }
+
+  private subscriptionIssue(connection: ServerConnection, event: string): string | undefined {
+    const { codec, contract, subscriptionsMax } = this.options
+    if (!codec.events.has(event)) return `${contract} has no event ${event}`
+    return connection.subscriptions.size >= subscriptionsMax ? `subscriptionsMax is ${subscriptionsMax}` : undefined
+  }
+}

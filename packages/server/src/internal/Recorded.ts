@@ -1,0 +1,77 @@
+/**
+ * Answers that are kept until their clients have them: which stored segment holds which, and those of earlier activations,
+ * for clients that come back and ask for calls this one has not seen.
+ */
+import type { Address } from "@troupe/contract/Address"
+import * as Effect from "effect/Effect"
+import type { ActorStore, StoreError } from "../ActorStore.ts"
+import { CallEntry, type Session } from "./Session.ts"
+
+/** Answered calls by session, then by number. */
+export type RecordedReplies = Map<string, Map<number, CallEntry>>
+
+export class Recorded {
+  /** How many answers of a segment have not reached their clients. */
+  private readonly unsettled = new Map<number, number>()
+
+  constructor(
+    private readonly replies: RecordedReplies,
+    /** The version this activation began at: what was recorded later is in memory. */
+    private readonly since: number,
+    private readonly onSegmentSettled: (seq: number) => void
+  ) {}
+
+  /** A segment holds one more answer. */
+  count(segment: number | undefined): void {
+    if (segment !== undefined) this.unsettled.set(segment, (this.unsettled.get(segment) ?? 0) + 1)
+  }
+
+  /** The client has an answer. A segment of which it has all is deleted. */
+  settle(segment: number | undefined): void {
+    if (segment === undefined) return
+    const left = (this.unsettled.get(segment) ?? 1) - 1
+    if (left > 0) return void this.unsettled.set(segment, left)
+    this.unsettled.delete(segment)
+    this.onSegmentSettled(segment)
+  }
+
+  /** Gives a session the answers recorded for it. */
+  handTo(session: Session): void {
+    this.replies.get(session.id)?.forEach((entry, number) => {
+      if (!session.calls.has(number)) session.calls.set(number, entry)
+    })
+    this.replies.delete(session.id)
+  }
+
+  /** What is left, with the answers of the sessions that are still here. */
+  withSessions(sessions: Iterable<Session>): RecordedReplies {
+    const all: RecordedReplies = new Map(this.replies)
+    for (const session of sessions) {
+      const answered = Array.from(session.calls).filter(([, call]) => call.exit !== undefined)
+      if (answered.length > 0) all.set(session.id, new Map(answered))
+    }
+    return all
+  }
+
+  /** Reads what earlier activations recorded, at the first call. */
+  readonly load = (store: typeof ActorStore.Service, address: Address): Effect.Effect<void, StoreError> =>
+    Effect.suspend(() => {
+      if (this.loaded) return Effect.void
+      return Effect.map(store.replies(address), (segments) => {
+        if (this.loaded) return
+        this.loaded = true
+        for (const { seq, replies } of segments) {
+          if (seq > this.since) continue
+          this.unsettled.set(seq, replies.length)
+          for (const { session, call, exit } of replies) this.add(session, CallEntry.answered(call, exit, seq))
+        }
+      })
+    })
+
+  private loaded = false
+
+  private add(session: string, entry: CallEntry): void {
+    const calls = this.replies.get(session) ?? new Map<number, CallEntry>()
+    this.replies.set(session, calls.set(entry.number, entry))
+  }
+}

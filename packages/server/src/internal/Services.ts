@@ -1,0 +1,22 @@
+/** What a host provides to its activations. */
+import type { Durability } from "@troupe/contract/Behavior"
+import type { Secrets } from "@troupe/contract/Secrets"
+import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
+import type { Limits } from "../HostOptions.ts"
+import type { Expiry } from "./Expiry.ts"
+
+export interface Services {
+  readonly options: Limits
+  readonly clock: Clock.Clock
+  readonly secrets: Secrets["Type"]
+  /** Runs a task at the end of the tick. */
+  readonly schedule: (task: () => void) => void
+  readonly store: typeof ActorStore.Service
+  /** Commits with the next transaction. */
+  readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
+  /** Connections whose link is gone. */
+  readonly resumeWindows: Expiry
+  readonly nextEpoch: (durability: Durability) => Effect.Effect<number>
+}

@@ -1,0 +1,188 @@
+/** The turns of one activation, and the state they work on: run one after another, committed in order. */
+import type { Address } from "@troupe/contract/Address"
+import type { Connection } from "@troupe/contract/Connection"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Runtime from "effect/Runtime"
+import { CommitPipeline } from "./CommitPipeline.ts"
+import type { Registration } from "./Registration.ts"
+import type { Services } from "./Services.ts"
+import { Cell, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
+import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
+
+/** What an activation starts from. */
+export interface Origin {
+  readonly epoch: number
+  readonly version: number
+  readonly state: unknown
+  /** Commit turn by turn: the last activation was lost because its state did not encode. */
+  readonly careful: boolean
+}
+
+/** Why an activation was lost. */
+export interface Loss {
+  readonly why: string
+  /** Its state did not encode: the next activation has to find the guilty turn. */
+  readonly encoding: boolean
+}
+
+type Exited = Exit.Exit<unknown, unknown>
+
+export class Turns implements TurnAccess {
+  readonly state: Cell<unknown>
+  readonly pipeline: CommitPipeline
+  private readonly loop: TurnLoop
+  private readonly background = new Lane()
+  private careful: boolean
+  private encodingFailed = false
+
+  constructor(
+    private readonly services: Services,
+    private readonly registration: Registration,
+    address: Address,
+    origin: Origin,
+    runtime: Runtime.Runtime<never>,
+    onIdle: () => void,
+    onLost: (loss: Loss) => void
+  ) {
+    this.state = new Cell(origin.state)
+    this.careful = origin.careful
+    this.loop = new TurnLoop(runtime, services.schedule, onIdle)
+    this.pipeline = new CommitPipeline({
+      address,
+      epoch: origin.epoch,
+      version: origin.version,
+      durability: registration.durability,
+      encodeState: () => this.encodeState(),
+      submit: services.submit,
+      schedule: services.schedule,
+      onLost: (why) => onLost({ why, encoding: this.encodingFailed }),
+      onDrained: onIdle
+    })
+  }
+
+  /** Whether something is queued, running or not committed yet. */
+  get busy(): boolean {
+    return this.loop.size > 0 || this.pipeline.busy
+  }
+
+  /** Waits until everything so far is durable. */
+  get committed(): Effect.Effect<void> {
+    return this.pipeline.committed
+  }
+
+  /** Waits until nothing is queued or running and everything is committed. */
+  readonly quiet: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.busy) return Effect.void
+    const barrier = this.loop.size === 0 ? Effect.void : this.run(Effect.void)
+    return barrier.pipe(
+      Effect.zipRight(this.committed),
+      Effect.zipRight(Effect.yieldNow()),
+      Effect.zipRight(this.quiet)
+    )
+  })
+
+  /** Whether nothing is taken any more. */
+  get stopped(): boolean {
+    return this.loop.stopped
+  }
+
+  /** Removes what is queued and interrupts what runs; nothing is taken any more. */
+  stop(): void {
+    this.loop.stop()
+  }
+
+  readonly live = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined => {
+    const turn = ofFiber(fiber)
+    return turn && !turn.sealed && turn.owner === this ? turn : undefined
+  }
+
+  readonly run = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.withFiberRuntime((fiber) => {
+      const turn = ofFiber(fiber)
+      return this.runIn(this.background, turn?.owner === this ? turn.caller : undefined, effect)
+    })
+
+  /** Runs an effect as a turn, and returns what it returned when it has been committed. */
+  runIn<A, E>(lane: Lane, caller: Connection<any, any> | undefined, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.async((resume) => {
+      const interrupted = () => resume(Effect.interrupt)
+      const job = new Job({
+        start: () => new Turn(this, caller),
+        run: () => effect,
+        end: (exit, turn) => this.complete(turn, exit, () => resume(exit as Exit.Exit<A, E>), interrupted),
+        removed: interrupted
+      })
+      this.loop.submit(lane, job)
+      return Effect.sync(() => this.loop.interrupt(job))
+    })
+  }
+
+  submit(lane: Lane, job: Job): void {
+    this.loop.submit(lane, job)
+  }
+
+  interrupt(job: Job): void {
+    this.loop.interrupt(job)
+  }
+
+  /** Stages something in the fiber's turn, or in one of its own. */
+  readonly stage = (f: (turn: Turn) => Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.withFiberRuntime((fiber) => {
+      const turn = this.live(fiber)
+      if (!turn) return this.run(this.stage(f))
+      return turn.readOnly ? Effect.dieMessage("onBeforeConnect may not send or disconnect") : f(turn)
+    })
+
+  /** Applies a turn that succeeded, or drops one that failed; what it sends leaves when it is committed. */
+  complete(turn: Turn, exit: Exited, release: () => void, abandon: () => void = () => {}): void {
+    const kept = Exit.isSuccess(exit)
+    const changesState = this.apply(turn, kept)
+    this.pipeline.push({
+      changesState,
+      reply: undefined,
+      release: kept ? () => turn.send(release) : release,
+      abandon
+    })
+  }
+
+  /** Applies a turn, if it is kept. Returns whether the stored state changes. */
+  apply(turn: Turn, kept: boolean): boolean {
+    if (!kept) return false
+    const changes = turn.changes(this.state)
+    turn.apply()
+    return changes
+  }
+
+  /** In careful mode a turn whose state does not encode fails alone. */
+  examine(turn: Turn, exit: Exited): Exited {
+    if (!this.careful || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
+    const before = this.state.current
+    try {
+      this.state.current = turn.read(this.state)
+      this.encodeState()
+      this.careful = false
+      return exit
+    } catch (error) {
+      return Exit.die(error)
+    } finally {
+      this.state.current = before
+    }
+  }
+
+  private encodeState(): string {
+    this.encodingFailed = true
+    const { state } = this.registration.codecs
+    const encoded = state.encode(this.state.current)
+    if (Either.isLeft(encoded)) throw new Error(`${state.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+    const text = JSON.stringify(encoded.right)
+    const { stateBytesMax } = this.services.options
+    if (text.length > stateBytesMax)
+      throw new Error(`${state.what} has ${text.length} bytes, stateBytesMax is ${stateBytesMax}`)
+    this.encodingFailed = false
+    return text
+  }
+}

@@ -1,0 +1,77 @@
+/** A store in memory whose commits can be held back and made to fail. */
+import { ActorStore } from "@troupe/server"
+import { Context, Effect, Layer } from "effect"
+
+/**
+ * How the next commit fails. `before`: nothing was applied. `after`: it was applied, but the answer was lost. `failed` and
+ * `superseded` are answers for each actor of the batch; nothing was applied.
+ */
+export type Failure = "before" | "after" | "failed" | "superseded"
+
+export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl, {
+  /** From now on commits wait. */
+  readonly hold: Effect.Effect<void>
+  /** Lets through what waits, and all that follows. */
+  readonly release: Effect.Effect<void>
+  /** Lets through what waits; what follows waits again. */
+  readonly releaseOne: Effect.Effect<void>
+  /** Waits until so many commits wait in front of the store. */
+  readonly waiting: Effect.Effect<void>
+  /** The next commits fail, one after another. */
+  readonly fail: (...failures: ReadonlyArray<Failure>) => Effect.Effect<void>
+  /** All commits that have been asked for, in order. */
+  readonly commits: ReadonlyArray<ActorStore.Commit>
+  readonly store: typeof ActorStore.ActorStore.Service
+}>() {
+  static readonly layer: Layer.Layer<StoreControl | ActorStore.ActorStore> = Layer.scopedContext(Effect.gen(function*() {
+    const store = Context.get(yield* Layer.build(Layer.fresh(ActorStore.layerMemory)), ActorStore.ActorStore)
+    const commits: Array<ActorStore.Commit> = []
+    const failures: Array<Failure> = []
+    let held = false
+    const blocked = new Set<() => void>()
+    const arrivals = new Set<() => void>()
+    const letGo = () => {
+      for (const go of blocked) go()
+      blocked.clear()
+    }
+    const wait = Effect.async<void>((resume) => {
+      if (!held) return resume(Effect.void)
+      blocked.add(() => resume(Effect.void))
+      for (const arrival of arrivals) arrival()
+      arrivals.clear()
+    })
+    const lost = new ActorStore.StoreError({ operation: "commit", message: "the disk is full" })
+    const commit: typeof store.commit = (batch) =>
+      Effect.gen(function*() {
+        commits.push(...batch)
+        yield* wait
+        switch (failures.shift()) {
+          case "before":
+            return yield* lost
+          case "after":
+            return yield* Effect.zipRight(store.commit(batch), lost)
+          case "failed":
+            return batch.map((): ActorStore.CommitResult => ({ _tag: "failed", message: "refused" }))
+          case "superseded":
+            return batch.map((): ActorStore.CommitResult => ({ _tag: "superseded" }))
+          default:
+            return yield* store.commit(batch)
+        }
+      })
+    return Context.make(ActorStore.ActorStore, { ...store, commit }).pipe(Context.add(StoreControl, {
+      hold: Effect.sync(() => void (held = true)),
+      release: Effect.sync(() => {
+        held = false
+        letGo()
+      }),
+      releaseOne: Effect.sync(letGo),
+      waiting: Effect.async<void>((resume) => {
+        if (blocked.size > 0) return resume(Effect.void)
+        arrivals.add(() => resume(Effect.void))
+      }),
+      fail: (...next) => Effect.sync(() => void failures.push(...next)),
+      commits,
+      store
+    }))
+  }))
+}
