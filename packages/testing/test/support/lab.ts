@@ -5,9 +5,9 @@
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { ActorClient } from "@troupe/client"
 import { type Activation, Actor, type Behavior, type Connection, type Contract, type DisconnectReason } from "@troupe/contract"
-import { ActorHost, type ActorStore } from "@troupe/server"
+import { ActorHost } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Cause, Context, Deferred, Effect, HashMap, Layer, Logger, Option, Ref, Schema, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, FiberId, HashMap, Layer, Logger, Option, Ref, Schema, type Scope } from "effect"
 import { StoreControl } from "./store.ts"
 
 export class Denied extends Schema.TaggedError<Denied>()("Denied", {
@@ -94,7 +94,7 @@ const makeProbe = (logs: Array<Log>): typeof Probe.Service => {
   const gates = new Map<string, Deferred.Deferred<void>>()
   const count = (entry: string) => notes.filter((note) => note === entry).length
   const gate = (name: string) => {
-    const known = gates.get(name) ?? Deferred.unsafeMake<void>(undefined as never)
+    const known = gates.get(name) ?? Deferred.unsafeMake<void>(FiberId.none)
     gates.set(name, known)
     return known
   }
@@ -194,18 +194,20 @@ export const labLive = (options: LabOptions = {}) =>
   )
 
 export interface Options extends LabOptions {
-  readonly host?: ActorHost.Options
-  readonly client?: ActorClient.Options
+  readonly host?: NonNullable<Parameters<typeof ActorHost.layer>[0]>
+  readonly client?: NonNullable<Parameters<typeof ActorClient.layer>[0]>
 }
 
-export type Services =
-  | ActorClient.ActorClient
-  | ActorHost.ActorHost
-  | ActorStore.ActorStore
-  | Lab
-  | MemoryTransport.MemoryNetwork
-  | Probe
-  | StoreControl
+/** What outlives a host: the store, the network, and what the test sees. */
+export const layerOutside = Layer.mergeAll(StoreControl.layer, MemoryTransport.layer, probeLayer)
+
+/** A host with one implementation, its gateway and a client. */
+export const layerProcess = <E, R>(live: Layer.Layer<Lab, E, R>) =>
+  ActorClient.layer().pipe(
+    Layer.provideMerge(MemoryTransport.layerServer({ actors: [Lab] })),
+    Layer.provideMerge(live),
+    Layer.provideMerge(ActorHost.layer())
+  )
 
 /** Everything, in one process. */
 export const layer = ({ client, host, ...options }: Options = {}) =>
@@ -220,9 +222,6 @@ export const layer = ({ client, host, ...options }: Options = {}) =>
 /** Runs a test with everything. Connections close before the services do. */
 export const run = <A, E, R>(body: Effect.Effect<A, E, R>, options: Options = {}) =>
   body.pipe(Effect.scoped, Effect.provide(layer(options)))
-
-/** The actors and their server without a client, on whatever store is there. */
-export const layerProbe = probeLayer
 
 type Params = Contract.Params<Lab>
 
