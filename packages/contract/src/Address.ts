@@ -20,6 +20,9 @@ export class Address extends Schema.Class<Address>("@troupe/contract/Address")({
 /** The address of the actor of `contract` with this key. */
 export const make = (contract: string, key: string): Address => Address.make({ contract, key })
 
+/** Text that differs for different addresses, for use as the key of a map; `toString` is for people. */
+export const idOf = (contract: string, key: string): string => `${contract.length}:${contract}/${key}`
+
 const encoder = new TextEncoder()
 
 /** What is wrong with a key, or `undefined` if it is acceptable: non-empty, and at most `bytesMax` UTF-8 bytes. */

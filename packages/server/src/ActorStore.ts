@@ -2,7 +2,7 @@
  * Where actors sleep: their state, the replies a client may still ask for, and the counter their epochs come from. The
  * interface that SQLite and memory implement, and the memory one.
  */
-import type { Address } from "@troupe/contract/Address"
+import * as Address from "@troupe/contract/Address"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -42,7 +42,7 @@ export interface ReplySegment {
 
 /** What one actor asks to be made durable, as a whole. */
 export interface Commit {
-  readonly address: Address
+  readonly address: Address.Address
   readonly epoch: number
   /** The version the commit builds on. It is applied only if the stored one is the same. */
   readonly version: number
@@ -70,9 +70,9 @@ export class ActorStore extends Context.Tag("@troupe/server/ActorStore")<ActorSt
   /** The next number of the store-wide counter. */
   readonly nextEpoch: Effect.Effect<number, StoreError>
   /** Takes ownership of an actor with a new epoch, and reads its state. */
-  readonly claim: (address: Address) => Effect.Effect<Claim, StoreError>
+  readonly claim: (address: Address.Address) => Effect.Effect<Claim, StoreError>
   /** All recorded replies of an actor that are not older than the retention, oldest first. */
-  readonly replies: (address: Address) => Effect.Effect<ReadonlyArray<ReplySegment>, StoreError>
+  readonly replies: (address: Address.Address) => Effect.Effect<ReadonlyArray<ReplySegment>, StoreError>
   /**
    * Applies the commits of several actors, at most one for each, in one transaction, and answers for each in the same
    * order. When it returns, what is `committed` is durable. Fails only if nothing was applied.
@@ -91,7 +91,7 @@ const makeMemory = Effect.sync((): typeof ActorStore.Service => {
   const rows = new Map<string, Row>()
   let epoch = 0
   const commitOne = (commit: Commit): CommitResult => {
-    const row = rows.get(commit.address.toString())
+    const row = rows.get(Address.idOf(commit.address.contract, commit.address.key))
     if (!row || row.epoch !== commit.epoch || row.version !== commit.version) return { _tag: "superseded" }
     row.version++
     if (commit.state !== undefined) row.state = commit.state
@@ -103,13 +103,13 @@ const makeMemory = Effect.sync((): typeof ActorStore.Service => {
     nextEpoch: Effect.sync(() => ++epoch),
     claim: (address) =>
       Effect.sync(() => {
-        const id = address.toString()
+        const id = Address.idOf(address.contract, address.key)
         const row = rows.get(id) ?? { epoch: 0, version: 0, state: undefined, segments: new Map() }
         row.epoch = ++epoch
         rows.set(id, row)
         return { epoch: row.epoch, version: row.version, state: row.state }
       }),
-    replies: (address) => Effect.sync(() => Array.from(rows.get(address.toString())?.segments.values() ?? [])),
+    replies: (address) => Effect.sync(() => Array.from(rows.get(Address.idOf(address.contract, address.key))?.segments.values() ?? [])),
     commit: (batch) => Effect.sync(() => batch.map(commitOne))
   }
 })

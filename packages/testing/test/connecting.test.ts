@@ -13,7 +13,6 @@ import {
   Lab,
   type LabConnection,
   type LabRoom,
-  otherClient,
   Probe,
   run,
   settle
@@ -105,7 +104,7 @@ it.effect("A1 a bad value is refused with a readable parse error, and no hook ru
       assert.strictEqual((answer?.reason as { _tag: string })._tag, "InvalidParams")
     }
     assert.deepStrictEqual(probe.notes, [])
-    yield* Effect.scoped(Effect.flip(Effect.sandbox(connect("good"))))
+    yield* refusedWithDefect("good", "the hook ran")
   })))
 
 it.effect("A1 params that do not encode are refused in the client", () =>
@@ -210,7 +209,7 @@ it.effect("A4 a connection is not in connections while onBeforeConnect runs, is 
       const connection = yield* Fiber.join(connecting)
       assert.deepInclude(yield* connection.status.get, { _tag: "Connected", resumed: false })
     }
-  }).pipe(Effect.scoped)))
+  })))
 
 it.effect("A4 events sent in onConnect reach the subscriptions named in connect, and no others", () =>
   run(Effect.gen(function*() {
@@ -242,7 +241,8 @@ it.effect("A5 what onConnect acquired is released once, with the reason, before 
       const scope = yield* Scope.make()
       yield* Scope.extend(connect("ann"), scope)
       yield* settle
-      assert.deepStrictEqual(probe.notes.slice(1).length, (times - 1) * 3 + 1)
+      assert.strictEqual(probe.count("acquire ann"), times)
+      assert.strictEqual(probe.count("release ann ClientClosed"), times - 1)
       yield* Scope.close(scope, Exit.void)
       yield* probe.seen("disconnect ann ClientClosed", times)
       yield* TestClock.adjust("5 minutes")
@@ -266,7 +266,7 @@ it.effect("A5 the reasons of other ends: disconnected, resume window over, activ
     yield* connect("away")
     yield* network.setReachability("refused")
     yield* network.cut
-    yield* TestClock.adjust("1 minutes 59 seconds")
+    yield* TestClock.adjust("119 seconds")
     assert.strictEqual(probe.count("release away ResumeExpired"), 0)
     yield* TestClock.adjust("1 seconds")
     yield* probe.seen("disconnect away ResumeExpired")
@@ -347,7 +347,7 @@ it.effect("A6 connections is a map by id: send reaches that client only", () =>
         yield* found.value.send("whisper", { text: `for ${target}` })
         return (yield* Ref.get(found.value.state)).name
       })
-    const tell = (id: number) => Effect.suspend(() => Effect.zipRight(Effect.sync(() => target = id), ann.rpc.Run({ script: "tell" })))
+    const tell = (id: number) => Effect.zipRight(Effect.sync(() => target = id), ann.rpc.Run({ script: "tell" }))
     assert.strictEqual(yield* tell(ids[1]!), "bob")
     assert.strictEqual(yield* tell(ids[2]!), "carol")
     assert.strictEqual(yield* tell(ids[0]!), "ann")
@@ -431,7 +431,7 @@ it.effect("A7 pending calls settle, with what was sent told apart from what was 
     const store = yield* StoreControl
     const ann = yield* connect("ann")
     const bob = yield* connect("bob")
-    probe.scripts.kick = (room) =>
+    probe.internals.kick = (room) =>
       Effect.gen(function*() {
         for (const other of HashMap.values(yield* Ref.get(room.connections))) {
           if ((yield* Ref.get(other.state)).name === "ann") yield* other.disconnect("spam")
@@ -442,13 +442,7 @@ it.effect("A7 pending calls settle, with what was sent told apart from what was 
     yield* store.hold
     const first = yield* Effect.fork(bob.rpc.Append({ item: "bob" }))
     yield* store.waiting
-    const kick = yield* Effect.fork((yield* otherClient).connect(Lab, "main", { params: { name: "carol" } }).pipe(
-      Effect.flatMap(({ rpc }) => rpc.Run({ script: "kick" })),
-      Effect.scoped
-    ))
-    yield* settle
-    yield* Fiber.interrupt(kick)
-    const kicked = yield* Effect.fork(Effect.exit(backendKick(probe)))
+    const kicked = yield* Effect.fork((yield* backend).Script({ script: "kick" }))
     yield* settle
     const sent = yield* Effect.fork(Effect.flip(ann.rpc.Append({ item: "sent" })))
     const unsent = yield* Effect.fork(Effect.flip(ann.rpc.Append({ item: "unsent" })))
@@ -465,11 +459,6 @@ it.effect("A7 pending calls settle, with what was sent told apart from what was 
     assert.deepStrictEqual(yield* bob.rpc.Items(), ["bob", "sent"])
     assert.strictEqual(yield* ann.pending.get, 0)
   }), { host: { window: 1 } }))
-
-const backendKick = (probe: typeof Probe.Service) => {
-  probe.internals.kick = probe.scripts.kick as never
-  return Effect.flatMap(backend, ({ Script }) => Script({ script: "kick" }))
-}
 
 it.effect("A8 connections of one client have their own ids and states, on one link", () =>
   run(Effect.gen(function*() {
@@ -524,7 +513,7 @@ const countersLayer = ActorClient.layer().pipe(
 )
 
 it.effect("A8 two contracts and two keys over one link do not mix", () =>
-  run(Effect.gen(function*() {
+  Effect.gen(function*() {
     const network = yield* MemoryTransport.MemoryNetwork
     const counters = yield* Effect.forEach(["a", "b"], (key) => ActorClient.connect(Counter, key, { events: ["appended"] }))
     const [a, b] = counters as [typeof counters[0] & {}, typeof counters[0] & {}]
@@ -541,7 +530,7 @@ it.effect("A8 two contracts and two keys over one link do not mix", () =>
     const slashed = yield* ActorClient.connect(Slashed, "b")
     assert.strictEqual(yield* slashed.rpc.Append({ item: "s" }), "slashed b s")
     assert.strictEqual(yield* network.links, 1)
-  }).pipe(Effect.provide(countersLayer))))
+  }).pipe(Effect.scoped, Effect.provide(countersLayer)))
 
 it.effect("A8, A11 names and keys that look alike when they are joined are different actors", () =>
   Effect.gen(function*() {
@@ -611,6 +600,11 @@ it.effect("A9 a provider that fails later is tried again, and the status shows i
       return broken ? Effect.fail("the token service is down") : Effect.succeed({ name: "ann", level: evaluated })
     })
     const ann = yield* ActorClient.connect(Lab, "main", { params })
+    const causes: Array<unknown> = []
+    yield* ann.status.changes.pipe(
+      Stream.runForEach((status) => Effect.sync(() => status._tag === "Waiting" && causes.push(status.cause))),
+      Effect.forkScoped
+    )
     for (const times of [1, 2]) {
       broken = true
       yield* network.setReachability("refused")
@@ -620,13 +614,8 @@ it.effect("A9 a provider that fails later is tried again, and the status shows i
       const before = evaluated
       yield* TestClock.adjust("2 minutes")
       assert.isAtLeast(evaluated - before, 3, `round ${times}`)
-      const status = yield* ann.status.get
-      assert.strictEqual(status._tag, "Waiting")
-      if (status._tag === "Waiting") {
-        assert.strictEqual(status.cause._tag, "ParamsFailed")
-        assert.include(JSON.stringify(status.cause), "the token service is down")
-        assert.isTrue(Option.isSome(status.retryAt))
-      }
+      const shown = causes.splice(0).map((cause) => JSON.stringify(cause))
+      assert.isTrue(shown.some((cause) => cause.includes("ParamsFailed") && cause.includes("the token service is down")))
       const call = yield* Effect.fork(ann.rpc.Me())
       broken = false
       yield* TestClock.adjust("1 minutes")
@@ -694,7 +683,7 @@ it.effect("A10 a defect in a hook refuses with an id, says nothing of the cause,
     probe.scripts.online = (room) => Effect.map(online(room), String)
     const dies = {
       effect: Effect.die(new Error("secret detail")),
-      thrown: Effect.suspend(() => {
+      thrown: Effect.suspend((): Effect.Effect<never> => {
         throw new Error("secret detail")
       })
     }

@@ -124,7 +124,7 @@ it.scoped("B8 a call that cannot be interrupted keeps its credit at the server w
   Effect.gen(function*() {
     const world = yield* makeWorld({ host: { window: 1 } })
     yield* world.serve()
-    const tally = yield* (yield* world.client(atOnce)).connect(Tally, "a", options)
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
     for (const round of ["x", "y"]) {
       const stubborn = yield* begin(tally.rpc.HoldOn({ label: `${round} stubborn`, gate: round }))
       yield* world.network.setReachability("refused")
@@ -133,14 +133,14 @@ it.scoped("B8 a call that cannot be interrupted keeps its credit at the server w
       yield* settle
       yield* pass("3 minutes")
       yield* world.network.setReachability("reachable")
-      yield* settle
+      yield* pass("30 seconds")
       assert.strictEqual(yield* statusOf(tally), "connected")
       const next = yield* begin(tally.rpc.Add({ label: `${round} next` }))
       yield* world.trace.open(round)
       assert.isTrue(Exit.isSuccess(yield* ended(next)), `${yield* ended(next)}`)
     }
     assert.deepStrictEqual(world.labels(), ["x stubborn", "x next", "y stubborn", "y next"])
-  }).pipe(Effect.timeoutFail({ duration: "1 hour", onTimeout: () => "hangs" })))
+  }))
 
 it.scoped("B8 a client that exceeds the window is cut off, and others notice nothing", () =>
   Effect.gen(function*() {

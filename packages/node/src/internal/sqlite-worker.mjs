@@ -77,7 +77,7 @@ const makeStore = (db) => {
   /** The newest owners of actors that have no row yet: what fences an older one until the first commit. */
   const rowless = /** @type {Map<string, number>} */ (new Map())
   /** @param {Address} address */
-  const idOf = ({ contract, key }) => `${contract}/${key}`
+  const idOf = ({ contract, key }) => `${contract.length}:${contract}/${key}`
 
   let epoch = 0
   let epochsEnd = 0

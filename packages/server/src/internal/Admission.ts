@@ -163,7 +163,8 @@ export class Admission {
     return new Job({
       start: () => {
         this.enter(connection, open)
-        return new Turn(turns, connection)
+        connection.connectTurn = new Turn(turns, connection)
+        return connection.connectTurn
       },
       run: () => this.onConnect(connection),
       end: (exit, turn) => {
@@ -207,7 +208,7 @@ export class Admission {
       new Job({
         start: () => {
           this.withdraw(connection)
-          return new Turn(turns, connection)
+          return this.disconnectTurn(connection)
         },
         run: () => this.onDisconnect(connection, reason),
         end: (exit, turn) => {
@@ -217,15 +218,18 @@ export class Admission {
         // the activation is lost: the hooks run, but what they change and send is dropped
         removed: () => {
           this.withdraw(connection)
-          const dropped = Effect.provideService(
-            this.onDisconnect(connection, reason),
-            CurrentTurn,
-            new Turn(turns, connection)
-          )
+          const turn = this.disconnectTurn(connection)
+          const dropped = Effect.provideService(this.onDisconnect(connection, reason), CurrentTurn, turn)
           Runtime.runFork(this.options.runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(gone)))
         }
       })
     )
+  }
+
+  private disconnectTurn(connection: ServerConnection): Turn {
+    const turn = new Turn(this.options.turns, connection)
+    if (connection.connectTurn) connection.connectTurn.successor = turn
+    return turn
   }
 
   private onDisconnect(connection: ServerConnection, reason: DisconnectReason): Effect.Effect<unknown> {

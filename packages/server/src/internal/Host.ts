@@ -131,7 +131,7 @@ export class Host {
   /** The activation of an address, held. */
   private awake(address: Address.Address): Effect.Effect<LiveActivation, ActorUnavailable> {
     return Effect.suspend(() => {
-      const slot = this.slots.get(address.toString())
+      const slot = this.slots.get(idOf(address))
       switch (slot?._tag) {
         case "Awake":
           slot.activation.hold()
@@ -142,7 +142,7 @@ export class Host {
           return Effect.zipRight(Effect.interruptible(Deferred.await(slot.done)), this.awake(address))
         default: {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
-          this.slots.set(address.toString(), { _tag: "Waking", done })
+          this.slots.set(idOf(address), { _tag: "Waking", done })
           this.fork(this.wake(address, done))
           return this.awake(address)
         }
@@ -154,7 +154,7 @@ export class Host {
     address: Address.Address,
     done: Deferred.Deferred<LiveActivation, ActorUnavailable>
   ): Effect.Effect<void> {
-    const id = address.toString()
+    const id = idOf(address)
     return Effect.flatMap(Effect.exit(this.activate(address)), (exit) => {
       if (Exit.isSuccess(exit)) {
         this.slots.set(id, { _tag: "Awake", activation: exit.value })
@@ -231,7 +231,7 @@ export class Host {
 
   /** Takes an activation out of memory in good order, or by force after the time for that. */
   private leave(activation: LiveActivation): Effect.Effect<void> {
-    const id = activation.address.toString()
+    const id = idOf(activation.address)
     return Effect.suspend(() => {
       if (!this.isAwake(activation)) return Effect.void
       const done = Deferred.unsafeMake<void>(FiberId.none)
@@ -252,12 +252,12 @@ export class Host {
   /** The activation was lost: the next use wakes another. */
   private forget(activation: LiveActivation, { encoding }: Loss): void {
     if (encoding) activation.registration.careful.add(activation.address.key)
-    if (this.isAwake(activation)) this.slots.delete(activation.address.toString())
+    if (this.isAwake(activation)) this.slots.delete(idOf(activation.address))
     this.fork(Scope.close(activation.scope, Exit.void))
   }
 
   private isAwake(activation: LiveActivation): boolean {
-    const slot = this.slots.get(activation.address.toString())
+    const slot = this.slots.get(idOf(activation.address))
     return slot?._tag === "Awake" && slot.activation === activation
   }
 
@@ -290,7 +290,7 @@ export class Host {
     { contract, key, connectionId, token, received }: FrameOf<"Resume">,
     attachment: Attachment
   ): DisconnectReason | undefined => {
-    const slot = this.slots.get(`${contract}/${key}`)
+    const slot = this.slots.get(Address.idOf(contract, key))
     if (slot?._tag !== "Awake") return { _tag: "ActivationLost" }
     return slot.activation.resume(connectionId, token, received, attachment) ? undefined : { _tag: "ResumeExpired" }
   }
@@ -302,6 +302,8 @@ export class Host {
     return {
       get: (key) =>
         RpcObject.make(codecs, (codec, payload, options) => {
+          const issue = Address.keyIssue(key, this.services.options.keyBytesMax)
+          if (issue) return Effect.dieMessage(issue)
           const call = this.call(Address.make(contract.contract, key), codec, payload)
           return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
         }) as never
@@ -323,5 +325,7 @@ export class Host {
     })
   }
 }
+
+const idOf = ({ contract, key }: Address.Address): string => Address.idOf(contract, key)
 
 const refuse = (reason: DisconnectReason) => Effect.fail(reason)

@@ -55,6 +55,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   readonly subscriptions = new Set<string>()
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
+  /** The turn of `onConnect`. */
+  connectTurn: Turn | undefined
   token: string
   /** The token before, until the client has shown that it has the new one. */
   previousToken: string | undefined

@@ -26,6 +26,11 @@ export class Turn {
   readonly outputs: Array<() => void> = []
   /** The connections the turn ends. */
   readonly disconnects: Array<() => void> = []
+  /**
+   * The turn that what was acquired in this one is released in. Effect runs a release with the context of its
+   * acquisition, so it finds this turn and has to be led to the other.
+   */
+  successor: Turn | undefined
   private writes: Map<Cell<any>, unknown> | undefined
 
   constructor(
@@ -68,8 +73,10 @@ export class Turn {
 export class CurrentTurn extends Context.Tag("@troupe/server/internal/Turn/CurrentTurn")<CurrentTurn, Turn>() {}
 
 /** The turn a fiber was started in, sealed or not. */
-export const ofFiber = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined =>
-  fiber.currentContext.unsafeMap.get(CurrentTurn.key)
+export const ofFiber = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined => {
+  const turn: Turn | undefined = fiber.currentContext.unsafeMap.get(CurrentTurn.key)
+  return turn?.successor ?? turn
+}
 
 /** How a cell finds the turn it is used in. */
 export interface TurnAccess {

@@ -48,8 +48,10 @@ export class TurnLoop {
   size = 0
   private readonly ring = MutableList.empty<Lane>()
   private running: Job | undefined
+  /** The fiber of the running job. */
   private fiber: Fiber.RuntimeFiber<void> | undefined
   private scheduled = false
+  private draining = false
   /** Whether nothing is taken any more. */
   stopped = false
 
@@ -95,7 +97,7 @@ export class TurnLoop {
 
   /** The fiber starts at the end of the tick, so that all that arrives together runs in one. */
   private wake(): void {
-    if (this.fiber || this.scheduled) return
+    if (this.draining || this.scheduled) return
     this.scheduled = true
     this.schedule(() => {
       this.scheduled = false
@@ -115,17 +117,18 @@ export class TurnLoop {
   }
 
   private drain(): void {
+    this.draining = true
     const fiber = Runtime.runFork(this.runtime)(Effect.uninterruptible(this.loop))
-    this.fiber = fiber
     fiber.addObserver(() => {
-      this.fiber = undefined
-      if (this.size > 0) this.drain()
-      else this.onIdle()
+      this.draining = false
+      if (MutableList.length(this.ring) > 0) this.wake()
+      else if (this.size === 0) this.onIdle()
     })
   }
 
   private readonly loop = Effect.withFiberRuntime<void>((fiber) => {
     const base = fiber.currentContext
+    this.fiber = fiber
     let job: Job | undefined
     let leave = false
     return Effect.whileLoop({

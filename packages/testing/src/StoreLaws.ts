@@ -1,0 +1,458 @@
+/**
+ * What every `ActorStore` has to keep to. Not exported from the index, because it registers tests: import the module from
+ * a test file and call `register`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Address from "@troupe/contract/Address"
+import * as ActorStore from "@troupe/server/ActorStore"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+
+/** The store the laws are checked on. */
+export interface Subject {
+  /**
+   * A place for a store that is empty, and the layer that opens it. Each law makes its own, and opens it at most once at
+   * a time.
+   */
+  readonly make: Effect.Effect<Layer.Layer<ActorStore.ActorStore, unknown>, never, Scope.Scope>
+  /** Whether opening the layer again finds what was there when it was closed. */
+  readonly reopens: boolean
+}
+
+type Store = typeof ActorStore.ActorStore.Service
+
+const alice = Address.make("Lab", "alice")
+const bob = Address.make("Lab", "bob")
+
+const epochsAtOnce = 3000
+const largeStateUnits = 1024 * 1024
+
+/** A commit of a new state on top of a claim, with what the law is about. */
+const commitOf = (
+  address: Address.Address,
+  { epoch, version }: Pick<ActorStore.Claim, "epoch" | "version">,
+  rest: Partial<ActorStore.Commit> = {}
+): ActorStore.Commit => ({
+  address,
+  epoch,
+  version,
+  state: "{}",
+  replies: [],
+  settledSegments: [],
+  fsync: false,
+  ...rest
+})
+
+const reply = (call: number, session = "session"): ActorStore.RecordedReply => ({
+  session,
+  call,
+  exit: JSON.stringify({ _tag: "Success", value: `é\u0000"${call}` })
+})
+
+const tags = (results: ReadonlyArray<ActorStore.CommitResult>) => results.map((result) => result._tag)
+
+/** Commits one after the other, and expects each to be applied. */
+const commitAll = (store: Store, ...commits: ReadonlyArray<ActorStore.Commit>) =>
+  Effect.forEach(
+    commits,
+    (commit) =>
+      Effect.map(store.commit([commit]), (results) => assert.deepStrictEqual(results, [{ _tag: "committed" }])),
+    {
+      discard: true
+    }
+  )
+
+/** Opens the store in a scope of its own, which `close` ends. */
+const openIn = (layer: Layer.Layer<ActorStore.ActorStore, unknown>) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(Layer.fresh(layer), scope)
+    return { store: Context.get(context, ActorStore.ActorStore), close: Scope.close(scope, Exit.void) }
+  })
+
+/** Uses the store from opening to closing. */
+const opened = <A, E>(layer: Layer.Layer<ActorStore.ActorStore, unknown>, use: (store: Store) => Effect.Effect<A, E>) =>
+  Effect.acquireUseRelease(openIn(layer), ({ store }) => use(store), ({ close }) => close)
+
+/** Registers the laws for one store, as tests. */
+export const register = (name: string, subject: Subject): void => {
+  const law = (title: string, check: (store: Store) => Effect.Effect<void, unknown>) =>
+    it.scoped(title, () => Effect.flatMap(subject.make, (layer) => opened(layer, check)))
+
+  describe(name, () => {
+    epochLaws(law)
+    commitLaws(law)
+    replyLaws(law)
+    valueLaws(law)
+    modelLaw(subject)
+    if (subject.reopens) reopenLaws(subject)
+  })
+}
+
+type Law = (title: string, check: (store: Store) => Effect.Effect<void, unknown>) => void
+
+const assertIncreasing = (epochs: ReadonlyArray<number>) => {
+  for (let i = 1; i < epochs.length; i++) assert.isAbove(epochs[i]!, epochs[i - 1]!)
+}
+
+const epochLaws = (law: Law) => {
+  law("epochs increase, claims and bare epochs alike", (store) =>
+    Effect.gen(function*() {
+      const first = yield* store.nextEpoch
+      const claim = yield* store.claim(alice)
+      const second = yield* store.nextEpoch
+      const again = yield* store.claim(alice)
+      const other = yield* store.claim(bob)
+      assertIncreasing([0, first, claim.epoch, second, again.epoch, other.epoch])
+    }))
+
+  law("epochs asked for at the same time are all different", (store) =>
+    Effect.gen(function*() {
+      const epochs = yield* Effect.forEach(
+        Array.from({ length: epochsAtOnce }, (_, i) => i),
+        (i) =>
+          i % 2 === 0 ? store.nextEpoch : Effect.map(store.claim(Address.make("Lab", `${i}`)), ({ epoch }) => epoch),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(new Set(epochs).size, epochsAtOnce)
+    }))
+}
+
+const commitLaws = (law: Law) => {
+  law("an actor that was never committed has version 0 and no state", (store) =>
+    Effect.gen(function*() {
+      const first = yield* store.claim(alice)
+      assert.deepInclude(first, { version: 0, state: undefined })
+      assert.deepInclude(yield* store.claim(alice), { version: 0, state: undefined })
+      assert.deepStrictEqual(yield* store.replies(alice), [])
+    }))
+
+  law("what was committed is what the next claim reads", (store) =>
+    Effect.gen(function*() {
+      const { epoch } = yield* store.claim(alice)
+      yield* commitAll(
+        store,
+        commitOf(alice, { epoch, version: 0 }, { state: "1" }),
+        commitOf(alice, { epoch, version: 1 }, { state: "{\"n\":2}", fsync: true })
+      )
+      assert.deepInclude(yield* store.claim(alice), { version: 2, state: "{\"n\":2}" })
+      assert.deepInclude(yield* store.claim(bob), { version: 0, state: undefined })
+    }))
+
+  law("a commit without a state keeps the one before, and counts", (store) =>
+    Effect.gen(function*() {
+      const { epoch } = yield* store.claim(alice)
+      yield* commitAll(
+        store,
+        commitOf(alice, { epoch, version: 0 }, { state: undefined, replies: [reply(1)] }),
+        commitOf(alice, { epoch, version: 1 }, { state: "\"kept\"" }),
+        commitOf(alice, { epoch, version: 2 }, { state: undefined })
+      )
+      assert.deepInclude(yield* store.claim(alice), { version: 3, state: "\"kept\"" })
+    }))
+
+  law("a commit of an older epoch is superseded and changes nothing", (store) =>
+    Effect.gen(function*() {
+      const old = yield* store.claim(alice)
+      yield* commitAll(store, commitOf(alice, old, { state: "\"old\"", replies: [reply(1)] }))
+      const owner = yield* store.claim(alice)
+      const stale = commitOf(alice, { epoch: old.epoch, version: 1 }, {
+        state: "\"stale\"",
+        replies: [reply(2)],
+        settledSegments: [1]
+      })
+      assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
+      assert.deepStrictEqual(yield* store.replies(alice), [{ seq: 1, replies: [reply(1)] }])
+      yield* commitAll(store, commitOf(alice, owner, { state: "\"new\"" }))
+      assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
+      assert.deepInclude(yield* store.claim(alice), { version: 2, state: "\"new\"" })
+    }))
+
+  law("before the first commit too, an older epoch is superseded", (store) =>
+    Effect.gen(function*() {
+      const old = yield* store.claim(alice)
+      const owner = yield* store.claim(alice)
+      assert.deepStrictEqual(tags(yield* store.commit([commitOf(alice, old, { state: "\"old\"" })])), ["superseded"])
+      yield* commitAll(store, commitOf(alice, owner, { state: "\"new\"" }))
+      assert.deepStrictEqual(tags(yield* store.commit([commitOf(alice, old, { state: "\"old\"" })])), ["superseded"])
+      assert.deepInclude(yield* store.claim(alice), { version: 1, state: "\"new\"" })
+    }))
+
+  law("a commit on another version is superseded and changes nothing", (store) =>
+    Effect.gen(function*() {
+      const { epoch } = yield* store.claim(alice)
+      const first = commitOf(alice, { epoch, version: 0 }, { state: "1", replies: [reply(1)] })
+      yield* commitAll(store, first)
+      // the same once more, as if its answer had been lost, and one that runs ahead
+      assert.deepStrictEqual(tags(yield* store.commit([first])), ["superseded"])
+      const ahead = commitOf(alice, { epoch, version: 2 }, { state: "3", settledSegments: [1] })
+      assert.deepStrictEqual(tags(yield* store.commit([ahead])), ["superseded"])
+      assert.deepStrictEqual(yield* store.replies(alice), [{ seq: 1, replies: [reply(1)] }])
+      assert.deepInclude(yield* store.claim(alice), { version: 1, state: "1" })
+    }))
+
+  law(
+    "a batch is answered in its order, and one that is superseded does not stop the others",
+    (store) =>
+      Effect.gen(function*() {
+        const stale = yield* store.claim(alice)
+        const owner = yield* store.claim(alice)
+        const other = yield* store.claim(bob)
+        const results = yield* store.commit([
+          commitOf(alice, stale, { state: "1" }),
+          commitOf(bob, other, { state: "2" })
+        ])
+        assert.deepStrictEqual(tags(results), ["superseded", "committed"])
+        assert.deepInclude(yield* store.claim(bob), { version: 1, state: "2" })
+        yield* commitAll(store, commitOf(alice, owner, { state: "3" }))
+        assert.deepStrictEqual(yield* store.commit([]), [])
+      })
+  )
+
+  law("actors commit at the same time, each as often as it likes", (store) =>
+    Effect.gen(function*() {
+      const actors = Array.from({ length: 20 }, (_, i) => Address.make(i % 2 === 0 ? "Even" : "Odd", `${i >> 1}`))
+      yield* Effect.forEach(actors, (address, i) =>
+        Effect.gen(function*() {
+          const { epoch } = yield* store.claim(address)
+          yield* commitAll(
+            store,
+            ...Array.from(
+              { length: 10 },
+              (_, version) => commitOf(address, { epoch, version }, { state: JSON.stringify([i, version]) })
+            )
+          )
+        }), { concurrency: "unbounded" })
+      const states = yield* Effect.forEach(actors, (address) => Effect.map(store.claim(address), ({ state }) => state))
+      assert.deepStrictEqual(states, actors.map((_, i) => JSON.stringify([i, 9])))
+    }))
+}
+
+const replyLaws = (law: Law) => {
+  law("recorded replies come back by commit, oldest first, until they are settled", (store) =>
+    Effect.gen(function*() {
+      const { epoch } = yield* store.claim(alice)
+      const commits = Array.from({ length: 12 }, (_, version) =>
+        commitOf(alice, { epoch, version }, {
+          replies: version % 3 === 2 ? [] : [reply(version), reply(version, "b")]
+        }))
+      yield* commitAll(store, ...commits)
+      const segments = (...seqs: ReadonlyArray<number>) =>
+        seqs.map((seq) => ({ seq, replies: [reply(seq - 1), reply(seq - 1, "b")] }))
+      assert.deepStrictEqual(yield* store.replies(alice), segments(1, 2, 4, 5, 7, 8, 10, 11))
+      yield* commitAll(store, commitOf(alice, { epoch, version: 12 }, { settledSegments: [2, 1, 10, 999] }))
+      assert.deepStrictEqual(yield* store.replies(alice), segments(4, 5, 7, 8, 11))
+      assert.deepStrictEqual(yield* store.replies(bob), [])
+    }))
+
+  law("replies survive a change of the owner", (store) =>
+    Effect.gen(function*() {
+      yield* commitAll(store, commitOf(alice, yield* store.claim(alice), { replies: [reply(1)] }))
+      const owner = yield* store.claim(alice)
+      assert.deepStrictEqual(yield* store.replies(alice), [{ seq: 1, replies: [reply(1)] }])
+      yield* commitAll(store, commitOf(alice, owner, { settledSegments: [1], replies: [reply(2)] }))
+      assert.deepStrictEqual(yield* store.replies(alice), [{ seq: 2, replies: [reply(2)] }])
+    }))
+}
+
+const oddKeys: ReadonlyArray<string> = [
+  " ",
+  "a",
+  "A",
+  "a ",
+  "ä",
+  "a\u0308",
+  "😀",
+  "'; DROP TABLE actor; --",
+  "\"quoted\"",
+  "%",
+  "_",
+  "a/b",
+  "/",
+  "../..",
+  "\\",
+  "a\nb",
+  "a\u0000b",
+  "a\u0000c",
+  "\u0000",
+  "__proto__",
+  "constructor",
+  "1",
+  "1.0",
+  "null",
+  "x".repeat(512),
+  "😀".repeat(128)
+]
+
+const valueLaws = (law: Law) => {
+  law("keys are compared exactly, whatever is in them", (store) =>
+    Effect.gen(function*() {
+      const addresses = oddKeys.flatMap((key) => [Address.make("Lab", key), Address.make("lab", key)])
+      const stateOf = ({ contract, key }: Address.Address) => JSON.stringify([contract, key])
+      for (const address of addresses) {
+        const claim = yield* store.claim(address)
+        assert.strictEqual(claim.version, 0, stateOf(address))
+        yield* commitAll(store, commitOf(address, claim, { state: stateOf(address), replies: [reply(1, address.key)] }))
+      }
+      for (const address of addresses) {
+        assert.deepInclude(yield* store.claim(address), { version: 1, state: stateOf(address) })
+        assert.deepStrictEqual(yield* store.replies(address), [{ seq: 1, replies: [reply(1, address.key)] }])
+      }
+    }))
+
+  law("a slash belongs to the name or to the key, and is not mixed up", (store) =>
+    Effect.gen(function*() {
+      const one = Address.make("a/b", "c")
+      const two = Address.make("a", "b/c")
+      const first = yield* store.claim(one)
+      const second = yield* store.claim(two)
+      yield* commitAll(store, commitOf(one, first, { state: "1" }), commitOf(two, second, { state: "2" }))
+      assert.strictEqual((yield* store.claim(one)).state, "1")
+      assert.strictEqual((yield* store.claim(two)).state, "2")
+    }))
+
+  law("a state of 1 MiB and one of every kind of character come back as they went", (store) =>
+    Effect.gen(function*() {
+      const large = JSON.stringify("é".repeat(largeStateUnits / 2) + "x".repeat(largeStateUnits / 2))
+      const odd = JSON.stringify("'\"\\ \u0000\n\u2028😀\ud800 é")
+      yield* commitAll(store, commitOf(alice, yield* store.claim(alice), { state: large }))
+      yield* commitAll(store, commitOf(bob, yield* store.claim(bob), { state: odd }))
+      assert.isTrue((yield* store.claim(alice)).state === large)
+      assert.strictEqual((yield* store.claim(bob)).state, odd)
+    }))
+}
+
+// --- against a model -------------------------------------------------------------------------------------------------
+
+/** One step of a random history. Numbers are taken modulo what there is. */
+type Step =
+  | { readonly _tag: "claim"; readonly actor: number }
+  | {
+    readonly _tag: "commit"
+    readonly claim: number
+    readonly versionOff: number
+    readonly state: boolean
+    readonly replies: number
+    readonly settled: ReadonlyArray<number>
+  }
+
+const step: FastCheck.Arbitrary<Step> = FastCheck.oneof(
+  { weight: 1, arbitrary: FastCheck.record({ _tag: FastCheck.constant("claim" as const), actor: FastCheck.nat(2) }) },
+  {
+    weight: 3,
+    arbitrary: FastCheck.record({
+      _tag: FastCheck.constant("commit" as const),
+      claim: FastCheck.nat(),
+      versionOff: FastCheck.constantFrom(0, 0, 0, 0, -1, 1),
+      state: FastCheck.boolean(),
+      replies: FastCheck.nat(2),
+      settled: FastCheck.array(FastCheck.nat(8), { maxLength: 3 })
+    })
+  }
+)
+
+const actors = [alice, bob, Address.make("Other", "alice")]
+
+/** Runs a history and writes down everything the store says, with epochs by the order in which they were given. */
+const run = (store: Store, steps: ReadonlyArray<Step>) =>
+  Effect.gen(function*() {
+    const said: Array<unknown> = []
+    const claims: Array<{ readonly address: Address.Address; readonly epoch: number }> = []
+    const versions = new Map<Address.Address, number>()
+    for (const [i, step] of steps.entries()) {
+      if (step._tag === "claim" || claims.length === 0) {
+        const address = actors[step._tag === "claim" ? step.actor : 0]!
+        const { epoch, state, version } = yield* store.claim(address)
+        claims.push({ address, epoch })
+        said.push(["claim", version, state, yield* store.replies(address)])
+        continue
+      }
+      // mostly the newest claim
+      const { address, epoch } = claims[Math.max(0, claims.length - 1 - step.claim % 3)]!
+      const known = versions.get(address) ?? 0
+      const results = yield* store.commit([
+        commitOf(address, { epoch, version: Math.max(0, known + step.versionOff) }, {
+          state: step.state ? String(i) : undefined,
+          replies: Array.from({ length: step.replies }, (_, n) => reply(i * 10 + n)),
+          settledSegments: step.settled
+        })
+      ])
+      if (results[0]?._tag === "committed") versions.set(address, known + 1)
+      said.push(["commit", tags(results), yield* store.replies(address)])
+    }
+    return said
+  })
+
+const modelLaw = (subject: Subject) => {
+  it.scoped.prop(
+    "says what a simple store in memory says, whatever happens",
+    { steps: FastCheck.array(step, { minLength: 1, maxLength: 40 }) },
+    ({ steps }) =>
+      Effect.gen(function*() {
+        const expected = yield* opened(ActorStore.layerMemory, (store) => run(store, steps))
+        const actual = yield* opened(yield* subject.make, (store) => run(store, steps))
+        assert.deepStrictEqual(actual, expected)
+      }),
+    { fastCheck: { numRuns: 30 } }
+  )
+}
+
+// --- closing and opening ---------------------------------------------------------------------------------------------
+
+const reopenLaws = (subject: Subject) => {
+  it.scoped("opening it again finds everything as it was", () =>
+    Effect.gen(function*() {
+      const layer = yield* subject.make
+      yield* opened(layer, (store) =>
+        Effect.gen(function*() {
+          const claim = yield* store.claim(alice)
+          yield* commitAll(
+            store,
+            commitOf(alice, claim, { state: "1", replies: [reply(1)] }),
+            commitOf(alice, { ...claim, version: 1 }, { state: "2", replies: [reply(2)] }),
+            commitOf(alice, { ...claim, version: 2 }, { state: undefined, settledSegments: [1], replies: [reply(3)] })
+          )
+        }))
+      yield* opened(layer, (store) =>
+        Effect.gen(function*() {
+          assert.deepInclude(yield* store.claim(alice), { version: 3, state: "2" })
+          assert.deepStrictEqual(yield* store.replies(alice), [
+            { seq: 2, replies: [reply(2)] },
+            { seq: 3, replies: [reply(3)] }
+          ])
+          assert.deepInclude(yield* store.claim(bob), { version: 0, state: undefined })
+        }))
+    }))
+
+  it.scoped("no epoch is given again, even if nothing was ever committed", () =>
+    Effect.gen(function*() {
+      const layer = yield* subject.make
+      const epochs: Array<number> = []
+      for (let i = 0; i < 3; i++) {
+        yield* opened(layer, (store) =>
+          Effect.gen(function*() {
+            epochs.push(yield* store.nextEpoch, (yield* store.claim(alice)).epoch, yield* store.nextEpoch)
+          }))
+      }
+      assertIncreasing([0, ...epochs])
+    }))
+
+  it.scoped("an owner from before cannot commit any more once the actor has been claimed", () =>
+    Effect.gen(function*() {
+      const layer = yield* subject.make
+      const old = yield* opened(
+        layer,
+        (store) => Effect.tap(store.claim(alice), (claim) => commitAll(store, commitOf(alice, claim)))
+      )
+      yield* opened(layer, (store) =>
+        Effect.gen(function*() {
+          yield* store.claim(alice)
+          const stale = commitOf(alice, { epoch: old.epoch, version: 1 })
+          assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
+        }))
+    }))
+}
