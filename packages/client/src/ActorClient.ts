@@ -46,6 +46,18 @@ export const connect = <Self, Name extends string, D extends Definition, E = nev
 ): Effect.Effect<Connection<D>, ConnectError<D> | ConnectionError | E, ActorClient | Scope.Scope | R> =>
   Effect.flatMap(ActorClient, (client) => client.connect(contract, key, ...options))
 
+/** Closes the client's link and does not dial until `resume`. Calls made meanwhile wait. */
+export const pause: Effect.Effect<void, never, ActorClient> = Effect.flatMap(ActorClient, (client) => client.pause)
+
+/** Dials again after `pause`. */
+export const resume: Effect.Effect<void, never, ActorClient> = Effect.flatMap(ActorClient, (client) => client.resume)
+
+/** The status of the client's link: what can be shown before any connection stands. */
+export const status: Effect.Effect<Subscribable.Subscribable<ConnectionStatus>, never, ActorClient> = Effect.map(
+  ActorClient,
+  (client) => client.status
+)
+
 /** A client over a transport. It dials when the first connection is asked for. */
 export const layer = (options: Options = {}): Layer.Layer<ActorClient, never, Transport> =>
   Layer.scoped(

@@ -1,132 +1,160 @@
 /**
- * Actors in a SQLite file. All SQL runs in a worker thread, so that no commit blocks the event loop; the file is locked for
- * as long as the store is open.
+ * Actors in a SQLite file. All SQL runs in a thread of its own, so that no commit blocks the event loop, and what is asked
+ * in one tick shares a transaction. One store owns the file for as long as its layer lives.
  */
 import type { Address } from "@troupe/contract/Address"
-import { ActorStore, type Claim, type CommitResult, type ReplySegment, StoreError } from "@troupe/server/ActorStore"
+import {
+  ActorStore,
+  type Commit,
+  type RecordedReply,
+  type ReplySegment,
+  StoreError
+} from "@troupe/server/ActorStore"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { Worker } from "node:worker_threads"
+import * as path from "node:path"
+import type { ActorRow, CommitRow, Operations, Refusal, SegmentRow } from "./internal/SqliteProtocol.ts"
+import * as SqliteThread from "./internal/SqliteThread.ts"
 
 /** What the store can be told. */
 export interface Options {
-  /** The file. It is created if it does not exist; its directory must. */
+  /**
+   * The file. It is created if it does not exist; its directory must. SQLite keeps `-wal` and `-shm` files beside it, and
+   * the store a `-lock` file while it is open.
+   */
   readonly filename: string
-  /** How long recorded replies are kept. Must not be shorter than the host's retention. Default: 24 hours. */
+  /**
+   * How long recorded replies are kept, by the clock of the process. Must not be shorter than the host's retention.
+   * Default: 24 hours.
+   */
   readonly retention?: Duration.DurationInput
+  /** How often a transaction is tried again that failed for a passing reason, like a full disk. Default: 5. */
+  readonly retriesMax?: number
+  /** The wait before the first of these; it doubles each time. Default: 10 milliseconds. */
+  readonly retryDelay?: Duration.DurationInput
+  /** How often replies that have expired are deleted, beside those of actors that wake. Default: 1 hour. */
+  readonly sweepInterval?: Duration.DurationInput
 }
 
-/** The file could not be opened. Nothing was changed in it. */
-export class SqliteOpenError extends Schema.TaggedError<SqliteOpenError>("@troupe/node/SqliteOpenError")(
-  "SqliteOpenError",
-  { filename: Schema.String, reason: Schema.String }
-) {
-  override get message() {
-    return `the store ${this.filename} cannot be opened: ${this.reason}`
-  }
+/** The values of options that are not given. */
+export const defaults: Required<Omit<Options, "filename">> = {
+  retention: "24 hours",
+  retriesMax: 5,
+  retryDelay: "10 millis",
+  sweepInterval: "1 hour"
 }
 
-type Operation = "nextEpoch" | "claim" | "replies" | "commit" | "close"
-
-interface Answer {
-  readonly id: number
-  readonly value?: unknown
-  readonly error?: string
-  readonly code?: string
-}
-
-type Settle = (answer: Answer) => void
-
-/** The worker, and what has been asked of it. Number 0 is its start. */
-class Connection {
-  private readonly waiting = new Map<number, Settle>()
-  private readonly worker: Worker
-  private last = 0
-  private dead: string | undefined
-
-  constructor(options: { readonly filename: string; readonly retentionMillis: number }) {
-    this.worker = new Worker(new URL("./internal/sqlite-worker.mjs", import.meta.url), { workerData: options })
-    this.worker.on("message", (answer: Answer) => {
-      const settle = this.waiting.get(answer.id)
-      this.waiting.delete(answer.id)
-      settle?.(answer)
-    })
-    this.worker.on("error", (error) => this.die(error.message))
-    this.worker.on("exit", (code) => this.die(`the store's thread has ended with code ${code}`))
-  }
-
-  /** Waits for the worker's word on the file. */
-  readonly started: Effect.Effect<void, Answer> = Effect.async((resume) => {
-    this.expect(0, (answer) => resume(answer.error === undefined ? Effect.void : Effect.fail(answer)))
-  })
-
-  readonly ask = <A>(operation: Operation, argument?: unknown): Effect.Effect<A, string> =>
-    Effect.async((resume) => {
-      const id = ++this.last
-      this.expect(
-        id,
-        ({ error, value }) => resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error))
-      )
-      if (this.dead === undefined) this.worker.postMessage({ id, operation, argument })
-    })
-
-  readonly terminate: Effect.Effect<void> = Effect.promise(() => this.worker.terminate()).pipe(Effect.asVoid)
-
-  private expect(id: number, settle: Settle): void {
-    if (this.dead === undefined) this.waiting.set(id, settle)
-    else settle({ id, error: this.dead })
-  }
-
-  private die(why: string): void {
-    this.dead ??= why
-    for (const [id, settle] of this.waiting) settle({ id, error: why })
-    this.waiting.clear()
-  }
-}
-
-/** What went wrong, in words that help. */
-const reasonOf = ({ code = "", error = "" }: Answer): string => {
-  if (/BUSY|LOCKED/.test(code) || /locked/.test(error)) return "it is in use by another process or another store"
-  if (/NOTADB/.test(code) || /not a database/.test(error)) return "it is not a SQLite database"
-  if (/CORRUPT/.test(code) || /malformed/.test(error)) return "the database is damaged; restore it from a backup"
-  if (/CANTOPEN/.test(code) || /: 14/.test(error)) return "its directory does not exist, or it is not accessible"
-  return error
-}
-
-const open = ({ filename, retention = "24 hours" }: Options): Effect.Effect<Connection, SqliteOpenError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => new Connection({ filename, retentionMillis: Duration.toMillis(retention) })),
-    (connection) => Effect.zipRight(Effect.ignore(connection.ask("close")), connection.terminate)
-  ).pipe(
-    Effect.tap((connection) =>
-      Effect.mapError(connection.started, (answer) => new SqliteOpenError({ filename, reason: reasonOf(answer) }))
-    )
-  )
-
-const plain = ({ contract, key }: Address) => ({ contract, key })
-
-const toStore = (connection: Connection): typeof ActorStore.Service => {
-  const ask = <A>(operation: StoreError["operation"], asked: Operation, argument?: unknown) =>
-    Effect.mapError(connection.ask<A>(asked, argument), (message) => new StoreError({ operation, message }))
-  return {
-    nextEpoch: ask<number>("epoch", "nextEpoch"),
-    claim: (address) => ask<Claim>("claim", "claim", plain(address)),
-    replies: (address) => ask<ReadonlyArray<ReplySegment>>("replies", "replies", plain(address)),
-    commit: (batch) =>
-      ask<ReadonlyArray<CommitResult>>(
-        "commit",
-        "commit",
-        batch.map(({ address, ...commit }) => ({ ...plain(address), ...commit }))
-      )
-  }
+const reasons: Readonly<Record<Refusal, string>> = {
+  DirectoryMissing: "its directory does not exist",
+  NotAccessible: "it cannot be read and written",
+  InUse: "it is in use, by another process or another store of this one",
+  NotADatabase: "it is not a SQLite database",
+  Damaged: "the database is damaged; restore it from a backup",
+  OtherApplication: "it is the database of another application",
+  NewerVersion: "it was written by a newer release",
+  Failed: "something unexpected happened"
 }
 
 /**
- * Keeps actors in a SQLite file. Fails with `SqliteOpenError` if the file is locked by another process, damaged, or not
- * accessible.
+ * The file could not be opened, and nothing in it was changed. Trying again helps if it was in use, or when somebody has
+ * done something about the reason.
+ */
+export class SqliteOpenError extends Schema.TaggedError<SqliteOpenError>("@troupe/node/SqliteOpenError")(
+  "SqliteOpenError",
+  {
+    filename: Schema.String,
+    reason: Schema.Literal(
+      "DirectoryMissing",
+      "NotAccessible",
+      "InUse",
+      "NotADatabase",
+      "Damaged",
+      "OtherApplication",
+      "NewerVersion",
+      "Failed"
+    ),
+    /** What SQLite or the system said; may be empty. */
+    detail: Schema.String
+  }
+) {
+  override get message() {
+    const detail = this.detail === "" ? "" : ` (${this.detail})`
+    return `the store ${this.filename} cannot be opened: ${reasons[this.reason]}${detail}`
+  }
+}
+
+/** How many segments one sweep looks at, so that commits need not wait long behind it. */
+const sweepRowsMax = 1000
+
+const open = (options: Options): Effect.Effect<SqliteThread.SqliteThread, SqliteOpenError, Scope.Scope> => {
+  const { filename, retention, retriesMax, retryDelay } = { ...defaults, ...options }
+  return SqliteThread.open({
+    filename: path.resolve(filename),
+    retentionMillis: Duration.toMillis(retention),
+    retriesMax,
+    retryDelayMillis: Duration.toMillis(retryDelay)
+  }).pipe(Effect.mapError(({ detail, reason }) => new SqliteOpenError({ filename, reason, detail })))
+}
+
+const toActor = ({ contract, key }: Address): ActorRow => ({ name: contract, key })
+
+/** The body of a segment: shorter than objects, and one text for SQLite. */
+const encodeReplies = (replies: ReadonlyArray<RecordedReply>): string =>
+  JSON.stringify(replies.map(({ call, exit, session }) => [session, call, exit]))
+
+const decodeSegment = ({ body, seq }: SegmentRow): ReplySegment => ({
+  seq,
+  replies: (JSON.parse(body) as Array<[string, number, string]>).map(([session, call, exit]) => ({
+    session,
+    call,
+    exit
+  }))
+})
+
+const toRow = ({ address, epoch, fsync, replies, settledSegments, state, version }: Commit): CommitRow => ({
+  ...toActor(address),
+  epoch,
+  version,
+  state,
+  body: replies.length > 0 ? encodeReplies(replies) : undefined,
+  settledSegments,
+  fsync
+})
+
+const toStore = (thread: SqliteThread.SqliteThread): typeof ActorStore.Service => {
+  const ask = <Name extends keyof Operations & StoreError["operation"]>(
+    operation: Name,
+    argument: Parameters<Operations[Name]>[0]
+  ) => Effect.mapError(thread.ask(operation, argument), (message) => new StoreError({ operation, message }))
+  return {
+    nextEpoch: ask("epoch", undefined),
+    claim: (address) => ask("claim", toActor(address)),
+    replies: (address) => Effect.map(ask("replies", toActor(address)), (segments) => segments.map(decodeSegment)),
+    commit: (batch) => Effect.suspend(() => ask("commit", batch.map(toRow)))
+  }
+}
+
+/** Deletes what has expired, from the oldest on. */
+const sweep = (thread: SqliteThread.SqliteThread): Effect.Effect<void> =>
+  thread.ask("sweep", sweepRowsMax).pipe(
+    Effect.repeat({ while: (deleted) => deleted === sweepRowsMax }),
+    Effect.catchAll((message) => Effect.logWarning(`expired replies could not be deleted: ${message}`))
+  )
+
+const make = Effect.fnUntraced(function*(options: Options) {
+  const thread = yield* open(options)
+  const interval = options.sweepInterval ?? defaults.sweepInterval
+  yield* Effect.forkScoped(Effect.repeat(sweep(thread), Schedule.spaced(interval)))
+  return toStore(thread)
+})
+
+/**
+ * Keeps actors in a SQLite file. Fails with `SqliteOpenError` if the file is in use, damaged, not accessible, or not a
+ * store of ours. When the layer's scope closes, what was asked is done first, and then the file is checkpointed and closed.
  */
 export const layer = (options: Options): Layer.Layer<ActorStore, SqliteOpenError> =>
-  Layer.scoped(ActorStore, Effect.map(open(options), toStore))
+  Layer.scoped(ActorStore, make(options))

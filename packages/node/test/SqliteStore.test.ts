@@ -1,10 +1,349 @@
 /** The store in a SQLite file: the laws of stores, and what concerns the file. */
+import { assert, describe, it } from "@effect/vitest"
+import { Address } from "@troupe/contract"
 import { SqliteStore } from "@troupe/node"
+import { ActorStore } from "@troupe/server"
 import * as StoreLaws from "@troupe/testing/StoreLaws"
-import { Effect } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
+import Database from "libsql"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import type { Worker } from "node:worker_threads"
 import * as Directory from "./utils/Directory.ts"
+import * as Program from "./utils/Program.ts"
+import { until } from "./utils/until.ts"
+
+const file = Effect.map(Directory.temporary, (directory) => `${directory}/store.db`)
 
 StoreLaws.register("SqliteStore.layer", {
-  make: Effect.map(Directory.temporary, (directory) => SqliteStore.layer({ filename: `${directory}/store.db` })),
+  make: Effect.map(file, (filename) => SqliteStore.layer({ filename })),
   reopens: true
 })
+
+const alice = Address.make("Lab", "alice")
+const bob = Address.make("Lab", "bob")
+
+const commitOf = (claim: ActorStore.Claim, rest: Partial<ActorStore.Commit> = {}): ActorStore.Commit => ({
+  address: alice,
+  epoch: claim.epoch,
+  version: claim.version,
+  state: "\"state\"",
+  replies: [],
+  settledSegments: [],
+  fsync: false,
+  ...rest
+})
+
+const openIn = (scope: Scope.Scope, filename: string, options: Omit<SqliteStore.Options, "filename"> = {}) =>
+  Effect.map(
+    Layer.buildWithScope(SqliteStore.layer({ filename, ...options }), scope),
+    Context.get(ActorStore.ActorStore)
+  )
+
+/** Opens a store until the test ends. */
+const open = (filename: string) => Effect.flatMap(Effect.scope, (scope) => openIn(scope, filename))
+
+/** Opens a store, uses it, and closes it. */
+const using = <A, E>(
+  filename: string,
+  use: (store: typeof ActorStore.ActorStore.Service) => Effect.Effect<A, E>,
+  options?: Omit<SqliteStore.Options, "filename">
+) => Effect.scoped(Effect.flatMap(Effect.scope, (scope) => Effect.flatMap(openIn(scope, filename, options), use)))
+
+/** Creates a store with one actor. */
+const filled = Effect.tap(
+  file,
+  (filename) =>
+    using(
+      filename,
+      (store) =>
+        Effect.flatMap(store.claim(alice), (claim) =>
+          store.commit([commitOf(claim, { replies: [{ session: "s", call: 1, exit: "{}" }] })]))
+    )
+)
+
+/** Why a store cannot be opened. */
+const refusal = (filename: string) =>
+  Effect.gen(function*() {
+    const error = yield* Effect.flip(using(filename, () => Effect.void))
+    assert.instanceOf(error, SqliteStore.SqliteOpenError)
+    assert.include(error.message, filename)
+    return (error as SqliteStore.SqliteOpenError).reason
+  })
+
+/** Expects that a file is refused for a reason, and that neither it nor its directory has changed. */
+const refusedUnchanged = (filename: string, reason: RegExp) =>
+  Effect.gen(function*() {
+    const entries = Fs.readdirSync(Path.dirname(filename))
+    const bytes = Fs.readFileSync(filename)
+    assert.match(yield* refusal(filename), reason)
+    assert.isTrue(Fs.readFileSync(filename).equals(bytes), "the file has changed")
+    assert.deepStrictEqual(Fs.readdirSync(Path.dirname(filename)), entries)
+  })
+
+/** What another program does with a database. */
+const sql = (filename: string, text: string) =>
+  Effect.sync(() => {
+    const db = new Database(filename)
+    db.exec(text)
+    db.close()
+  })
+
+describe("the lock", () => {
+  it.scoped("L8 a second store of the same process is refused, whatever it calls the file", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const store = yield* open(filename)
+      const link = `${Path.dirname(filename)}/link.db`
+      Fs.symlinkSync(filename, link)
+      const hard = `${Path.dirname(filename)}/hard.db`
+      Fs.linkSync(filename, hard)
+      for (const name of [filename, link, hard]) assert.match(yield* refusal(name), /in use by another/)
+      // the first is not disturbed
+      const claim = yield* store.claim(alice)
+      assert.deepStrictEqual(yield* store.commit([commitOf(claim)]), [{ _tag: "committed" }])
+    }))
+
+  it.scoped("closing a store releases the file, and leaves nothing beside it", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(filename)), ["store.db"])
+      const copy = `${Path.dirname(filename)}/copy.db`
+      Fs.copyFileSync(filename, copy)
+      const { state } = yield* using(copy, (store) => store.claim(alice))
+      assert.strictEqual(state, "\"state\"")
+      assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
+    }))
+
+  it.scoped("a store that could not be opened holds nothing", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      yield* sql(filename, "PRAGMA user_version = 99")
+      yield* refusal(filename)
+      yield* sql(filename, "PRAGMA user_version = 1")
+      assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
+    }))
+
+  it.scopedLive(
+    "L8 two processes: the second is refused while the first lives, and opens after its SIGKILL",
+    () =>
+      Effect.gen(function*() {
+        const filename = yield* file
+        const first = yield* Program.start("keep-store", [filename])
+        yield* first.said("open")
+        assert.match(yield* refusal(filename), /in use by another process/)
+        const second = yield* Program.start("keep-store", [filename])
+        yield* second.ended
+        assert.include(second.lines[0], `the store ${filename} cannot be opened: it is in use`)
+        yield* first.kill("SIGKILL")
+        assert.strictEqual(yield* first.ended, "SIGKILL")
+        const third = yield* Program.start("keep-store", [filename])
+        yield* third.said("open")
+        yield* third.kill("SIGKILL")
+        yield* third.ended
+        assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 2)
+      }),
+    30_000
+  )
+})
+
+describe("a file that cannot be opened", () => {
+  it.scoped("is in a directory that does not exist", () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory.temporary
+      assert.strictEqual(yield* refusal(`${directory}/no/store.db`), `its directory ${directory}/no does not exist`)
+      assert.deepStrictEqual(Fs.readdirSync(directory), [])
+    }))
+
+  it.scoped("is a directory", () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory.temporary
+      assert.strictEqual(yield* refusal(directory), "it is a directory")
+    }))
+
+  it.effect("is no file at all", () =>
+    Effect.gen(function*() {
+      assert.match(yield* refusal(""), /no file/)
+      assert.match(yield* refusal(":memory:"), /no file.*layerMemory/)
+    }))
+
+  it.scopedLive("may not be written", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      Fs.chmodSync(filename, 0o444)
+      Fs.chmodSync(Path.dirname(filename), 0o555)
+      const bytes = Fs.readFileSync(filename)
+      // root may write everything
+      const program = yield* Program.start("keep-store", [filename], process.getuid?.() === 0 ? { uid: 65534 } : {})
+      yield* program.ended
+      assert.match(program.lines[0] ?? program.errors(), /store\.db cannot be opened: it cannot be written/)
+      assert.isTrue(Fs.readFileSync(filename).equals(bytes))
+    }), 20_000)
+
+  it.scoped("is not a database", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      for (const content of ["x", "hello ".repeat(5000), "{}\n", "\u0000".repeat(8192)]) {
+        Fs.writeFileSync(filename, content)
+        yield* refusedUnchanged(filename, /it is not a SQLite database/)
+      }
+    }))
+
+  it.scoped("is a database of something else", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* sql(filename, "CREATE TABLE actor(name TEXT); INSERT INTO actor VALUES('Sean Connery')")
+      yield* refusedUnchanged(filename, /it is a database of something else/)
+      yield* sql(filename, "PRAGMA journal_mode = WAL; PRAGMA user_version = 1")
+      yield* refusedUnchanged(filename, /it is a database of something else/)
+    }))
+
+  it.scoped("was written by a newer release", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      yield* sql(filename, "PRAGMA user_version = 99")
+      yield* refusedUnchanged(filename, /it has version 99, and this release .* knows 1 at most/)
+    }))
+
+  it.scoped("is damaged", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      const bytes = Fs.readFileSync(filename)
+      const damaged = (from: number, to: number) => Buffer.from(bytes).fill(0xa5, from, to)
+      for (
+        const [content, reason] of [
+          [damaged(0, 16), /not a SQLite database/],
+          [damaged(16, 32), /not a SQLite database/],
+          [damaged(100, 200), /damaged/],
+          [damaged(100, 4096), /damaged/],
+          [bytes.subarray(0, 5000), /damaged/],
+          [bytes.subarray(0, 4096), /damaged/]
+        ] as const
+      ) {
+        Fs.writeFileSync(filename, content)
+        yield* refusedUnchanged(filename, reason)
+      }
+    }))
+})
+
+it.scoped("damage in the middle of the file fails what meets it, and nothing else", () =>
+  Effect.gen(function*() {
+    const filename = yield* filled
+    yield* using(filename, (store) =>
+      Effect.flatMap(store.claim(bob), (claim) =>
+        store.commit([commitOf(claim, { address: bob, state: JSON.stringify("x".repeat(100_000)) })])))
+    const bytes = Fs.readFileSync(filename)
+    const at = bytes.lastIndexOf("xxxx")
+    // a page of the state of bob, in its chain of pages
+    bytes.fill(0xa5, at - at % 4096, at - at % 4096 + 4)
+    Fs.writeFileSync(filename, bytes)
+    yield* using(filename, (store) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(store.claim(bob))
+        assert.instanceOf(error, ActorStore.StoreError)
+        assert.include(error.message, filename)
+        assert.include(error.message, "damaged")
+        assert.strictEqual((yield* store.claim(alice)).state, "\"state\"")
+      }))
+  }))
+
+it.scoped("an empty file, and a name with every kind of character, are stores like others", () =>
+  Effect.gen(function*() {
+    const directory = yield* Directory.temporary
+    const names = ["empty.db", "a b?c#d%20é'\"😀.db", "file:x", "libsql:x", "14", "locked malformed"]
+    Fs.writeFileSync(`${directory}/empty.db`, "")
+    for (const name of names) {
+      const claim = yield* using(`${directory}/${name}`, (store) => store.claim(alice))
+      assert.strictEqual(claim.version, 0)
+    }
+    assert.deepStrictEqual(Fs.readdirSync(directory).sort(), [...names].sort())
+  }))
+
+// --- the thread ------------------------------------------------------------------------------------------------------
+
+/** The worker of the next store. */
+const nextWorker = Effect.sync(() => {
+  const found: { worker: Worker | undefined } = { worker: undefined }
+  process.once("worker", (worker) => (found.worker = worker))
+  return found
+})
+
+it.scopedLive("a thread that dies fails what is pending and what follows, and nothing hangs", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const found = yield* nextWorker
+    const store = yield* open(filename)
+    const claim = yield* store.claim(alice)
+    const large = JSON.stringify("x".repeat(1_000_000))
+    const pending = yield* Effect.fork(Effect.forEach(
+      Array.from({ length: 20 }, (_, version) => commitOf({ ...claim, version }, { state: large })),
+      (commit) => Effect.exit(store.commit([commit])),
+      { concurrency: "unbounded" }
+    ))
+    yield* Effect.yieldNow()
+    yield* Effect.promise(() => found.worker!.terminate())
+    const exits = yield* pending
+    const committed = exits.filter(Exit.isSuccess).length
+    assert.isBelow(committed, 20)
+    const error = yield* Effect.flip(store.claim(bob))
+    assert.instanceOf(error, ActorStore.StoreError)
+    assert.match(error.message, /store\.db: its thread has ended with code 1/)
+    for (const operation of [store.nextEpoch, store.replies(alice), store.commit([])]) {
+      assert.instanceOf(
+        yield* Effect.flip(operation as Effect.Effect<unknown, ActorStore.StoreError>),
+        ActorStore.StoreError
+      )
+    }
+    // what was answered is there
+    const { version } = yield* using(filename, (store) => store.claim(alice))
+    assert.isAtLeast(version, committed)
+  }).pipe(Effect.timeout(Duration.seconds(10))))
+
+it.scopedLive("closing waits for what has been asked", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const scope = yield* Scope.make()
+    const store = yield* openIn(scope, filename)
+    const claim = yield* store.claim(alice)
+    const fibers = yield* Effect.forEach(
+      Array.from({ length: 50 }, (_, version) => commitOf({ ...claim, version })),
+      (commit) => Effect.fork(store.commit([commit]))
+    )
+    yield* Effect.yieldNow()
+    yield* Scope.close(scope, Exit.void)
+    for (const fiber of fibers) assert.deepStrictEqual(yield* fiber, [{ _tag: "committed" }])
+    assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 50)
+    assert.instanceOf(yield* Effect.flip(store.claim(alice)), ActorStore.StoreError)
+  }))
+
+it.scopedLive("interrupting the opening leaves no lock and no thread behind", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    for (let i = 0; i < 5; i++) {
+      const opening = yield* Effect.fork(using(filename, () => Effect.never))
+      for (let j = 0; j < i; j++) yield* Effect.yieldNow()
+      yield* opening.interruptAsFork(opening.id())
+      yield* opening.await
+    }
+    assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 0)
+  }))
+
+// --- what grows ------------------------------------------------------------------------------------------------------
+
+it.scopedLive("replies older than the retention are not returned, and are deleted when their actor wakes", () =>
+  Effect.gen(function*() {
+    const filename = yield* filled
+    yield* using(
+      filename,
+      (store) => until(() => Effect.runPromise(Effect.map(store.replies(alice), (all) => all.length === 0))),
+      {
+        retention: "1 millis"
+      }
+    )
+    yield* using(filename, (store) =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* store.replies(alice)).length, 1, "reading deletes nothing")
+      }))
+    yield* using(filename, (store) => store.claim(alice), { retention: "1 millis" })
+    assert.deepStrictEqual(yield* using(filename, (store) => store.replies(alice)), [])
+  }))

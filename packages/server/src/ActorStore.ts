@@ -109,7 +109,8 @@ const makeMemory = Effect.sync((): typeof ActorStore.Service => {
         rows.set(id, row)
         return { epoch: row.epoch, version: row.version, state: row.state }
       }),
-    replies: (address) => Effect.sync(() => Array.from(rows.get(Address.idOf(address.contract, address.key))?.segments.values() ?? [])),
+    replies: (address) =>
+      Effect.sync(() => Array.from(rows.get(Address.idOf(address.contract, address.key))?.segments.values() ?? [])),
     commit: (batch) => Effect.sync(() => batch.map(commitOne))
   }
 })

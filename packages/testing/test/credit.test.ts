@@ -134,11 +134,12 @@ it.scoped("B8 a call that cannot be interrupted keeps its credit at the server w
       yield* pass("3 minutes")
       yield* world.network.setReachability("reachable")
       yield* pass("30 seconds")
-      assert.strictEqual(yield* statusOf(tally), "connected")
+      assert.strictEqual(yield* statusOf(tally), "connecting", "the turn of onConnect waits for the one that runs")
       const next = yield* begin(tally.rpc.Add({ label: `${round} next` }))
       yield* world.trace.open(round)
       assert.isTrue(Exit.isSuccess(yield* ended(next)), `${yield* ended(next)}`)
     }
+    assert.strictEqual(yield* statusOf(tally), "connected")
     assert.deepStrictEqual(world.labels(), ["x stubborn", "x next", "y stubborn", "y next"])
   }))
 

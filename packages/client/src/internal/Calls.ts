@@ -16,6 +16,7 @@ export interface Call {
   readonly codec: RpcCodec
   /** The encoded request. */
   readonly text: string
+  readonly bytes: number
   readonly end: (exit: Exit.Exit<unknown, unknown>) => void
   /** When it was first handed to a link, in milliseconds since the epoch; undefined if it never was. */
   sentAt: number | undefined
@@ -48,12 +49,12 @@ export class Calls {
   }
 
   /** Why another call cannot be taken. */
-  full(text: string): QueueFull | undefined {
+  full(bytes: number): QueueFull | undefined {
     const { pendingCallsMax, pendingBytesMax } = this.bounds
     if (this.pending.size >= pendingCallsMax) {
       return new QueueFull({ limit: "pendingCallsMax", max: pendingCallsMax, sent: "no" })
     }
-    return this.bytes + text.length > pendingBytesMax
+    return this.bytes + bytes > pendingBytesMax
       ? new QueueFull({ limit: "pendingBytesMax", max: pendingBytesMax, sent: "no" })
       : undefined
   }
@@ -61,7 +62,7 @@ export class Calls {
   add(call: Call): void {
     this.pending.set(call.number, call)
     this.queue.unsafeOffer(call)
-    this.bytes += call.text.length
+    this.bytes += call.bytes
     this.onCount(this.pending.size)
   }
 
@@ -72,7 +73,7 @@ export class Calls {
   /** The call has ended, or was cancelled: its share is given back at once. */
   remove(call: Call): void {
     if (!this.pending.delete(call.number)) return
-    this.bytes -= call.text.length
+    this.bytes -= call.bytes
     this.onCount(this.pending.size)
   }
 

@@ -7,6 +7,7 @@ import { CallRejected, ConnectionClosed, type ConnectionError } from "@troupe/co
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { Any } from "@troupe/contract/Definition"
 import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
@@ -45,9 +46,14 @@ export interface OpenLink {
   readonly writer: FrameWriter
   /** A number for a channel that has not been used on the link. */
   readonly newChannel: (connection: ClientConnection) => number
+  /** How long a message to this server may be. */
+  readonly messageBytesMax: number
   /** The server is going away: answers may still come, but nothing new is sent. */
   readonly draining: boolean
 }
+
+/** What a message has around its payload. */
+const envelopeBytesMax = 128
 
 type Phase = "detached" | "opening" | "resuming" | "live" | "closed"
 
@@ -70,6 +76,8 @@ export class ClientConnection {
   private ticket: { readonly connectionId: ConnectionId; readonly token: string } | undefined
   /** The events of the `Open` that is on its way. */
   private openEvents: ReadonlySet<string> = new Set()
+  /** The calls it has named as pending. */
+  private openPending: ReadonlyArray<number> = []
   private window = 0
   private unanswered = 0
   private openedAt = 0
@@ -118,11 +126,12 @@ export class ClientConnection {
       const headers = options?.headers ? Object.entries(Headers.fromInput(options.headers)) : undefined
       const number = this.calls.next
       const text = Frame.encodeRequest(number, codec.rpc._tag, encoded.right, headers)
-      const full = this.calls.full(text)
+      const bytes = Bytes.of(text)
+      const full = this.calls.full(bytes)
       if (full) return resume(Effect.fail(full))
       this.calls.next++
       const end = options?.discard ? () => {} : resume
-      const call: Call = { number, codec, text, end, sentAt: undefined, cancelled: false }
+      const call: Call = { number, codec, text, bytes, end, sentAt: undefined, cancelled: false }
       this.calls.add(call)
       this.pump()
       if (options?.discard) return resume(Effect.void)
@@ -159,10 +168,21 @@ export class ClientConnection {
   private pump(): void {
     if (this.phase !== "live" || this.link!.draining) return
     for (const call of this.calls.take(this.window - this.unanswered)) {
+      const issue = this.sizeIssue(call)
+      if (issue) {
+        this.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
+        continue
+      }
       call.sentAt ??= this.services.clock.unsafeCurrentTimeMillis()
       this.unanswered++
       this.send(call.text)
     }
+  }
+
+  /** A message that is too long for the server would cost the link, again and again. */
+  private sizeIssue({ bytes }: Call): string | undefined {
+    const max = this.link!.messageBytesMax - envelopeBytesMax
+    return bytes > max ? `the call has ${bytes} bytes, the server takes ${max} (messageBytesMax)` : undefined
   }
 
   // --- the link ------------------------------------------------------------------------------------------------------
@@ -291,6 +311,7 @@ export class ClientConnection {
     }
     this.channel = link.newChannel(this)
     this.openEvents = new Set(this.subscriptions.events)
+    this.openPending = this.calls.sent
     link.writer.write(Frame.encode({
       _tag: "Open",
       channel: this.channel,
@@ -300,7 +321,7 @@ export class ClientConnection {
       params: encoded.right,
       events: Array.from(this.openEvents),
       settledBelow: this.calls.settledBelow,
-      pending: this.calls.sent
+      pending: this.openPending
     }))
   }
 
@@ -321,6 +342,7 @@ export class ClientConnection {
     this.openedAt = now
     this.connectedOnce = true
     this.subscriptions.reopened(this.openEvents)
+    for (const number of this.openPending) if (!this.calls.get(number)) this.send(Frame.encodeInterrupt(number))
     this.calls.sendAgain(now - retentionMillis * 0.9)
     this.pump()
     this.status.set(ConnectionStatus.Connected({ resumed: false }))

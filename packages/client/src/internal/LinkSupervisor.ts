@@ -41,6 +41,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   writer!: FrameWriter
   lastHeard = 0
   retryAfterMillis = 0
+  messageBytesMax = Infinity
   private readonly channels = new Map<number, ClientConnection>()
   private lastChannel = 0
   private over = false
@@ -91,6 +92,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   private onFrame(frame: Frame.ServerFrame): void {
     switch (frame._tag) {
       case "Welcome":
+        this.messageBytesMax = frame.messageBytesMax
         return Deferred.unsafeDone(this.welcome, Exit.succeed(frame))
       case "Ping":
         return this.writer.write(Frame.encode({ _tag: "Pong" }))
@@ -129,6 +131,11 @@ export class LinkSupervisor {
     if (this.link && this.ready) connection.onLink(this.link)
     else if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
     this.nudge()
+  }
+
+  /** The client is closed: nothing is left waiting. */
+  closeAll(): void {
+    for (const connection of Array.from(this.connections)) connection.close({ _tag: "ClientClosed" })
   }
 
   /** A connection has ended. The last one takes the link with it. */

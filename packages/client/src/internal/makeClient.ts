@@ -73,6 +73,7 @@ export const makeClient = Effect.fnUntraced(function*(
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
   yield* transport.onOpportunity(supervisor.nudge)
   yield* Effect.forkScoped(supervisor.run)
+  yield* Effect.addFinalizer(() => Effect.sync(() => supervisor.closeAll()))
 
   const connect = Effect.fnUntraced(function*(
     contract: Any,
@@ -91,7 +92,10 @@ export const makeClient = Effect.fnUntraced(function*(
     const connection = new ClientConnection(services, target, (closed) => supervisor.remove(closed))
     yield* connection.acquire
     supervisor.add(connection)
-    yield* Deferred.await(connection.opened)
+    yield* Effect.onInterrupt(
+      Deferred.await(connection.opened),
+      () => Effect.sync(() => connection.close({ _tag: "ClientClosed" }))
+    )
     return toPublic(connection, Codec.ofContract(contract))
   })
 

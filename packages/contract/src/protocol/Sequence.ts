@@ -2,9 +2,11 @@
  * Reliable, ordered delivery over links that come and go: each direction numbers its messages from 1, keeps them until
  * they are acknowledged, and drops what it has seen. Acknowledgements are cumulative.
  */
+import * as Bytes from "./Bytes.ts"
 
 interface Entry<A> {
   readonly text: string
+  readonly bytes: number
   readonly attached: A | undefined
 }
 
@@ -15,8 +17,8 @@ interface Entry<A> {
 export class Outbox<A = never> {
   /** The number of the last message. */
   last = 0
-  /** The length of all texts that are kept, in UTF-16 units: a cheap lower bound of their bytes. */
-  size = 0
+  /** How many bytes all kept texts have. */
+  bytes = 0
   private entries: Array<Entry<A>> = []
   private head = 0
 
@@ -27,8 +29,9 @@ export class Outbox<A = never> {
 
   /** Keeps a message and returns its number. */
   push(text: string, attached?: A): number {
-    this.entries.push({ text, attached })
-    this.size += text.length
+    const bytes = Bytes.of(text)
+    this.entries.push({ text, bytes, attached })
+    this.bytes += bytes
     return ++this.last
   }
 
@@ -40,7 +43,7 @@ export class Outbox<A = never> {
       number++
       const entry = this.entries[this.head]!
       this.entries[this.head++] = undefined!
-      this.size -= entry.text.length
+      this.bytes -= entry.bytes
       if (entry.attached !== undefined) onArrival?.(entry.attached)
     }
     if (this.head > 32 && this.head * 2 > this.entries.length) {

@@ -34,7 +34,9 @@ export const render = (ast: AST.AST, names: Names): string => {
       return `${render(wireOf(ast), names)} of (${render(ast.to, names)})`
     case "TypeLiteral":
       if (ast.indexSignatures.length > 0) break
-      return ast.propertySignatures.length === 0 ? "{}" : `{ ${ast.propertySignatures.map(property(names)).join(", ")} }`
+      return ast.propertySignatures.length === 0
+        ? "{}"
+        : `{ ${ast.propertySignatures.map(property(names)).join(", ")} }`
     case "Union":
       return ast.types.map((type) => render(type, names)).join(" | ")
     case "TupleType":

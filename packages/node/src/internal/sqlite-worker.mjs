@@ -1,246 +1,538 @@
 /**
  * The thread that owns a store file: SQL, and the messages that ask for it. JavaScript, because a worker thread of Node 20
- * loads no TypeScript; the same file runs in development, in tests and when published.
+ * loads no TypeScript; the same file runs in development and in tests, and the build copies it to `dist`.
  *
- * It holds the file's exclusive lock from start to end, so that no second process can own the same actors.
+ * All that is asked in one message is done in one transaction, in order. What fails for a reason of its own is undone alone;
+ * what fails for a reason of the file undoes everything, and everything is tried again.
  */
 import Database from "libsql"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { parentPort, workerData } from "node:worker_threads"
 
 /**
- * @typedef {{ session: string, call: number, exit: string }} Reply
- * @typedef {{ contract: string, key: string, epoch: number, version: number, state: string | undefined,
- *   replies: ReadonlyArray<Reply>, settledSegments: ReadonlyArray<number>, fsync: boolean }} Commit
- * @typedef {{ contract: string, key: string }} Address
- * @typedef {{ _tag: "committed" } | { _tag: "superseded" } | { _tag: "failed", message: string }} Result
+ * @import { ActorRow, Answer, Batch, CommitRow, Opening, Refusal, Request, WorkerOptions } from "./SqliteProtocol.ts"
+ * @import { Claim, CommitResult } from "@troupe/server/ActorStore"
+ * @typedef {InstanceType<typeof Database>} Db
  */
 
-/** Each entry brings a file from the version of its index to the next. */
+/** Marks a SQLite file as ours: "Trpe". */
+const applicationId = 0x54727065
+
+/** Each entry brings a file from the version of its index to the next. Entries are only ever added. */
 const migrations = [
-  `CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-   INSERT INTO meta VALUES('epoch', 0);
-   CREATE TABLE actor(name TEXT, key TEXT, incarnation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+  `CREATE TABLE epoch(reserved INTEGER NOT NULL);
+   INSERT INTO epoch VALUES(0);
+   CREATE TABLE actor(name TEXT NOT NULL, key TEXT NOT NULL, incarnation INTEGER NOT NULL, epoch INTEGER NOT NULL,
      version INTEGER NOT NULL, state TEXT, PRIMARY KEY(name, key)) WITHOUT ROWID;
-   CREATE TABLE reply(name TEXT, key TEXT, seq INTEGER, body TEXT NOT NULL, at INTEGER NOT NULL,
-     PRIMARY KEY(name, key, seq)) WITHOUT ROWID;`
+   CREATE TABLE reply(name TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+     body TEXT NOT NULL, PRIMARY KEY(name, key, seq));
+   PRAGMA application_id = ${applicationId}`
 ]
 
-/** Epochs are taken from the file in blocks, so that waking an actor that has no row writes nothing. */
+/** How many epochs are reserved at a time, durably: a loss of power costs some numbers, and repeats none. */
 const epochBlock = 1024
 
-/** How many owners of actors without a row are remembered; the oldest are forgotten first. */
+/** How many owners of actors that have no row are remembered. The oldest is forgotten first, and cannot commit then. */
 const rowlessMax = 100_000
 
-/** How often a transaction that failed as a whole is tried again, and how long to wait before each, in ms. */
-const retryDelays = [10, 50, 250]
+/** How often the lock file may be replaced under us before we give up. */
+const lockAttempts = 10
 
-const { filename, retentionMillis } = /** @type {{ filename: string, retentionMillis: number }} */ (workerData)
+const { filename, retentionMillis, retriesMax, retryDelayMillis } = /** @type {WorkerOptions} */ (workerData)
+
+const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort)
+
+// Errors
+
+/** The file is not opened; its message goes to the user. */
+class Refused extends Error {
+  /**
+   * @param {Refusal} reason
+   * @param {string} [detail]
+   */
+  constructor(reason, detail = "") {
+    super(detail)
+    this.reason = reason
+  }
+}
+
+/** @param {unknown} error */
+const messageOf = (error) => error instanceof Error ? error.message : String(error)
+
+/**
+ * The name of SQLite's result code. Errors of opening a file have its number in their text only.
+ * @param {unknown} error
+ * @returns {string}
+ */
+const codeOf = (error) => {
+  const { code } = /** @type {{ code?: unknown }} */ (error)
+  if (typeof code === "string" && code !== "") return code
+  return / 14\b/.test(messageOf(error)) ? "SQLITE_CANTOPEN" : ""
+}
+
+/** @type {ReadonlyArray<[RegExp, Refusal]>} */
+const refusals = [
+  [/^SQLITE_(BUSY|LOCKED)/, "InUse"],
+  [/^SQLITE_NOTADB/, "NotADatabase"],
+  [/^SQLITE_CORRUPT/, "Damaged"],
+  [/^(SQLITE_(CANTOPEN|READONLY|PERM|AUTH)|EACCES|EPERM|EROFS)/, "NotAccessible"]
+]
+
+/** @param {unknown} error */
+const toRefused = (error) => {
+  if (error instanceof Refused) return error
+  const [, reason] = refusals.find(([pattern]) => pattern.test(codeOf(error))) ?? []
+  return new Refused(reason ?? "Failed", messageOf(error))
+}
+
+/** The reason is the file, not what was asked: nothing of the transaction stands. */
+const isOfTheFile = /** @param {unknown} error */ (error) =>
+  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|READONLY|CORRUPT|NOTADB|CANTOPEN|INTERRUPT|PROTOCOL)/.test(codeOf(error))
+
+/** It may be over in a moment. */
+const isPassing = /** @param {unknown} error */ (error) =>
+  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|PROTOCOL)/.test(codeOf(error))
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4))
+
+/**
+ * Tries again what failed for a passing reason, with delays that double.
+ * @template A
+ * @param {() => A} attempt
+ * @returns {A}
+ */
+const retrying = (attempt) => {
+  for (let retry = 0;; retry++) {
+    try {
+      return attempt()
+    } catch (error) {
+      if (retry >= retriesMax || !isPassing(error)) throw error
+      Atomics.wait(sleeper, 0, 0, retryDelayMillis * 2 ** retry)
+    }
+  }
+}
+
+// Opening
+
+/** Finds out what SQLite has no words for. Opens nothing: closing it would drop the locks of the whole process. */
+const inspectPath = () => {
+  const directory = fs.statSync(path.dirname(filename), { throwIfNoEntry: false })
+  if (!directory?.isDirectory()) throw new Refused("DirectoryMissing")
+  const file = fs.statSync(filename, { throwIfNoEntry: false })
+  if (!file) return path.join(fs.realpathSync(path.dirname(filename)), path.basename(filename))
+  if (!file.isFile()) throw new Refused("NotADatabase", "it is not a regular file")
+  fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
+  return fs.realpathSync(filename)
+}
+
+/** @param {string} name */
+const inodeOf = (name) => fs.statSync(name, { throwIfNoEntry: false })?.ino
+
+/**
+ * Takes the lock that keeps a second store out: an exclusive transaction on a file beside the store's. The system drops
+ * it with the process, however that ends, and it leaves the store readable for tools. Its owner deletes the file when it
+ * closes, so the lock counts only if it is still that of the file which has the name.
+ *
+ * @param {string} name
+ */
+const lock = (name) => {
+  for (let attempt = 0; attempt < lockAttempts; attempt++) {
+    const before = inodeOf(name)
+    const db = new Database(name)
+    try {
+      db.exec("BEGIN EXCLUSIVE")
+      if (before !== undefined && inodeOf(name) === before) return { name, db }
+    } catch (error) {
+      db.close()
+      throw error
+    }
+    db.close()
+  }
+  throw new Refused("InUse")
+}
+
+/** @param {ReturnType<typeof lock>} held */
+const unlock = ({ db, name }) => {
+  try {
+    fs.unlinkSync(name)
+  } catch {
+    // Windows deletes no open file: the next owner takes it over.
+  }
+  db.close()
+}
+
+/**
+ * The only column of the only row.
+ * @param {Db} db
+ * @param {string} sql
+ */
+const valueOf = (db, sql) => {
+  const row = /** @type {Record<string, unknown>} */ (db.prepare(sql).get())
+  return row[/** @type {string} */ (Object.keys(row)[0])]
+}
+
+/**
+ * The version of the tables; 0 for a new file. Nothing is written to a file that is not ours.
+ * @param {Db} db
+ */
+const versionOf = (db) => {
+  const version = Number(valueOf(db, "PRAGMA user_version"))
+  const isOurs = valueOf(db, "PRAGMA application_id") === applicationId
+  if (!isOurs && (version !== 0 || valueOf(db, "SELECT count(*) FROM sqlite_schema") !== 0)) {
+    throw new Refused("OtherApplication")
+  }
+  if (version > migrations.length) {
+    throw new Refused("NewerVersion", `its tables have version ${version}, this release knows ${migrations.length}`)
+  }
+  return version
+}
+
+/** @param {Db} db */
+const migrate = (db) => {
+  for (let version = versionOf(db); version < migrations.length; version++) {
+    db.exec(`BEGIN IMMEDIATE; ${migrations[version]}; PRAGMA user_version = ${version + 1}; COMMIT`)
+  }
+}
+
+/** @param {Db} db */
+const setModes = (db) => {
+  const mode = valueOf(db, "PRAGMA journal_mode = WAL")
+  if (mode !== "wal") throw new Refused("Failed", "its file system cannot hold a write-ahead log")
+  db.exec("PRAGMA synchronous = NORMAL")
+}
+
+/** @param {string} name */
+const openDatabase = (name) => {
+  const db = new Database(name)
+  try {
+    versionOf(db)
+    retrying(() => setModes(db))
+    retrying(() => migrate(db))
+    return { db, store: makeStore(db) }
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
 
 const open = () => {
-  const db = new Database(filename)
-  db.exec("PRAGMA locking_mode = EXCLUSIVE")
-  db.exec("PRAGMA journal_mode = WAL")
-  db.exec("PRAGMA synchronous = NORMAL")
-  db.exec("BEGIN EXCLUSIVE; COMMIT")
-  return db
-}
-
-/** @param {InstanceType<typeof Database>} db */
-const migrate = (db) => {
-  const version = /** @type {{ user_version: number }} */ (db.prepare("PRAGMA user_version").get()).user_version
-  if (version > migrations.length) {
-    throw new Error(`the file has version ${version}, this release of @troupe/node knows ${migrations.length}`)
-  }
-  for (let i = version; i < migrations.length; i++) {
-    db.exec(`BEGIN IMMEDIATE; ${migrations[i]}; PRAGMA user_version = ${i + 1}; COMMIT`)
+  const name = inspectPath()
+  const held = lock(`${name}-lock`)
+  try {
+    const { db, store } = openDatabase(name)
+    const close = () => {
+      db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      db.close()
+      unlock(held)
+    }
+    return { answer: store.answer, close }
+  } catch (error) {
+    unlock(held)
+    throw error
   }
 }
 
-/** @param {InstanceType<typeof Database>} db */
-const makeStore = (db) => {
-  const takeEpochs = db.prepare(`UPDATE meta SET value = value + ${epochBlock} WHERE name = 'epoch'`)
-  const readEpochs = db.prepare("SELECT value FROM meta WHERE name = 'epoch'")
-  const claimActor = db.prepare("UPDATE actor SET epoch = ? WHERE name = ? AND key = ?")
-  const readActor = db.prepare("SELECT version, state FROM actor WHERE name = ? AND key = ?")
-  const deleteOld = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND at < ?")
-  const readReplies = db.prepare("SELECT seq, body FROM reply WHERE name = ? AND key = ? AND at >= ? ORDER BY seq")
-  const insertActor = db.prepare("INSERT INTO actor VALUES(?, ?, 1, ?, 1, ?) ON CONFLICT DO NOTHING")
-  const updateState = db.prepare(
-    "UPDATE actor SET state = ?, version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
-  )
-  const updateVersion = db.prepare(
-    "UPDATE actor SET version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
-  )
-  const insertReply = db.prepare("INSERT INTO reply VALUES(?, ?, ?, ?, ?)")
-  const deleteReply = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND seq = ?")
+// Transactions
 
-  /** The newest owners of actors that have no row yet: what fences an older one until the first commit. */
-  const rowless = /** @type {Map<string, number>} */ (new Map())
-  /** @param {Address} address */
-  const idOf = ({ contract, key }) => `${contract.length}:${contract}/${key}`
-
-  let epoch = 0
-  let epochsEnd = 0
-  const nextEpoch = () => {
-    if (epoch === epochsEnd) {
-      takeEpochs.run()
-      epochsEnd = /** @type {{ value: number }} */ (readEpochs.get()).value
-      epoch = epochsEnd - epochBlock
-    }
-    return ++epoch
-  }
-
-  /** @param {Address} address */
-  const claim = (address) => {
-    const { contract, key } = address
-    const mine = nextEpoch()
-    if (claimActor.run(mine, contract, key).changes === 1) {
-      deleteOld.run(contract, key, Date.now() - retentionMillis)
-      const row = /** @type {{ version: number, state: string | null }} */ (readActor.get(contract, key))
-      return { epoch: mine, version: row.version, state: row.state ?? undefined }
-    }
-    const id = idOf(address)
-    rowless.delete(id)
-    rowless.set(id, mine)
-    if (rowless.size > rowlessMax) rowless.delete(/** @type {string} */ (rowless.keys().next().value))
-    return { epoch: mine, version: 0, state: undefined }
-  }
-
-  /** @param {Address} address */
-  const replies = ({ contract, key }) =>
-    /** @type {Array<{ seq: number, body: string }>} */ (
-      readReplies.all(contract, key, Date.now() - retentionMillis)
-    ).map(({ seq, body }) => ({
-      seq,
-      replies: /** @type {Array<[string, number, string]>} */ (JSON.parse(body)).map(([session, call, exit]) => ({
-        session,
-        call,
-        exit
-      }))
-    }))
-
-  /** @param {Commit} commit */
-  const takeVersion = (commit) => {
-    const { contract, key, epoch, version, state } = commit
-    if (version === 0) {
-      const owner = rowless.get(idOf(commit))
-      if (owner !== undefined && owner !== epoch) return false
-      return insertActor.run(contract, key, epoch, state ?? null).changes === 1
-    }
-    return state === undefined
-      ? updateVersion.run(contract, key, epoch, version).changes === 1
-      : updateState.run(state, contract, key, epoch, version).changes === 1
-  }
-
-  /**
-   * @param {Commit} commit
-   * @returns {Result}
-   */
-  const commitOne = (commit) => {
-    const { contract, key, version, replies, settledSegments } = commit
-    if (!takeVersion(commit)) return { _tag: "superseded" }
-    for (const seq of settledSegments) deleteReply.run(contract, key, seq)
-    if (replies.length > 0) {
-      const body = JSON.stringify(replies.map(({ session, call, exit }) => [session, call, exit]))
-      insertReply.run(contract, key, version + 1, body, Date.now())
-    }
-    return { _tag: "committed" }
-  }
-
-  /**
-   * What fails for a reason in one commit fails that one; what fails for a reason in the file fails the transaction.
-   * @param {Commit} commit
-   * @returns {Result}
-   */
-  const commitApart = (commit) => {
-    db.exec("SAVEPOINT one")
-    try {
-      const result = commitOne(commit)
-      db.exec("RELEASE one")
-      return result
-    } catch (error) {
-      if (!db.inTransaction || isOfTheFile(error)) throw error
-      db.exec("ROLLBACK TO one; RELEASE one")
-      return { _tag: "failed", message: messageOf(error) }
-    }
-  }
-
+/** @param {Db} db */
+const makeTransactions = (db) => {
   let synchronous = "NORMAL"
-  /** @param {"NORMAL" | "FULL"} level */
+
+  /**
+   * `FULL` survives a loss of power, and so does everything before it.
+   * @param {"NORMAL" | "FULL"} level
+   */
   const setSynchronous = (level) => {
-    if (level !== synchronous) db.exec(`PRAGMA synchronous = ${synchronous = level}`)
+    if (level === synchronous) return
+    db.exec(`PRAGMA synchronous = ${level}`)
+    synchronous = level
   }
 
-  /** @param {ReadonlyArray<Commit>} batch */
-  const commit = (batch) => {
-    setSynchronous(batch.some(({ fsync }) => fsync) ? "FULL" : "NORMAL")
+  /**
+   * @template A
+   * @param {"NORMAL" | "FULL"} level
+   * @param {() => A} body
+   * @returns {A}
+   */
+  const transaction = (level, body) => {
+    setSynchronous(level)
     db.exec("BEGIN IMMEDIATE")
     try {
-      const results = batch.map(commitApart)
+      const result = body()
       db.exec("COMMIT")
-      batch.forEach((one, i) => results[i]?._tag === "committed" && rowless.delete(idOf(one)))
-      return results
+      return result
     } catch (error) {
       if (db.inTransaction) db.exec("ROLLBACK")
       throw error
     }
   }
 
-  return { nextEpoch, claim, replies, commit }
-}
-
-/** @param {unknown} error */
-const messageOf = (error) => error instanceof Error ? error.message : String(error)
-
-/** @param {unknown} error */
-const isOfTheFile = (error) =>
-  /^SQLITE_(BUSY|FULL|IOERR|READONLY|CORRUPT|NOTADB|CANTOPEN|NOMEM)/.test(String(/** @type {any} */ (error).code ?? ""))
-
-const sleeper = new Int32Array(new SharedArrayBuffer(4))
-
-/**
- * @template A
- * @param {() => A} f
- * @returns {A}
- */
-const retrying = (f) => {
-  for (const delay of retryDelays) {
+  /**
+   * Undoes what fails for a reason of its own, and nothing else.
+   * @template A, B
+   * @param {() => A} body
+   * @param {(message: string) => B} failed
+   * @returns {A | B}
+   */
+  const apart = (body, failed) => {
+    db.exec("SAVEPOINT apart")
     try {
-      return f()
+      const result = body()
+      db.exec("RELEASE apart")
+      return result
     } catch (error) {
-      if (!/^SQLITE_(BUSY|FULL)/.test(String(/** @type {any} */ (error).code ?? ""))) throw error
-      Atomics.wait(sleeper, 0, 0, delay)
+      if (!db.inTransaction || isOfTheFile(error)) throw error
+      db.exec("ROLLBACK TO apart; RELEASE apart")
+      return failed(messageOf(error))
     }
   }
-  return f()
+
+  return { transaction, apart }
 }
 
-const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort)
+/** @typedef {ReturnType<typeof makeTransactions>} Transactions */
+
+/**
+ * A source of numbers of which no two are the same, also not after a loss of power.
+ * @param {Db} db
+ * @param {Transactions} transactions
+ */
+const makeEpochs = (db, { transaction }) => {
+  const reserve = db.prepare("UPDATE epoch SET reserved = reserved + ? RETURNING reserved")
+  let last = 0
+  let reserved = 0
+  return {
+    /**
+     * Makes sure that there are so many, before the transaction that uses them.
+     * @param {number} count
+     */
+    ensure: (count) => {
+      if (reserved - last >= count) return
+      const more = Math.max(count, epochBlock)
+      const row = /** @type {{ reserved: number }} */ (transaction("FULL", () => reserve.get(more)))
+      reserved = row.reserved
+      last = reserved - more
+    },
+    next: () => ++last
+  }
+}
+
+// Operations
+
+/** SQLite keeps text as UTF-8, which has no lone surrogates: two keys that differ there would be one. */
+const checkKey = /** @param {ActorRow} actor */ ({ name, key }) => {
+  if (/\p{Surrogate}/u.test(name + key)) throw new Error("a name or a key is not well-formed Unicode")
+}
+
+/**
+ * Who may make the first commit of an actor. An actor has a row only from then on, so that strangers who are refused leave
+ * nothing behind.
+ */
+const makeRowless = () => {
+  const owners = /** @type {Map<string, number>} */ (new Map())
+  const idOf = /** @param {ActorRow} actor */ ({ name, key }) => `${name.length}:${name}${key}`
+  return {
+    /**
+     * @param {ActorRow} actor
+     * @param {number} epoch
+     */
+    own: (actor, epoch) => {
+      const id = idOf(actor)
+      owners.delete(id)
+      owners.set(id, epoch)
+      if (owners.size > rowlessMax) owners.delete(/** @type {string} */ (owners.keys().next().value))
+    },
+    ownerOf: /** @param {ActorRow} actor */ (actor) => owners.get(idOf(actor)),
+    forget: /** @param {ActorRow} actor */ (actor) => owners.delete(idOf(actor))
+  }
+}
+
+/**
+ * @param {Db} db
+ * @param {() => number} nextEpoch
+ */
+const makeClaim = (db, nextEpoch) => {
+  const rowless = makeRowless()
+  const deleteExpired = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND at <= ?")
+  const takeOver = db.prepare("UPDATE actor SET epoch = ? WHERE name = ? AND key = ? RETURNING version, state")
+  /**
+   * @param {ActorRow} actor
+   * @param {number} expiredMillis
+   * @returns {Claim}
+   */
+  const claim = (actor, expiredMillis) => {
+    checkKey(actor)
+    const epoch = nextEpoch()
+    deleteExpired.run(actor.name, actor.key, expiredMillis)
+    const row = /** @type {{ version: number, state: string | null } | undefined} */ (
+      takeOver.get(epoch, actor.name, actor.key)
+    )
+    if (row) {
+      rowless.forget(actor)
+      return { epoch, version: row.version, state: row.state ?? undefined }
+    }
+    rowless.own(actor, epoch)
+    return { epoch, version: 0, state: undefined }
+  }
+  return { claim, rowless }
+}
+
+/**
+ * @param {Db} db
+ * @param {ReturnType<typeof makeRowless>} rowless
+ * @param {Transactions} transactions
+ */
+const makeCommit = (db, rowless, { apart }) => {
+  const insertActor = db.prepare("INSERT INTO actor VALUES(?, ?, 0, ?, 1, ?) ON CONFLICT DO NOTHING")
+  const updateState = db.prepare(
+    "UPDATE actor SET state = ?, version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
+  )
+  const updateVersion = db.prepare(
+    "UPDATE actor SET version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
+  )
+  const insertReplies = db.prepare("INSERT INTO reply VALUES(?, ?, ?, ?, ?)")
+  const deleteReplies = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND seq = ?")
+
+  /**
+   * The guard: whether the commit's owner still owns the actor, and nobody has committed since.
+   * @param {CommitRow} commit
+   * @returns {boolean}
+   */
+  const advance = (commit) => {
+    const { epoch, key, name, state, version } = commit
+    const { changes } = version === 0 && rowless.ownerOf(commit) === epoch
+      ? insertActor.run(name, key, epoch, state ?? null)
+      : state === undefined
+      ? updateVersion.run(name, key, epoch, version)
+      : updateState.run(state, name, key, epoch, version)
+    return changes === 1
+  }
+
+  /**
+   * @param {CommitRow} commit
+   * @param {number} nowMillis
+   * @returns {CommitResult}
+   */
+  const commitOne = (commit, nowMillis) => {
+    const { body, key, name, settledSegments, version } = commit
+    if (!advance(commit)) return { _tag: "superseded" }
+    for (const seq of settledSegments) deleteReplies.run(name, key, seq)
+    if (body !== undefined) insertReplies.run(name, key, version + 1, nowMillis, body)
+    return { _tag: "committed" }
+  }
+
+  /**
+   * @param {ReadonlyArray<CommitRow>} batch
+   * @param {number} nowMillis
+   * @returns {Array<CommitResult>}
+   */
+  const commit = (batch, nowMillis) =>
+    batch.map((one) =>
+      apart(
+        () => commitOne(one, nowMillis),
+        (message) => /** @type {const} */ ({ _tag: "failed", message })
+      )
+    )
+  return commit
+}
+
+/** @param {Db} db */
+const makeStore = (db) => {
+  const transactions = makeTransactions(db)
+  const epochs = makeEpochs(db, transactions)
+  const { claim, rowless } = makeClaim(db, epochs.next)
+  const commit = makeCommit(db, rowless, transactions)
+  const readReplies = db.prepare("SELECT seq, body FROM reply WHERE name = ? AND key = ? AND at > ? ORDER BY seq")
+  // A row's number grows with its age, so what has expired comes first.
+  const sweep = db.prepare(
+    "DELETE FROM reply WHERE rowid IN (SELECT rowid FROM reply ORDER BY rowid LIMIT ?) AND at <= ?"
+  )
+  // The first transaction of all: it shows that the file can be written.
+  retrying(() => epochs.ensure(1))
+
+  /**
+   * @param {Request} request
+   * @param {number} nowMillis
+   */
+  const perform = ({ argument, operation }, nowMillis) => {
+    const expiredMillis = nowMillis - retentionMillis
+    switch (operation) {
+      case "epoch":
+        return epochs.next()
+      case "claim":
+        return claim(argument, expiredMillis)
+      case "replies":
+        return readReplies.all(argument.name, argument.key, expiredMillis)
+      case "commit":
+        return commit(argument, nowMillis)
+      case "sweep":
+        return sweep.run(argument, expiredMillis).changes
+      case "close":
+        return undefined
+    }
+  }
+
+  /**
+   * @param {Request} request
+   * @param {number} nowMillis
+   * @returns {Answer}
+   */
+  const answerOne = (request, nowMillis) => {
+    const answered = () => ({ id: request.id, value: perform(request, nowMillis) })
+    // The commits of a batch are apart from each other already.
+    if (request.operation === "commit") return answered()
+    return transactions.apart(answered, (error) => ({ id: request.id, error }))
+  }
+
+  /**
+   * @param {Batch} batch
+   * @returns {Array<Answer>}
+   */
+  const attempt = ({ nowMillis, requests }) => {
+    epochs.ensure(requests.filter(({ operation }) => operation === "epoch" || operation === "claim").length)
+    const level = requests.some(isFsync) ? "FULL" : "NORMAL"
+    return transactions.transaction(level, () => requests.map((request) => answerOne(request, nowMillis)))
+  }
+
+  /**
+   * @param {Batch} batch
+   * @returns {Array<Answer>}
+   */
+  const answer = (batch) => {
+    try {
+      return retrying(() => attempt(batch))
+    } catch (error) {
+      return batch.requests.map(({ id }) => ({ id, error: messageOf(error) }))
+    }
+  }
+
+  return { answer }
+}
+
+/** @param {Request} request */
+const isFsync = ({ argument, operation }) => operation === "commit" && argument.some(({ fsync }) => fsync)
+
+// Messages
+
+/** @param {Opening} opening */
+const tell = (opening) => port.postMessage(opening)
 
 const start = () => {
-  const db = open()
-  migrate(db)
-  const store = makeStore(db)
-  port.on("message", ({ id, operation, argument }) => {
-    try {
-      if (operation === "close") {
-        db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.close()
-        port.postMessage({ id, value: undefined })
-        port.close()
-        return
-      }
-      port.postMessage({ id, value: retrying(() => store[/** @type {keyof typeof store} */ (operation)](argument)) })
-    } catch (error) {
-      port.postMessage({ id, error: messageOf(error) })
-    }
+  const { answer, close } = open()
+  port.on("message", (/** @type {Batch} */ batch) => {
+    const answers = answer(batch)
+    const isLast = batch.requests.some(({ operation }) => operation === "close")
+    if (isLast) close()
+    port.postMessage(answers)
+    if (isLast) port.close()
   })
 }
 
 try {
   start()
-  port.postMessage({ id: 0, value: undefined })
+  tell({ _tag: "Opened" })
 } catch (error) {
-  port.postMessage({ id: 0, error: messageOf(error), code: String(/** @type {any} */ (error).code ?? "") })
-  port.close()
+  const { message, reason } = toRefused(error)
+  tell({ _tag: "Refused", reason, detail: message })
 }

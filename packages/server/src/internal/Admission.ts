@@ -182,7 +182,8 @@ export class Admission {
     if (!hook) return Effect.void
     return Effect.suspend(() => hook(connection) as Effect.Effect<unknown, never, Scope.Scope>).pipe(
       Scope.extend(connection.scope),
-      this.withTimeout
+      this.withTimeout,
+      Effect.interruptible
     )
   }
 

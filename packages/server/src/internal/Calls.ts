@@ -47,7 +47,7 @@ export class Calls {
 
   /** The client has the answer of a call. */
   settle(session: Session, entry: CallEntry): void {
-    session.calls.delete(entry.number)
+    if (session.calls.get(entry.number) === entry) session.calls.delete(entry.number)
     this.options.onSettled(session)
     this.options.recorded.settle(entry.segment)
   }
@@ -88,6 +88,7 @@ export class Calls {
     const { turns, answers, recorded } = this.options
     const { text, kept } = answers.encode(codec, turns.examine(turn, exit))
     const changesState = turns.apply(turn, kept)
+    const consequential = changesState || turn.calledOthers || !kept
     const cancelled = !kept && entry.job?.interruptRequested === true
     turns.pipeline.push({
       changesState,
@@ -106,9 +107,9 @@ export class Calls {
   }
 
   private answer(session: Session, entry: CallEntry, text: string, segment: number | undefined): void {
-    session.answer(entry, text, segment)
-    session.connection?.reply(entry)
-    if (session.gone) this.settle(session, entry)
+    const awaited = session.answer(entry, text, segment)
+    if (awaited) session.connection?.reply(entry)
+    if (!awaited || session.gone) this.settle(session, entry)
   }
 
   /** The caller was interrupted. It is answered, so that its credit is given back. */

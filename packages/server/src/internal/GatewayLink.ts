@@ -2,6 +2,7 @@
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Link from "@troupe/contract/Link"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
@@ -80,7 +81,7 @@ export class GatewayLink implements Link.LinkHandler {
     if (this.closed) return
     this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
     const max = this.channels.size === 0 ? this.services.openBytesMax : this.services.messageBytesMax
-    if (text.length > max) return this.violation(`a message may have ${max} bytes here, this one has ${text.length}`)
+    if (Bytes.exceed(text, max)) return this.violation(`a message may have ${max} bytes here, this one has more`)
     const frames = Frame.decodeClient(text)
     if (!frames) return this.violation("a message must be a JSON array of frames")
     for (const frame of frames) {

@@ -315,6 +315,7 @@ export class Host {
     const afterMillis = this.services.options.callTimeoutMillis
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
+      if (turn) turn.calledOthers = true
       const gate = turn?.owner instanceof Turns ? turn.owner.committed : Effect.void
       return Effect.zipRight(gate, this.use(address, (activation) => activation.callInternal(codec, payload))).pipe(
         Effect.timeoutFail({

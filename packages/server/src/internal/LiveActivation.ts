@@ -60,7 +60,8 @@ export class LiveActivation implements Owner, Expirable {
   private readonly recorded: Recorded
   private readonly admission: Admission
   private readonly calls: Calls
-  private handlers: ReadonlyMap<string, Handler> = new Map()
+  private publicHandlers: ReadonlyMap<string, Handler> = new Map()
+  private internalHandlers: ReadonlyMap<string, Handler> = new Map()
   private internalCalls = 0
   private holds = 0
   private idsUsed = 0
@@ -118,7 +119,7 @@ export class LiveActivation implements Owner, Expirable {
       answers,
       recorded,
       subscribers,
-      handle: (codec, payload) => this.handle(codec, payload),
+      handle: (codec, payload) => this.handle(this.publicHandlers, codec, payload),
       onSettled: (session) => this.dispose(session)
     })
   }
@@ -138,7 +139,8 @@ export class LiveActivation implements Owner, Expirable {
   }).pipe(Effect.map((behavior) => {
     this.admission.behavior = behavior
     const { rpcs, internal = {} } = behavior as { readonly rpcs: object; readonly internal?: object }
-    this.handlers = new Map<string, Handler>([...Object.entries(rpcs), ...Object.entries(internal)])
+    this.publicHandlers = new Map<string, Handler>(Object.entries(rpcs))
+    this.internalHandlers = new Map<string, Handler>(Object.entries(internal))
   }))
 
   /** Keeps the activation in memory until `release`. */
@@ -197,12 +199,16 @@ export class LiveActivation implements Owner, Expirable {
 
   // --- calls ---------------------------------------------------------------------------------------------------------
 
-  private handle(codec: Codec.RpcCodec, payload: unknown): Effect.Effect<unknown, unknown> {
-    const result = this.handlers.get(codec.rpc._tag)!(payload) as Effect.Effect<unknown, unknown>
-    if (!Rpc.isWrapper(result)) return result
+  private handle(
+    handlers: ReadonlyMap<string, Handler>,
+    codec: Codec.RpcCodec,
+    payload: unknown
+  ): Effect.Effect<unknown, unknown> {
+    const result = handlers.get(codec.rpc._tag)!(payload) as Effect.Effect<unknown, unknown>
+    if (!Rpc.isWrapper(result)) return Effect.interruptible(result)
     const { value, fork, uninterruptible } = result as Rpc.Wrapper<Effect.Effect<unknown, unknown>>
     if (fork) return Effect.dieMessage(`the handler of ${codec.rpc._tag} is forked: handlers run as turns`)
-    return uninterruptible ? Effect.uninterruptible(value) : value
+    return uninterruptible ? value : Effect.interruptible(value)
   }
 
   /** An internal rpc, called by a backend or by another actor. */
@@ -212,7 +218,8 @@ export class LiveActivation implements Owner, Expirable {
       const capacity = this.services.options.mailboxMax
       if (this.internalCalls >= capacity) return Effect.fail(new ActorOverloaded({ address, capacity }))
       this.internalCalls++
-      const turn = this.turns.runIn(this.internal, undefined, Effect.suspend(() => this.handle(codec, payload)))
+      const handle = Effect.suspend(() => this.handle(this.internalHandlers, codec, payload))
+      const turn = this.turns.runIn(this.internal, undefined, handle)
       return Effect.exit(turn).pipe(
         Effect.flatMap((exit) =>
           this.over && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
@@ -282,8 +289,11 @@ export class LiveActivation implements Owner, Expirable {
     const pending = new Set(open.pending)
     for (const entry of session.calls.values()) {
       if (pending.has(entry.number)) continue
-      if (entry.job) this.turns.interrupt(entry.job)
-      else this.calls.settle(session, entry)
+      if (!entry.job) this.calls.settle(session, entry)
+      else {
+        this.turns.interrupt(entry.job)
+        session.forget(entry)
+      }
     }
   }
 

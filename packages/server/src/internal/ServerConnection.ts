@@ -97,7 +97,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.ended) return
     const seq = this.outbox.push(payload, call)
     if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
-    if (this.outbox.size > this.owner.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
+    if (this.outbox.bytes > this.owner.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
   }
 
   /** Sends the answer of a call, unless it is on its way already. */
@@ -124,6 +124,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
       window: options.window,
       retentionMillis: options.retentionMillis
     }))
+    // what was committed while the connection was being opened
+    this.replay(attachment)
   }
 
   /** Goes on with a link. Returns false if the token is not one of this connection, or nothing can be continued. */
@@ -138,8 +140,12 @@ export class ServerConnection implements ReplyTarget, Recipient {
     attachment.connection = this
     const { channel, writer } = attachment
     writer.write(Frame.encode({ _tag: "Resumed", channel, token: this.token, received: this.inbox.received }))
-    this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(channel, seq, text)))
+    this.replay(attachment)
     return true
+  }
+
+  private replay({ channel, writer }: Attachment): void {
+    this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(channel, seq, text)))
   }
 
   /** The link is gone. The connection waits for the client to resume it. */

@@ -59,17 +59,21 @@ export class Session {
     return entry
   }
 
-  /** The call has been answered. */
-  answer(entry: CallEntry, exit: string, segment: number | undefined): void {
+  /** The call has been answered. Returns false if it has been forgotten meanwhile. */
+  answer(entry: CallEntry, exit: string, segment: number | undefined): boolean {
     entry.exit = exit
     entry.segment = segment
     entry.job = undefined
+    if (this.calls.get(entry.number) !== entry) return false
     this.unanswered--
+    return true
   }
 
-  /** The call ended without an answer, and will run if it is sent again. */
+  /** The call has no answer, and nobody waits for one: it would run if it were sent again. */
   forget(entry: CallEntry): void {
-    if (this.calls.delete(entry.number) && entry.exit === undefined) this.unanswered--
+    if (this.calls.get(entry.number) !== entry) return
+    this.calls.delete(entry.number)
+    if (entry.exit === undefined) this.unanswered--
   }
 
   /** Whether nothing of it needs to be kept. */

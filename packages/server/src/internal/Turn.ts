@@ -22,6 +22,8 @@ export class Cell<A> {
 export class Turn {
   /** Set when the handler has ended. What is changed later is not part of the turn. */
   sealed = false
+  /** Set when it has called another actor: its answer is recorded, so that it does not call again. */
+  calledOthers = false
   /** The events of the turn, in order. */
   readonly outputs: Array<() => void> = []
   /** The connections the turn ends. */

@@ -16,7 +16,7 @@ import { CurrentTurn, type Turn } from "./Turn.ts"
 export interface JobOptions {
   /** Called when it is its turn. */
   readonly start: () => Turn
-  /** What runs in the turn. Called once, after `start`. */
+  /** What runs in the turn, uninterruptible unless it says otherwise. Called once, after `start`. */
   readonly run: () => Effect.Effect<unknown, unknown>
   /** Called when it has run. The turn is sealed. */
   readonly end: (exit: Exit.Exit<unknown, unknown>, turn: Turn) => void
@@ -39,9 +39,16 @@ export class Lane {
   ready = false
 }
 
-/** Effect keeps no public count of a fiber's children, and asking the fiber for them costs a round trip. */
-const hasChildren = (fiber: Fiber.RuntimeFiber<any, any>): boolean =>
-  ((fiber as unknown as { readonly _children: ReadonlySet<unknown> | null })._children?.size ?? 0) > 0
+/**
+ * Children that a job has forked and left behind end with it, as they would with a fiber of its own. Nobody waits for
+ * them: their finalizers may ask for turns. Effect has no public way to take them off a fiber that goes on.
+ */
+const interruptChildren = (fiber: Fiber.RuntimeFiber<any, any>): void => {
+  const { _children: children } = fiber as unknown as { readonly _children: Set<Fiber.RuntimeFiber<any, any>> | null }
+  if (!children || children.size === 0) return
+  for (const child of children) child.unsafeInterruptAsFork(fiber.id())
+  children.clear()
+}
 
 export class TurnLoop {
   /** How many jobs are queued or running. */
@@ -134,10 +141,10 @@ export class TurnLoop {
     return Effect.whileLoop({
       while: () => !leave && (job = this.next()) !== undefined,
       body: () => this.runJob(job!, base),
-      // A fiber that was told to interrupt may be told so too late for the job it was meant for: it must not run another
-      // one. One that leaves children behind ends, which interrupts them and waits for them.
       step: () => {
-        leave = job!.interruptRequested || hasChildren(fiber)
+        interruptChildren(fiber)
+        // it may be told so too late for the job it was meant for, and must not run another one
+        leave = job!.interruptRequested
       }
     })
   })
@@ -147,7 +154,7 @@ export class TurnLoop {
     this.running = job
     const turn = job.options.start()
     return FiberRef.set(FiberRef.currentContext, Context.add(base, CurrentTurn, turn)).pipe(
-      Effect.zipRight(Effect.exit(Effect.interruptible(Effect.suspend(job.options.run)))),
+      Effect.zipRight(Effect.exit(Effect.suspend(job.options.run))),
       Effect.map((exit) => {
         turn.sealed = true
         job.phase = "ended"

@@ -1,6 +1,7 @@
 /** The turns of one activation, and the state they work on: run one after another, committed in order. */
 import type { Address } from "@troupe/contract/Address"
 import type { Connection } from "@troupe/contract/Connection"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -103,7 +104,7 @@ export class Turns implements TurnAccess {
   readonly run = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      return this.runIn(this.background, turn?.owner === this ? turn.caller : undefined, effect)
+      return this.runIn(this.background, turn?.owner === this ? turn.caller : undefined, Effect.interruptible(effect))
     })
 
   /** Runs an effect as a turn, and returns what it returned when it has been committed. */
@@ -180,8 +181,8 @@ export class Turns implements TurnAccess {
     if (Either.isLeft(encoded)) throw new Error(`${state.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
     const text = JSON.stringify(encoded.right)
     const { stateBytesMax } = this.services.options
-    if (text.length > stateBytesMax)
-      throw new Error(`${state.what} has ${text.length} bytes, stateBytesMax is ${stateBytesMax}`)
+    if (Bytes.exceed(text, stateBytesMax))
+      throw new Error(`${state.what} is larger than stateBytesMax, ${stateBytesMax}`)
     this.encodingFailed = false
     return text
   }

@@ -15,10 +15,12 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
   readonly release: Effect.Effect<void>
   /** Lets through what waits; what follows waits again. */
   readonly releaseOne: Effect.Effect<void>
-  /** Waits until so many commits wait in front of the store. */
+  /** Waits until a commit waits in front of the store. */
   readonly waiting: Effect.Effect<void>
   /** The next commits fail, one after another. */
   readonly fail: (...failures: ReadonlyArray<Failure>) => Effect.Effect<void>
+  /** So many of the next reads fail. */
+  readonly failClaims: (times: number) => Effect.Effect<void>
   /** All commits that have been asked for, in order. */
   readonly commits: ReadonlyArray<ActorStore.Commit>
   readonly store: typeof ActorStore.ActorStore.Service
@@ -58,7 +60,14 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
             return yield* store.commit(batch)
         }
       })
-    return Context.make(ActorStore.ActorStore, { ...store, commit }).pipe(Context.add(StoreControl, {
+    let failingClaims = 0
+    const claim: typeof store.claim = (address) =>
+      Effect.suspend(() =>
+        failingClaims-- > 0
+          ? new ActorStore.StoreError({ operation: "claim", message: "the disk is gone" })
+          : store.claim(address)
+      )
+    return Context.make(ActorStore.ActorStore, { ...store, claim, commit }).pipe(Context.add(StoreControl, {
       hold: Effect.sync(() => void (held = true)),
       release: Effect.sync(() => {
         held = false
@@ -70,6 +79,7 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
         arrivals.add(() => resume(Effect.void))
       }),
       fail: (...next) => Effect.sync(() => void failures.push(...next)),
+      failClaims: (times) => Effect.sync(() => void (failingClaims = times)),
       commits,
       store
     }))

@@ -1,0 +1,97 @@
+/**
+ * The thread of a SQLite store, as the event loop sees it: what is asked in one tick goes over in one message, and nothing
+ * that was asked hangs when the thread ends.
+ */
+import { Flush } from "@troupe/contract/Flush"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Worker } from "node:worker_threads"
+import type { Answer, Batch, Opening, Operations, Request, WorkerOptions } from "./SqliteProtocol.ts"
+
+/** Why there is no thread. */
+export type Refused = Extract<Opening, { readonly _tag: "Refused" }>
+
+/** A thread that has opened its file. */
+export class SqliteThread {
+  private readonly waiting = new Map<number, (answer: Answer) => void>()
+  private outbox: Array<Request> = []
+  private lastId = 0
+  private ended: string | undefined
+
+  constructor(
+    readonly worker: Worker,
+    private readonly clock: Clock.Clock,
+    private readonly schedule: (task: () => void) => void,
+    private readonly onOpening: (opening: Opening) => void
+  ) {
+    worker.once("message", (opening: Opening) => {
+      worker.on("message", this.onAnswers)
+      onOpening(opening)
+    })
+    worker.on("error", (error) => this.end(`the store's thread has failed: ${error.message}`))
+    worker.on("exit", () => this.end("the store is closed"))
+  }
+
+  /** Asks, and waits for the answer. Interrupting it gives up the answer, not what was asked. */
+  ask<Name extends keyof Operations>(
+    operation: Name,
+    argument: Parameters<Operations[Name]>[0]
+  ): Effect.Effect<ReturnType<Operations[Name]>, string> {
+    return Effect.async((resume) => {
+      if (this.ended !== undefined) return resume(Effect.fail(this.ended))
+      const id = ++this.lastId
+      this.waiting.set(id, (answer) =>
+        resume("error" in answer ? Effect.fail(answer.error) : Effect.succeed(answer.value as never)))
+      if (this.outbox.length === 0) this.schedule(this.post)
+      this.outbox.push({ id, operation, argument } as Request)
+    })
+  }
+
+  /** Waits until all that was asked is done and the file is closed. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => Effect.ignore(this.ask("close", undefined))).pipe(
+    Effect.zipRight(Effect.promise(() => this.worker.terminate())),
+    Effect.asVoid
+  )
+
+  private readonly post = (): void => {
+    const batch: Batch = { nowMillis: this.clock.unsafeCurrentTimeMillis(), requests: this.outbox }
+    this.outbox = []
+    this.worker.postMessage(batch)
+  }
+
+  private readonly onAnswers = (answers: ReadonlyArray<Answer>): void => {
+    for (const answer of answers) {
+      const settle = this.waiting.get(answer.id)
+      this.waiting.delete(answer.id)
+      settle?.(answer)
+    }
+  }
+
+  private end(why: string): void {
+    this.ended ??= why
+    this.onOpening({ _tag: "Refused", reason: "Failed", detail: this.ended })
+    for (const [id, settle] of this.waiting) settle({ id, error: this.ended })
+    this.waiting.clear()
+  }
+}
+
+const start = (
+  options: WorkerOptions,
+  clock: Clock.Clock,
+  schedule: (task: () => void) => void
+): Effect.Effect<SqliteThread, Refused> =>
+  Effect.async((resume) => {
+    // without the parent's flags: a loader of TypeScript, for example, is of no use in there
+    const worker = new Worker(new URL("./sqlite-worker.mjs", import.meta.url), { workerData: options, execArgv: [] })
+    const thread = new SqliteThread(worker, clock, schedule, (opening) =>
+      resume(opening._tag === "Opened" ? Effect.succeed(thread) : Effect.fail(opening)))
+  })
+
+/** Opens a file in a thread of its own, until the scope closes. */
+export const open = (options: WorkerOptions): Effect.Effect<SqliteThread, Refused, Scope.Scope> =>
+  Effect.gen(function*() {
+    const clock = yield* Effect.clock
+    const { schedule } = yield* Flush
+    return yield* Effect.acquireRelease(start(options, clock, schedule), (thread) => thread.close)
+  })

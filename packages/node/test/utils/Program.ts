@@ -1,0 +1,69 @@
+/** Programs of `test/programs` as real processes, which can be killed. */
+import { Effect, type Scope } from "effect"
+import * as ChildProcess from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { until } from "./until.ts"
+
+const root = fileURLToPath(new URL("../../../../", import.meta.url))
+
+export interface Program {
+  /** What it has written to its output so far, in lines. */
+  readonly lines: ReadonlyArray<string>
+  /** What it has written to its error output so far. */
+  readonly errors: () => string
+  /** Waits until it has written a line; a defect if it ends, or is silent, instead. */
+  readonly said: (line: string) => Effect.Effect<void>
+  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Waits for its end, and returns the code or the signal. */
+  readonly ended: Effect.Effect<number | string>
+}
+
+export interface Options {
+  /** The user it runs as, where the tests run as root. */
+  readonly uid?: number
+}
+
+/** Starts `test/programs/<name>.ts`. What is still running when the scope closes is killed. */
+export const start = (
+  name: string,
+  args: ReadonlyArray<string> = [],
+  { uid }: Options = {}
+): Effect.Effect<Program, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const file = fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        ChildProcess.spawn(process.execPath, ["--import", "tsx", file, ...args], {
+          cwd: root,
+          stdio: ["ignore", "pipe", "pipe"],
+          ...(uid === undefined ? {} : { uid, env: { ...process.env, TMPDIR: "/nonexistent", HOME: "/nonexistent" } })
+        })
+      ),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    )
+    const lines: Array<string> = []
+    let rest = ""
+    let errors = ""
+    child.stdout.on("data", (chunk: Buffer) => {
+      const parts = (rest + chunk.toString()).split("\n")
+      rest = parts.pop()!
+      lines.push(...parts)
+    })
+    child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))
+    let end: number | string | undefined
+    child.on("close", (code, signal) => (end = code ?? signal ?? "unknown"))
+    return {
+      lines,
+      errors: () => errors,
+      said: (line) =>
+        until(() => lines.includes(line) || end !== undefined, `${name} says ${line}`).pipe(
+          Effect.zipRight(Effect.suspend(() =>
+            lines.includes(line)
+              ? Effect.void
+              : Effect.dieMessage(`${name} ended with ${end}: ${lines.join("\n")}${errors}`)
+          ))
+        ),
+      kill: (signal) => Effect.sync(() => void child.kill(signal)),
+      ended: Effect.map(until(() => end !== undefined, `${name} ends`), () => end!)
+    }
+  })
