@@ -3,21 +3,14 @@
  * in one tick shares a transaction. One store owns the file for as long as its layer lives.
  */
 import type { Address } from "@troupe/contract/Address"
-import {
-  ActorStore,
-  type Commit,
-  type RecordedReply,
-  type ReplySegment,
-  StoreError
-} from "@troupe/server/ActorStore"
+import { ActorStore, type Commit, type RecordedReply, type ReplySegment, StoreError } from "@troupe/server/ActorStore"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as path from "node:path"
-import type { ActorRow, CommitRow, Operations, Refusal, SegmentRow } from "./internal/SqliteProtocol.ts"
+import type { ActorRow, CommitRow, Operations, SegmentRow } from "./internal/SqliteProtocol.ts"
 import * as SqliteThread from "./internal/SqliteThread.ts"
 
 /** What the store can be told. */
@@ -36,7 +29,7 @@ export interface Options {
   readonly retriesMax?: number
   /** The wait before the first of these; it doubles each time. Default: 10 milliseconds. */
   readonly retryDelay?: Duration.DurationInput
-  /** How often replies that have expired are deleted, beside those of actors that wake. Default: 1 hour. */
+  /** How often replies that have expired are deleted, beside those of actors that wake. Default: 10 minutes. */
   readonly sweepInterval?: Duration.DurationInput
 }
 
@@ -45,29 +38,19 @@ export const defaults: Required<Omit<Options, "filename">> = {
   retention: "24 hours",
   retriesMax: 5,
   retryDelay: "10 millis",
-  sweepInterval: "1 hour"
-}
-
-const reasons: Readonly<Record<Refusal, string>> = {
-  DirectoryMissing: "its directory does not exist",
-  NotAccessible: "it cannot be read and written",
-  InUse: "it is in use, by another process or another store of this one",
-  NotADatabase: "it is not a SQLite database",
-  Damaged: "the database is damaged; restore it from a backup",
-  OtherApplication: "it is the database of another application",
-  NewerVersion: "it was written by a newer release",
-  Failed: "something unexpected happened"
+  sweepInterval: "10 minutes"
 }
 
 /**
- * The file could not be opened, and nothing in it was changed. Trying again helps if it was in use, or when somebody has
+ * The file could not be opened, and nothing in it was changed. Trying again helps when it was in use, or when somebody has
  * done something about the reason.
  */
 export class SqliteOpenError extends Schema.TaggedError<SqliteOpenError>("@troupe/node/SqliteOpenError")(
   "SqliteOpenError",
   {
     filename: Schema.String,
-    reason: Schema.Literal(
+    kind: Schema.Literal(
+      "NoFile",
       "DirectoryMissing",
       "NotAccessible",
       "InUse",
@@ -77,13 +60,12 @@ export class SqliteOpenError extends Schema.TaggedError<SqliteOpenError>("@troup
       "NewerVersion",
       "Failed"
     ),
-    /** What SQLite or the system said; may be empty. */
-    detail: Schema.String
+    /** A sentence on it. */
+    reason: Schema.String
   }
 ) {
   override get message() {
-    const detail = this.detail === "" ? "" : ` (${this.detail})`
-    return `the store ${this.filename} cannot be opened: ${reasons[this.reason]}${detail}`
+    return `the store ${this.filename} cannot be opened: ${this.reason}`
   }
 }
 
@@ -92,12 +74,16 @@ const sweepRowsMax = 1000
 
 const open = (options: Options): Effect.Effect<SqliteThread.SqliteThread, SqliteOpenError, Scope.Scope> => {
   const { filename, retention, retriesMax, retryDelay } = { ...defaults, ...options }
+  if (filename === "" || filename === ":memory:") {
+    const reason = "it is no file; for a store in memory there is ActorStore.layerMemory"
+    return new SqliteOpenError({ filename, kind: "NoFile", reason })
+  }
   return SqliteThread.open({
     filename: path.resolve(filename),
     retentionMillis: Duration.toMillis(retention),
     retriesMax,
     retryDelayMillis: Duration.toMillis(retryDelay)
-  }).pipe(Effect.mapError(({ detail, reason }) => new SqliteOpenError({ filename, reason, detail })))
+  }).pipe(Effect.mapError((refusal) => new SqliteOpenError({ filename, ...refusal })))
 }
 
 const toActor = ({ contract, key }: Address): ActorRow => ({ name: contract, key })
@@ -125,11 +111,15 @@ const toRow = ({ address, epoch, fsync, replies, settledSegments, state, version
   fsync
 })
 
-const toStore = (thread: SqliteThread.SqliteThread): typeof ActorStore.Service => {
+const toStore = (thread: SqliteThread.SqliteThread, filename: string): typeof ActorStore.Service => {
   const ask = <Name extends keyof Operations & StoreError["operation"]>(
     operation: Name,
     argument: Parameters<Operations[Name]>[0]
-  ) => Effect.mapError(thread.ask(operation, argument), (message) => new StoreError({ operation, message }))
+  ) =>
+    Effect.mapError(
+      thread.ask(operation, argument),
+      (message) => new StoreError({ operation, message: `${filename}: ${message}` })
+    )
   return {
     nextEpoch: ask("epoch", undefined),
     claim: (address) => ask("claim", toActor(address)),
@@ -148,8 +138,8 @@ const sweep = (thread: SqliteThread.SqliteThread): Effect.Effect<void> =>
 const make = Effect.fnUntraced(function*(options: Options) {
   const thread = yield* open(options)
   const interval = options.sweepInterval ?? defaults.sweepInterval
-  yield* Effect.forkScoped(Effect.repeat(sweep(thread), Schedule.spaced(interval)))
-  return toStore(thread)
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(sweep(thread), interval)))
+  return toStore(thread, options.filename)
 })
 
 /**

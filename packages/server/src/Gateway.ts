@@ -93,7 +93,8 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       for (const link of links) link.goAway(Duration.toMillis(limits.retryAfter))
-      return drained.pipe(
+      // a finalizer cannot be interrupted unless it says so, and a timeout waits for what it cannot interrupt
+      return Effect.interruptible(drained).pipe(
         Effect.timeoutOption(limits.drainTimeout),
         Effect.zipRight(Effect.sync(() => {
           for (const link of links) link.close(Link.codeGoAway, "the server is going away")

@@ -207,7 +207,7 @@ it.effect("T2 no reply and no event leaves before its commit; later turns go on 
       const call = <A, E>(name: string, effect: Effect.Effect<A, E>) =>
         Effect.fork(Effect.tap(effect, (result) => Effect.sync(() => ended.push(`${name} ${String(result)}`))))
       const base = round * 4
-      const fibers = [yield* call("ann", ann.rpc.Append({ item: "a1" }))]
+      const fibers: Array<Fiber.Fiber<unknown, unknown>> = [yield* call("ann", ann.rpc.Append({ item: "a1" }))]
       yield* store.waiting
       // these run while the commit is on its way: each sees what the one before has done
       probe.scripts.note = (room) =>
@@ -235,14 +235,14 @@ it.effect("T2 no reply and no event leaves before its commit; later turns go on 
       yield* store.release
       yield* Effect.forEach(fibers, Fiber.join)
       const all = Array.from({ length: round + 1 }, () => "a1,b1,c1,a2").join()
-      assert.deepStrictEqual(ended, [
+      // the order of what one client, or one backend, has asked for
+      assert.deepStrictEqual(ended.filter((end) => !/^(add|count)/.test(end)), [
         `ann ${base + 1}`,
         "bob b1",
-        `add ${base + 3}`,
         `append ${base + 4}`,
-        `items ${all}`,
-        `count ${base + 4}`
+        `items ${all}`
       ])
+      assert.deepStrictEqual(ended.filter((end) => /^(add|count)/.test(end)), [`add ${base + 3}`, `count ${base + 4}`])
       // the rest went with the second commit, whose state is the newest
       assert.strictEqual(store.commits.length, first + 2)
       const [one, two] = store.commits.slice(first)

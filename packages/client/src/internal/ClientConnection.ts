@@ -83,6 +83,8 @@ export class ClientConnection {
   private openedAt = 0
   private opening: Fiber.RuntimeFiber<void, unknown> | undefined
   private connectedOnce = false
+  /** The connection was opened anew at once; if it is lost soon, the next attempt waits. */
+  private reopened = false
 
   constructor(
     private readonly services: ClientServices,
@@ -154,7 +156,19 @@ export class ClientConnection {
     if (this.calls.get(call.number) !== call) return
     call.cancelled = true
     this.calls.remove(call)
-    if (call.sentAt !== undefined) this.send(Frame.encodeInterrupt(call.number))
+    if (call.sentAt === undefined) return
+    if (this.openPending.includes(call.number)) this.services.flush(this.askAnew)
+    else this.send(Frame.encodeInterrupt(call.number))
+  }
+
+  /**
+   * A call that the `Open` on its way asks for was cancelled. The connection cannot be told before it stands, and may
+   * never stand if it waits for that call.
+   */
+  private readonly askAnew = (): void => {
+    if (this.phase !== "opening" || this.openPending.every((number) => this.calls.get(number))) return
+    this.tellClosed({ _tag: "ClientClosed" })
+    this.open()
   }
 
   /** Sends a message in its place among the calls. Without a connection it is dropped: a new one is told otherwise. */
@@ -212,6 +226,8 @@ export class ClientConnection {
     if (this.closed) return
     this.phase = "detached"
     this.link = undefined
+    this.channel = 0
+    this.openPending = []
     this.stopOpening()
   }
 
@@ -294,6 +310,7 @@ export class ClientConnection {
     this.stopOpening()
     this.phase = "opening"
     this.ticket = undefined
+    this.openPending = []
     this.outbox = new Outbox()
     this.inbox = new Inbox()
     this.unanswered = 0
@@ -343,6 +360,7 @@ export class ClientConnection {
     this.connectedOnce = true
     this.subscriptions.reopened(this.openEvents)
     for (const number of this.openPending) if (!this.calls.get(number)) this.send(Frame.encodeInterrupt(number))
+    this.openPending = []
     this.calls.sendAgain(now - retentionMillis * 0.9)
     this.pump()
     this.status.set(ConnectionStatus.Connected({ resumed: false }))
@@ -366,17 +384,24 @@ export class ClientConnection {
   private onEnded(reason: DisconnectReason): void {
     if (this.closed) return
     const next = recovery(reason)
-    if (next === "closed" || !this.connectedOnce) return this.refused(reason)
+    if (next === "closed" || (next === "retry" && !this.connectedOnce)) return this.refused(reason)
     this.ticket = undefined
     this.phase = "detached"
-    const now = this.services.clock.unsafeCurrentTimeMillis()
-    const stable = now - this.openedAt >= this.services.stableAfterMillis
-    if (stable) this.backoff.reset()
-    if (next === "reopen" && (stable || this.backoff.attempt === 0)) {
-      this.backoff.attempt++
-      return this.open()
+    if (this.isStable) {
+      this.backoff.reset()
+      this.reopened = false
     }
-    this.retryLater(ConnectionStatus.WaitingCause.NotOpened({ reason }))
+    if (next === "retry" || this.reopened) {
+      return this.retryLater(ConnectionStatus.WaitingCause.NotOpened({ reason }))
+    }
+    this.reopened = true
+    this.open()
+  }
+
+  /** Whether the last connection stood long enough for its loss to be the first of a row. */
+  private get isStable(): boolean {
+    const now = this.services.clock.unsafeCurrentTimeMillis()
+    return this.connectedOnce && now - this.openedAt >= this.services.stableAfterMillis
   }
 
   private refused(reason: DisconnectReason): void {

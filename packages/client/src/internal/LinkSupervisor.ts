@@ -49,7 +49,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   constructor(private readonly supervisor: LinkSupervisor) {}
 
   readonly newChannel = (connection: ClientConnection): number => {
-    this.channels.delete(connection.channel)
+    if (connection.channel !== 0) this.channels.delete(connection.channel)
     this.channels.set(++this.lastChannel, connection)
     return this.lastChannel
   }
@@ -116,6 +116,7 @@ export class LinkSupervisor {
   private paused = false
   private link: ClientLink | undefined
   private ready = false
+  private upSince = 0
   private nudged: (() => void) | undefined
 
   constructor(
@@ -222,18 +223,13 @@ export class LinkSupervisor {
     )
   }
 
-  private onWelcome(link: ClientLink, welcome: FrameOf<"Welcome">): Effect.Effect<LinkEnd> {
+  private onWelcome(link: ClientLink, welcome: FrameOf<"Welcome">): Effect.Effect<never> {
     return Effect.suspend(() => {
-      const upSince = this.services.clock.unsafeCurrentTimeMillis()
+      this.upSince = this.services.clock.unsafeCurrentTimeMillis()
       this.ready = true
       this.status.set(ConnectionStatus.Connected({ resumed: false }))
       for (const connection of Array.from(this.connections)) connection.onLink(link)
-      return Effect.raceFirst(Deferred.await(link.ended), this.heartbeat(link, welcome)).pipe(
-        Effect.tap(() => {
-          const upMillis = this.services.clock.unsafeCurrentTimeMillis() - upSince
-          if (upMillis >= this.services.stableAfterMillis) this.backoff.reset()
-        })
-      )
+      return this.heartbeat(link, welcome)
     })
   }
 
@@ -250,6 +246,8 @@ export class LinkSupervisor {
   }
 
   private onLinkGone(): void {
+    const upMillis = this.services.clock.unsafeCurrentTimeMillis() - this.upSince
+    if (this.ready && upMillis >= this.services.stableAfterMillis) this.backoff.reset()
     this.ready = false
     this.link = undefined
     for (const connection of this.connections) connection.onLinkLost()

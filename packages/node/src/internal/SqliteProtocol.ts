@@ -10,21 +10,23 @@ export interface WorkerOptions {
   readonly retryDelayMillis: number
 }
 
-/** Why a file was not opened. */
-export type Refusal =
-  | "DirectoryMissing"
-  | "NotAccessible"
-  | "InUse"
-  | "NotADatabase"
-  | "Damaged"
-  | "OtherApplication"
-  | "NewerVersion"
-  | "Failed"
+/** Why a file was not opened: in one word for programs, and in a sentence for people. */
+export interface Refusal {
+  readonly kind:
+    | "NoFile"
+    | "DirectoryMissing"
+    | "NotAccessible"
+    | "InUse"
+    | "NotADatabase"
+    | "Damaged"
+    | "OtherApplication"
+    | "NewerVersion"
+    | "Failed"
+  readonly reason: string
+}
 
 /** The first message of the thread. After a refusal it ends. */
-export type Opening =
-  | { readonly _tag: "Opened" }
-  | { readonly _tag: "Refused"; readonly reason: Refusal; readonly detail: string }
+export type Opening = { readonly refusal: Refusal | undefined }
 
 /** An address, as columns. */
 export interface ActorRow {

@@ -7,10 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
-import type { Answer, Batch, Opening, Operations, Request, WorkerOptions } from "./SqliteProtocol.ts"
-
-/** Why there is no thread. */
-export type Refused = Extract<Opening, { readonly _tag: "Refused" }>
+import type { Answer, Batch, Opening, Operations, Refusal, Request, WorkerOptions } from "./SqliteProtocol.ts"
 
 /** A thread that has opened its file. */
 export class SqliteThread {
@@ -23,14 +20,14 @@ export class SqliteThread {
     readonly worker: Worker,
     private readonly clock: Clock.Clock,
     private readonly schedule: (task: () => void) => void,
-    private readonly onOpening: (opening: Opening) => void
+    private readonly onOpening: (refusal: Refusal | undefined) => void
   ) {
-    worker.once("message", (opening: Opening) => {
+    worker.once("message", ({ refusal }: Opening) => {
       worker.on("message", this.onAnswers)
-      onOpening(opening)
+      onOpening(refusal)
     })
-    worker.on("error", (error) => this.end(`the store's thread has failed: ${error.message}`))
-    worker.on("exit", () => this.end("the store is closed"))
+    worker.on("error", (error) => this.end(`its thread has failed: ${error.message}`))
+    worker.on("exit", (code) => this.end(`its thread has ended with code ${code}`))
   }
 
   /** Asks, and waits for the answer. Interrupting it gives up the answer, not what was asked. */
@@ -41,18 +38,20 @@ export class SqliteThread {
     return Effect.async((resume) => {
       if (this.ended !== undefined) return resume(Effect.fail(this.ended))
       const id = ++this.lastId
-      this.waiting.set(id, (answer) =>
-        resume("error" in answer ? Effect.fail(answer.error) : Effect.succeed(answer.value as never)))
+      this.waiting.set(
+        id,
+        (answer) => resume("error" in answer ? Effect.fail(answer.error) : Effect.succeed(answer.value as never))
+      )
       if (this.outbox.length === 0) this.schedule(this.post)
       this.outbox.push({ id, operation, argument } as Request)
     })
   }
 
   /** Waits until all that was asked is done and the file is closed. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => Effect.ignore(this.ask("close", undefined))).pipe(
-    Effect.zipRight(Effect.promise(() => this.worker.terminate())),
-    Effect.asVoid
-  )
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    const closing = this.ask("close", undefined)
+    return Effect.zipRight(Effect.ignore(closing), Effect.promise(() => this.worker.terminate()))
+  })
 
   private readonly post = (): void => {
     const batch: Batch = { nowMillis: this.clock.unsafeCurrentTimeMillis(), requests: this.outbox }
@@ -70,7 +69,7 @@ export class SqliteThread {
 
   private end(why: string): void {
     this.ended ??= why
-    this.onOpening({ _tag: "Refused", reason: "Failed", detail: this.ended })
+    this.onOpening({ kind: "Failed", reason: this.ended })
     for (const [id, settle] of this.waiting) settle({ id, error: this.ended })
     this.waiting.clear()
   }
@@ -80,16 +79,16 @@ const start = (
   options: WorkerOptions,
   clock: Clock.Clock,
   schedule: (task: () => void) => void
-): Effect.Effect<SqliteThread, Refused> =>
+): Effect.Effect<SqliteThread, Refusal> =>
   Effect.async((resume) => {
     // without the parent's flags: a loader of TypeScript, for example, is of no use in there
     const worker = new Worker(new URL("./sqlite-worker.mjs", import.meta.url), { workerData: options, execArgv: [] })
-    const thread = new SqliteThread(worker, clock, schedule, (opening) =>
-      resume(opening._tag === "Opened" ? Effect.succeed(thread) : Effect.fail(opening)))
+    const thread = new SqliteThread(worker, clock, schedule, (refusal) =>
+      resume(refusal ? Effect.fail(refusal) : Effect.succeed(thread)))
   })
 
 /** Opens a file in a thread of its own, until the scope closes. */
-export const open = (options: WorkerOptions): Effect.Effect<SqliteThread, Refused, Scope.Scope> =>
+export const open = (options: WorkerOptions): Effect.Effect<SqliteThread, Refusal, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const { schedule } = yield* Flush

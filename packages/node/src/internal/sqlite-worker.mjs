@@ -45,45 +45,61 @@ const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPor
 
 // Errors
 
-/** The file is not opened; its message goes to the user. */
+/** @typedef {Refusal["kind"]} Kind */
+
+/** The file is not opened; the message is for people. */
 class Refused extends Error {
   /**
-   * @param {Refusal} reason
-   * @param {string} [detail]
+   * @param {Kind} kind
+   * @param {string} reason
    */
-  constructor(reason, detail = "") {
-    super(detail)
-    this.reason = reason
+  constructor(kind, reason) {
+    super(reason)
+    this.kind = kind
   }
 }
 
 /** @param {unknown} error */
-const messageOf = (error) => error instanceof Error ? error.message : String(error)
+const textOf = (error) => error instanceof Error ? error.message : String(error)
 
 /**
- * The name of SQLite's result code. Errors of opening a file have its number in their text only.
+ * The name of SQLite's result code, or of the system's. Errors of opening a database have a number in their text only.
  * @param {unknown} error
  * @returns {string}
  */
 const codeOf = (error) => {
   const { code } = /** @type {{ code?: unknown }} */ (error)
   if (typeof code === "string" && code !== "") return code
-  return / 14\b/.test(messageOf(error)) ? "SQLITE_CANTOPEN" : ""
+  return /: 14"\)$/.test(textOf(error)) ? "SQLITE_CANTOPEN" : ""
 }
 
-/** @type {ReadonlyArray<[RegExp, Refusal]>} */
+const inUse = "it is in use by another process or another store"
+
+/** @type {ReadonlyArray<[code: RegExp, kind: Kind, reason: string]>} */
 const refusals = [
-  [/^SQLITE_(BUSY|LOCKED)/, "InUse"],
-  [/^SQLITE_NOTADB/, "NotADatabase"],
-  [/^SQLITE_CORRUPT/, "Damaged"],
-  [/^(SQLITE_(CANTOPEN|READONLY|PERM|AUTH)|EACCES|EPERM|EROFS)/, "NotAccessible"]
+  [/^SQLITE_(BUSY|LOCKED)/, "InUse", inUse],
+  [/^SQLITE_NOTADB/, "NotADatabase", "it is not a SQLite database"],
+  [/^SQLITE_CORRUPT/, "Damaged", "the database is damaged, restore it from a backup"],
+  [/^(SQLITE_(READONLY|CANTOPEN|PERM)|EACCES|EPERM|EROFS)/, "NotAccessible", "it cannot be written"]
 ]
 
 /** @param {unknown} error */
-const toRefused = (error) => {
-  if (error instanceof Refused) return error
-  const [, reason] = refusals.find(([pattern]) => pattern.test(codeOf(error))) ?? []
-  return new Refused(reason ?? "Failed", messageOf(error))
+const refusalOf = (error) => refusals.find(([code]) => code.test(codeOf(error)))
+
+/** @param {unknown} error */
+const messageOf = (error) => {
+  const [code, , reason] = refusalOf(error) ?? []
+  return code ? `${reason} (${textOf(error)})` : textOf(error)
+}
+
+/**
+ * @param {unknown} error
+ * @returns {Refusal}
+ */
+const toRefusal = (error) => {
+  if (error instanceof Refused) return { kind: error.kind, reason: error.message }
+  const [, kind] = refusalOf(error) ?? []
+  return { kind: kind ?? "Failed", reason: messageOf(error) }
 }
 
 /** The reason is the file, not what was asked: nothing of the transaction stands. */
@@ -115,13 +131,20 @@ const retrying = (attempt) => {
 
 // Opening
 
-/** Finds out what SQLite has no words for. Opens nothing: closing it would drop the locks of the whole process. */
+/**
+ * Finds out what SQLite has no words for, and what the file is called in the end. Opens nothing: closing a file drops all
+ * locks that the process holds on it.
+ */
 const inspectPath = () => {
-  const directory = fs.statSync(path.dirname(filename), { throwIfNoEntry: false })
-  if (!directory?.isDirectory()) throw new Refused("DirectoryMissing")
+  const directory = path.dirname(filename)
+  if (!fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new Refused("DirectoryMissing", `its directory ${directory} does not exist`)
+  }
   const file = fs.statSync(filename, { throwIfNoEntry: false })
-  if (!file) return path.join(fs.realpathSync(path.dirname(filename)), path.basename(filename))
-  if (!file.isFile()) throw new Refused("NotADatabase", "it is not a regular file")
+  if (!file) return path.join(fs.realpathSync(directory), path.basename(filename))
+  if (file.isDirectory()) throw new Refused("NotADatabase", "it is a directory")
+  // SQLite finds a log by the name of its file, so a second name is a second log, and the end of the data.
+  if (file.nlink > 1) throw new Refused("InUse", "it may be in use by another store: the file has a second name, a hard link")
   fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
   return fs.realpathSync(filename)
 }
@@ -149,7 +172,7 @@ const lock = (name) => {
     }
     db.close()
   }
-  throw new Refused("InUse")
+  throw new Refused("InUse", inUse)
 }
 
 /** @param {ReturnType<typeof lock>} held */
@@ -180,10 +203,13 @@ const versionOf = (db) => {
   const version = Number(valueOf(db, "PRAGMA user_version"))
   const isOurs = valueOf(db, "PRAGMA application_id") === applicationId
   if (!isOurs && (version !== 0 || valueOf(db, "SELECT count(*) FROM sqlite_schema") !== 0)) {
-    throw new Refused("OtherApplication")
+    throw new Refused("OtherApplication", "it is a database of something else")
   }
   if (version > migrations.length) {
-    throw new Refused("NewerVersion", `its tables have version ${version}, this release knows ${migrations.length}`)
+    throw new Refused(
+      "NewerVersion",
+      `it has version ${version}, and this release of @troupe/node knows ${migrations.length} at most`
+    )
   }
   return version
 }
@@ -222,9 +248,12 @@ const open = () => {
   try {
     const { db, store } = openDatabase(name)
     const close = () => {
-      db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-      db.close()
-      unlock(held)
+      try {
+        db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      } finally {
+        db.close()
+        unlock(held)
+      }
     }
     return { answer: store.answer, close }
   } catch (error) {
@@ -515,8 +544,8 @@ const isFsync = ({ argument, operation }) => operation === "commit" && argument.
 
 // Messages
 
-/** @param {Opening} opening */
-const tell = (opening) => port.postMessage(opening)
+/** @param {Refusal | undefined} refusal */
+const tell = (refusal) => port.postMessage(/** @type {Opening} */ ({ refusal }))
 
 const start = () => {
   const { answer, close } = open()
@@ -531,8 +560,7 @@ const start = () => {
 
 try {
   start()
-  tell({ _tag: "Opened" })
+  tell(undefined)
 } catch (error) {
-  const { message, reason } = toRefused(error)
-  tell({ _tag: "Refused", reason, detail: message })
+  tell(toRefusal(error))
 }

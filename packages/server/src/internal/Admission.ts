@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import type { Answers } from "./Answers.ts"
 import type { Registration } from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
+import type { Session } from "./Session.ts"
 import type { Subscribers } from "./Subscribers.ts"
 import { Cell, CurrentTurn, Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
@@ -45,8 +46,8 @@ export interface AdmissionOptions {
     state: unknown,
     scope: Scope.CloseableScope
   ) => Effect.Effect<ServerConnection, DisconnectReason>
-  /** The connection takes its session over from the one before. */
-  readonly onAdmitted: (connection: ServerConnection, open: OpenRequest) => void
+  /** The client may go on with its session, and has said what it still wants of it. */
+  readonly onAdmitted: (session: Session, open: OpenRequest) => void
   /** The connection, and its hooks, are over. */
   readonly onGone: (connection: ServerConnection) => void
 }
@@ -136,9 +137,10 @@ export class Admission {
     return Scope.make().pipe(
       Effect.flatMap((scope) => this.options.make(open, state, scope)),
       Effect.map((connection) => {
-        const job = this.connectJob(connection, open, attachment, outcome)
+        const job = this.connectJob(connection, open, attachment, outcome, isNewest)
         if (!isNewest()) return job.options.removed()
         connection.session.connection?.end({ _tag: "Superseded" })
+        this.options.onAdmitted(connection.session, open)
         this.options.turns.submit(this.hooks, job)
       }),
       Effect.uninterruptible,
@@ -150,7 +152,8 @@ export class Admission {
     connection: ServerConnection,
     open: OpenRequest,
     attachment: Attachment,
-    outcome: Deferred.Deferred<ServerConnection, DisconnectReason>
+    outcome: Deferred.Deferred<ServerConnection, DisconnectReason>,
+    isNewest: () => boolean
   ): Job {
     const { turns, runtime, onGone } = this.options
     const refuse = (reason: DisconnectReason) => {
@@ -160,15 +163,18 @@ export class Admission {
       Deferred.unsafeDone(outcome, Exit.fail(reason))
       onGone(connection)
     }
+    let entered = false
     return new Job({
-      start: () => {
+      start: () => connection.connectTurn = new Turn(turns, connection),
+      run: () => {
+        // the client may have gone, or asked anew, while the turn was waiting
+        if (!isNewest()) return Effect.interrupt
+        entered = true
         this.enter(connection, open)
-        connection.connectTurn = new Turn(turns, connection)
-        return connection.connectTurn
+        return this.onConnect(connection)
       },
-      run: () => this.onConnect(connection),
       end: (exit, turn) => {
-        if (Exit.isFailure(exit)) return refuse(this.refusal(exit.cause))
+        if (Exit.isFailure(exit)) return refuse(entered ? this.refusal(exit.cause) : { _tag: "Superseded" })
         turn.outputs.unshift(() => connection.open(attachment))
         const opened = () => Deferred.unsafeDone(outcome, Exit.succeed(connection))
         turns.complete(turn, exit, opened, () => Deferred.unsafeDone(outcome, Exit.fail({ _tag: "ActivationLost" })))
@@ -188,7 +194,7 @@ export class Admission {
   }
 
   private enter(connection: ServerConnection, open: OpenRequest): void {
-    this.options.onAdmitted(connection, open)
+    connection.session.connection = connection
     this.standing.set(connection.id, connection)
     this.connections.current = HashMap.set(this.connections.current, connection.id, connection)
     for (const event of open.events) this.options.subscribers.add(connection, event)

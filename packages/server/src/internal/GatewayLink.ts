@@ -54,6 +54,8 @@ export class GatewayLink implements Link.LinkHandler {
   private readonly channels = new Map<number, Channel>()
   private readonly writer: FrameWriter
   private greeted = false
+  /** A connection has stood on it, so it is not a stranger's. */
+  private proven = false
   private closed = false
   private leaving = false
   private lastHeard: number
@@ -80,7 +82,7 @@ export class GatewayLink implements Link.LinkHandler {
   readonly onMessage = (text: string): void => {
     if (this.closed) return
     this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
-    const max = this.channels.size === 0 ? this.services.openBytesMax : this.services.messageBytesMax
+    const max = this.isProven() ? this.services.messageBytesMax : this.services.openBytesMax
     if (Bytes.exceed(text, max)) return this.violation(`a message may have ${max} bytes here, this one has more`)
     const frames = Frame.decodeClient(text)
     if (!frames) return this.violation("a message must be a JSON array of frames")
@@ -89,6 +91,11 @@ export class GatewayLink implements Link.LinkHandler {
       if (Either.isLeft(frame)) return this.violation(`a frame does not decode: ${Codec.describe(frame.left)}`)
       this.onFrame(frame.right)
     }
+  }
+
+  private isProven(): boolean {
+    if (!this.proven) { for (const { connection } of this.channels.values()) if (connection) this.proven = true }
+    return this.proven
   }
 
   readonly onClose = (): void => {

@@ -144,7 +144,7 @@ export class Host {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
           this.slots.set(idOf(address), { _tag: "Waking", done })
           this.fork(this.wake(address, done))
-          return this.awake(address)
+          return Effect.zipRight(Effect.interruptible(Deferred.await(done)), this.awake(address))
         }
       }
     })
@@ -236,8 +236,10 @@ export class Host {
       if (!this.isAwake(activation)) return Effect.void
       const done = Deferred.unsafeMake<void>(FiberId.none)
       this.slots.set(id, { _tag: "Leaving", done })
-      return activation.shutdown.pipe(
-        Effect.timeoutOption(this.services.options.shutdownTimeoutMillis),
+      const inTime = <A>(effect: Effect.Effect<A>) =>
+        Effect.timeoutOption(Effect.interruptible(effect), this.services.options.shutdownTimeoutMillis)
+      return inTime(activation.shutdown).pipe(
+        Effect.zipRight(inTime(Scope.close(activation.scope, Exit.void))),
         Effect.catchAllCause((cause) => Effect.logError(`${activation.address} did not shut down`, cause)),
         Effect.ensuring(Effect.sync(() => {
           const { durability, parked } = activation.registration

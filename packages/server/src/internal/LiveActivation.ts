@@ -99,8 +99,9 @@ export class LiveActivation implements Owner, Expirable {
       subscribers,
       connectTimeoutMillis: this.services.options.connectTimeoutMillis,
       make: (open, state, scope) => this.makeConnection(open, state, scope),
-      onAdmitted: (connection, open) => this.takeOver(connection, open),
+      onAdmitted: (session, open) => this.takeOver(session, open),
       onGone: (connection) => {
+        connection.session.connections--
         this.dispose(connection.session)
         this.release()
       }
@@ -256,6 +257,7 @@ export class LiveActivation implements Owner, Expirable {
     return Effect.map(Effect.zipRight(this.loadRecorded(open), this.nextConnectionId), (id) => {
       const session = this.sessions.get(open.session) ?? new Session(open.session)
       this.sessions.set(open.session, session)
+      session.connections++
       this.recorded.handTo(session)
       this.hold()
       return new ServerConnection(this, session, id, open.params, state, scope)
@@ -282,9 +284,8 @@ export class LiveActivation implements Owner, Expirable {
   })
 
   /** What the client does not ask for again is interrupted or forgotten; the rest goes on for the new connection. */
-  private takeOver(connection: ServerConnection, open: OpenRequest): void {
-    const { session } = connection
-    session.connection = connection
+  private takeOver(session: Session, open: OpenRequest): void {
+    session.gone = false
     session.settledBelow = Math.max(session.settledBelow, open.settledBelow)
     const pending = new Set(open.pending)
     for (const entry of session.calls.values()) {

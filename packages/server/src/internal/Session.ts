@@ -43,6 +43,8 @@ export class Session {
   readonly calls = new Map<number, CallEntry>()
   /** How many calls have no answer yet: what credit bounds. */
   unanswered = 0
+  /** How many connections of it come, stand or go. */
+  connections = 0
   /** The newest connection, which may have ended. */
   connection: ReplyTarget | undefined
   /** Calls below this number have been answered, and the client has the answers. */
@@ -78,6 +80,6 @@ export class Session {
 
   /** Whether nothing of it needs to be kept. */
   get disposable(): boolean {
-    return this.calls.size === 0 && (this.connection === undefined || this.connection.ended)
+    return this.calls.size === 0 && this.connections === 0
   }
 }

@@ -1,0 +1,34 @@
+/** The whole server, as one layer: its routes, its actors, and what they run on. */
+import { createServer } from "node:http"
+import { fileURLToPath } from "node:url"
+import { HttpLayerRouter } from "@effect/platform"
+import { NodeActors, SqliteStore } from "@troupe/node"
+import { ActorHost, ActorServer } from "@troupe/server"
+import { Layer } from "effect"
+import { ChatRoom } from "../contract.ts"
+import { Auth } from "./Auth.ts"
+import { ChatRoomLive } from "./ChatRoomLive.ts"
+import * as Routes from "./routes.ts"
+
+const pageFolder = fileURLToPath(new URL("../../dist", import.meta.url))
+
+export const layer = (options: {
+  readonly port: number
+  /** The SQLite file that the rooms live in. */
+  readonly filename: string
+}) =>
+  HttpLayerRouter.serve(
+    Layer.mergeAll(
+      ActorServer.layer({ path: "/actors", actors: [ChatRoom] }), // only these can be reached
+      Routes.Announce,
+      Routes.Health,
+      Routes.page(pageFolder)
+    ),
+    { disableLogger: true, disableListenLog: true }
+  ).pipe(
+    Layer.provide(ChatRoomLive),
+    Layer.provide(Auth.layerDemo),
+    Layer.provide(ActorHost.layer()),
+    Layer.provide(SqliteStore.layer({ filename: options.filename })),
+    Layer.provideMerge(NodeActors.layer(createServer, { port: options.port }))
+  )
