@@ -12,7 +12,7 @@ import type { Connection } from "./Connection.ts"
 import type { ConnectionStatus } from "./ConnectionStatus.ts"
 import { makeClient } from "./internal/makeClient.ts"
 
-type ConnectArguments<D extends Definition, E, R> = [void] extends [Params<D>]
+type ConnectArguments<D extends Definition, E, R> = [Params<D>] extends [void]
   ? [options?: Omit<ConnectOptions<void, EventName<D>, E, R>, "params">]
   : [options: ConnectOptions<Params<D>, EventName<D>, E, R>]
 

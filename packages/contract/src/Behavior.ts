@@ -64,7 +64,7 @@ export type Behavior<Self, D extends Definition, ConnectionState> =
     readonly [Phantom]?: Self
   }
   & ([InternalRpcs<D>] extends [never] ? {} : { readonly internal: Handlers<InternalRpcs<D>> })
-  & ([void] extends [ConnectionState] ? { readonly onBeforeConnect?: OnBeforeConnect<D, void> }
+  & ([ConnectionState] extends [void] ? { readonly onBeforeConnect?: OnBeforeConnect<D, void> }
     : { readonly onBeforeConnect: OnBeforeConnect<D, ConnectionState> })
 
 declare const Phantom: unique symbol

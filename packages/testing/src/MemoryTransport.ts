@@ -48,6 +48,8 @@ const request: ConnectRequest = { headers: Headers.empty, url: "memory:", remote
 /** One link: two ends that hand over what is sent at the end of the tick. */
 class MemoryLink {
   open = true
+  /** The side that has closed the link without the other's knowledge. */
+  private gone: Sent["from"] | undefined
   readonly client: Link.Link
   private readonly server: Link.LinkHandler
 
@@ -64,21 +66,31 @@ class MemoryLink {
     if (!this.open) return
     this.open = false
     this.network.links.delete(this)
-    this.server.onClose(event)
-    this.clientHandler.onClose(event)
+    if (this.gone !== "server") this.server.onClose(event)
+    if (this.gone !== "client") this.clientHandler.onClose(event)
+  }
+
+  /** While the network is frozen only the side that closes knows; the other finds out when it sends. */
+  private closeFrom(from: Sent["from"], event: Link.CloseEvent): void {
+    if (!this.network.frozen) return this.close(event)
+    if (!this.open || this.gone) return
+    this.gone = from
+    const handler = from === "client" ? this.clientHandler : this.server
+    handler.onClose(event)
   }
 
   private end(from: Sent["from"], receiver: () => Link.LinkHandler): Link.Link {
     const { schedule } = this.network
     return {
       send: (text) => schedule(() => this.deliver({ from, text }, receiver())),
-      close: (code, reason) => schedule(() => this.close({ code, reason })),
+      close: (code, reason) => schedule(() => this.closeFrom(from, { code, reason })),
       buffered: () => 0
     }
   }
 
   private deliver(sent: Sent, receiver: Link.LinkHandler): void {
     if (!this.open || this.network.frozen) return
+    if (this.gone) return this.close({ code: Link.codeAbnormal, reason: "reset" })
     const fate = this.network.tap(sent)
     if (fate !== "cut-before") receiver.onMessage(sent.text)
     if (fate) this.close({ code: Link.codeAbnormal, reason: "cut" })

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { ActorError, ConnectionError } from "@troupe/contract"
+import { MemoryTransport } from "@troupe/testing"
 import { Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import { append, backend, connect, Lab, Probe, run, settle } from "./support/lab.ts"
 import { StoreControl } from "./support/store.ts"
@@ -30,12 +31,10 @@ it.effect("L1 50 first uses at the same time run build once", () =>
     for (const key of ["one", "two"]) {
       const uses = yield* Effect.forEach(
         Array.from({ length: 50 }, (_, i) => i),
-        (i) =>
-          Effect.fork(
-            i % 2 === 0
-              ? labs.get(key).Count()
-              : Effect.flatMap(connect(`client ${i}`, { key }), ({ rpc }) => Effect.map(rpc.Items(), ({ length }) => length))
-          )
+        (i) => {
+          const connected = Effect.flatMap(connect(`client ${i}`, { key }), ({ rpc }) => rpc.Items())
+          return Effect.fork(i % 2 === 0 ? Effect.orDie(labs.get(key).Count()) : Effect.map(connected, ({ length }) => length))
+        }
       )
       yield* settle
       assert.strictEqual(probe.count(`build ${key}`), 1)
@@ -154,12 +153,20 @@ it.effect("L2 the idle timeout is an option of the host, and of the implementati
 it.effect("L2 an actor does not sleep while somebody is connected, also while the link is away", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
+    const network = yield* MemoryTransport.MemoryNetwork
     for (const times of [1, 2]) {
       const scope = yield* Scope.make()
       const ann = yield* Scope.extend(connect("ann"), scope)
-      yield* TestClock.adjust("1 hours")
+      yield* TestClock.adjust("2 minutes")
       assert.strictEqual(probe.count("sleep main"), times - 1)
       assert.strictEqual((yield* ann.rpc.Me()).visits, 1)
+      yield* network.setReachability("refused")
+      yield* network.cut
+      yield* TestClock.adjust("110 seconds")
+      assert.strictEqual(probe.count("sleep main"), times - 1)
+      yield* network.setReachability("reachable")
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* ann.rpc.Me()).visits, 2)
       yield* Scope.close(scope, Exit.void)
       yield* settle
       yield* TestClock.adjust("29999 millis")
@@ -169,7 +176,7 @@ it.effect("L2 an actor does not sleep while somebody is connected, also while th
       yield* settle
       assert.strictEqual(probe.count("sleep main"), times)
     }
-  })))
+  }), { host: { resumeWindow: "5 minutes" } }))
 
 it.effect("L2 an actor does not sleep while a call runs, a hook runs, or a commit is on its way", () =>
   run(Effect.gen(function*() {

@@ -81,7 +81,8 @@ export class ClientConnection {
   private window = 0
   private unanswered = 0
   private openedAt = 0
-  private opening: Fiber.RuntimeFiber<void, unknown> | undefined
+  private opening: Fiber.RuntimeFiber<void> | undefined
+  private openings = 0
   private connectedOnce = false
   /** The connection was opened anew at once; if it is lost soon, the next attempt waits. */
   private reopened = false
@@ -228,6 +229,7 @@ export class ClientConnection {
     this.link = undefined
     this.channel = 0
     this.openPending = []
+    this.reopened = false
     this.stopOpening()
   }
 
@@ -315,7 +317,7 @@ export class ClientConnection {
     this.inbox = new Inbox()
     this.unanswered = 0
     this.status.set(ConnectionStatus.Connecting())
-    this.opening = this.services.fork(Effect.matchCause(this.target.params, {
+    this.startOpening(Effect.matchCause(this.target.params, {
       onFailure: (cause) => this.onParamsFailed(cause),
       onSuccess: (params) => this.sendOpen(link, params)
     }))
@@ -421,7 +423,7 @@ export class ClientConnection {
   private retryLater(cause: ConnectionStatus.WaitingCause): void {
     this.stopOpening()
     this.phase = "opening"
-    this.opening = this.services.fork(Effect.flatMap(this.backoff.next(cause), (retryAt) => {
+    this.startOpening(Effect.flatMap(this.backoff.next(cause), (retryAt) => {
       if (Option.isNone(retryAt)) return Effect.sync(() => this.close({ _tag: "GaveUp" }))
       this.status.set(ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt, cause }))
       const delay = retryAt.value - this.services.clock.unsafeCurrentTimeMillis()
@@ -435,7 +437,15 @@ export class ClientConnection {
     }))
   }
 
+  /** A fiber runs at once, and may start the next before it is known here. */
+  private startOpening(effect: Effect.Effect<void>): void {
+    const number = ++this.openings
+    const fiber = this.services.fork(effect)
+    if (number === this.openings) this.opening = fiber
+  }
+
   private stopOpening(): void {
+    this.openings++
     this.opening?.unsafeInterruptAsFork(FiberId.none)
     this.opening = undefined
   }

@@ -10,7 +10,8 @@ const gap = new Gap()
 
 export class EventReader {
   private buffer: Array<unknown> = []
-  private failure: ConnectionError | undefined
+  /** How the stream ends, after what has arrived. */
+  private ending: Option.Option<ConnectionError> | undefined
   private wake: (() => void) | undefined
 
   constructor(private readonly bufferMax: number) {}
@@ -26,9 +27,9 @@ export class EventReader {
     if (this.buffer[this.buffer.length - 1] !== gap) this.offer(gap)
   }
 
-  /** The stream ends with the error, after what has arrived. */
-  fail(error: ConnectionError): void {
-    this.failure = error
+  /** Ends the stream, after what has arrived; with an error if there is one. */
+  end(error?: ConnectionError): void {
+    this.ending ??= Option.fromNullable(error)
     this.wake?.()
   }
 
@@ -40,9 +41,9 @@ export class EventReader {
   private readonly take: Effect.Effect<Chunk.Chunk<unknown>, Option.Option<ConnectionError>> = Effect.async(
     (resume) => {
       const ready = () => {
-        if (this.buffer.length === 0 && !this.failure) return false
+        if (this.buffer.length === 0 && !this.ending) return false
         this.wake = undefined
-        resume(this.buffer.length > 0 ? Effect.sync(() => this.takeAll()) : Effect.fail(Option.some(this.failure!)))
+        resume(this.buffer.length > 0 ? Effect.sync(() => this.takeAll()) : Effect.fail(this.ending!))
         return true
       }
       if (!ready()) this.wake = ready

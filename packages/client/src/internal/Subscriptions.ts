@@ -52,6 +52,7 @@ export class Subscriptions {
 
   /** Removes a reader. The last one ends the subscription. */
   remove(event: string, reader: EventReader): void {
+    reader.end()
     const subscription = this.byEvent.get(event)
     if (!subscription?.readers.delete(reader) || subscription.readers.size > 0) return
     this.byEvent.delete(event)
@@ -99,7 +100,7 @@ export class Subscriptions {
   /** Ends all streams and all that wait for one. */
   close(error: ConnectionError): void {
     for (const { readers, waiters } of this.byEvent.values()) {
-      for (const reader of readers) reader.fail(error)
+      for (const reader of readers) reader.end(error)
       for (const waiter of waiters) waiter(Exit.fail(error))
     }
     this.byEvent.clear()
