@@ -12,6 +12,8 @@ import type { Connection } from "./Connection.ts"
 import type { ConnectionStatus } from "./ConnectionStatus.ts"
 import { makeClient } from "./internal/makeClient.ts"
 
+export { type ConnectOptions, defaults, type Options } from "./ClientOptions.ts"
+
 type ConnectArguments<D extends Definition, E, R> = [Params<D>] extends [void]
   ? [options?: Omit<ConnectOptions<void, EventName<D>, E, R>, "params">]
   : [options: ConnectOptions<Params<D>, EventName<D>, E, R>]

@@ -13,7 +13,7 @@ export interface Implementation {
   readonly options: Options<AnySchema, AnySchema>
   readonly build: (
     activation: Activation<unknown, Definition, unknown, unknown>
-  ) => Effect.Effect<Behavior<unknown, Definition, unknown>, unknown, unknown>
+  ) => Effect.Effect<Behavior<unknown, Definition, any>, unknown, unknown>
 }
 
 /** Runs actors: at most one activation for each address. */

@@ -32,7 +32,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>("@troupe/contract/Q
   }
 }
 
-/** The server does not know the rpc, or its payload did not decode. Nothing has run; repeating fails again. */
+/**
+ * The server does not know the rpc, its payload did not decode, or the call is larger than a message may be. Nothing has
+ * run; repeating fails again.
+ */
 export class CallRejected extends Schema.TaggedError<CallRejected>("@troupe/contract/CallRejected")("CallRejected", {
   issue: Schema.String,
   sent: Schema.Literal("no")

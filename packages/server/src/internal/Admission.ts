@@ -52,7 +52,7 @@ export interface AdmissionOptions {
   readonly onGone: (connection: ServerConnection) => void
 }
 
-type AnyBehavior = Behavior<unknown, any, unknown>
+type AnyBehavior = Behavior<unknown, any, any>
 
 export class Admission {
   /** The connections, as the actor sees them. */
