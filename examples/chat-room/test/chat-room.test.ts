@@ -26,8 +26,10 @@ const serveFresh = Effect.flatMap(freshFile, (filename) => serve(filename))
 
 /** Reads again and again until what is read fits. */
 const eventually = <A, E, R>(read: Effect.Effect<A, E, R>, fits: (value: A) => boolean) => {
-  const again: Effect.Effect<A, E, R> = Effect.flatMap(read, (value) =>
-    fits(value) ? Effect.succeed(value) : Effect.delay(again, "10 millis"))
+  const again: Effect.Effect<A, E, R> = Effect.flatMap(
+    read,
+    (value) => fits(value) ? Effect.succeed(value) : Effect.delay(again, "10 millis")
+  )
   return Effect.timeout(again, "20 seconds")
 }
 

@@ -1,5 +1,4 @@
 /** The whole story on one page: a contract, its implementation, a server, and a client that goes offline and comes back. */
-import { createServer } from "node:http"
 import { HttpLayerRouter, HttpServer } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { Rpc, RpcGroup } from "@effect/rpc"
@@ -8,6 +7,7 @@ import { Actor, Gap } from "@troupe/contract"
 import { NodeActors, NodeWebSocketTransport, SqliteStore } from "@troupe/node"
 import { ActorHost, ActorServer } from "@troupe/server"
 import { Config, Console, Effect, Fiber, Layer, Ref, Schema, Stream } from "effect"
+import { createServer } from "node:http"
 
 // The contract: what both sides know. A browser could import it.
 class Counter extends Actor.Tag<Counter>()("Counter", {
@@ -16,15 +16,18 @@ class Counter extends Actor.Tag<Counter>()("Counter", {
 }) {}
 
 // The implementation: one call at a time, and what it changes is stored before anybody hears of it.
-const CounterLive = Counter.toLayer({ state: Schema.Int, initialState: () => 0 }, (counter) =>
-  Effect.succeed(counter.behavior({
-    rpcs: {
-      Increment: ({ by }) =>
-        Ref.updateAndGet(counter.state, (count) => count + by).pipe(
-          Effect.tap((count) => counter.broadcast("counted", count))
-        )
-    }
-  })))
+const CounterLive = Counter.toLayer(
+  { state: Schema.Int, initialState: () => 0 },
+  (counter) =>
+    Effect.succeed(counter.behavior({
+      rpcs: {
+        Increment: ({ by }) =>
+          Ref.updateAndGet(counter.state, (count) => count + by).pipe(
+            Effect.tap((count) => counter.broadcast("counted", count))
+          )
+      }
+    }))
+)
 
 // The server: actors beside the routes of an app, on a SQLite file. Port 0 takes a free one.
 const ServerLive = HttpLayerRouter.serve(ActorServer.layer({ actors: [Counter] }), {
@@ -41,9 +44,11 @@ const ServerLive = HttpLayerRouter.serve(ActorServer.layer({ actors: [Counter] }
 )
 
 // The client: one link to the server, over a real socket.
-const ClientLive = Layer.unwrapEffect(HttpServer.addressFormattedWith((address) =>
-  Effect.succeed(Layer.provide(ActorClient.layer(), NodeWebSocketTransport.layer({ url: `${address}/actors` })))
-))
+const ClientLive = Layer.unwrapEffect(
+  HttpServer.addressFormattedWith((address) =>
+    Effect.succeed(Layer.provide(ActorClient.layer(), NodeWebSocketTransport.layer({ url: `${address}/actors` })))
+  )
+)
 
 const story = Effect.gen(function*() {
   const client = yield* ActorClient.ActorClient

@@ -138,7 +138,8 @@ const sweep = (thread: SqliteThread.SqliteThread): Effect.Effect<void> =>
 const make = Effect.fnUntraced(function*(options: Options) {
   const thread = yield* open(options)
   const interval = options.sweepInterval ?? defaults.sweepInterval
-  yield* Effect.forkScoped(Effect.forever(Effect.delay(sweep(thread), interval)))
+  // a layer may be built where nothing can be interrupted, and a fiber takes that over
+  yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(sweep(thread), interval))))
   return toStore(thread, options.filename)
 })
 

@@ -52,7 +52,11 @@ describe("guarantees", () => {
       it.effect(
         "E2 a short drop",
       )
+      const cases = {
+        "E4 L1 the end of the last subscription": Effect.void,
+        notATitle: "A1 a value"
+      }
     `)
-    assert.deepStrictEqual(titles, ["B1", "B3", "C4", "E2", "S1", "T1"])
+    assert.deepStrictEqual(titles, ["B1", "B3", "C4", "E2", "E4", "L1", "S1", "T1"])
   })
 })

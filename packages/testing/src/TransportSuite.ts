@@ -2,9 +2,9 @@
  * What connections do, as a suite of tests for transports. It needs no `TestClock`, so that it can be run over real
  * sockets: every transport, with all of Troupe above and below it, has to behave the same.
  */
-import { assert, describe, it } from "@effect/vitest"
 import * as Rpc from "@effect/rpc/Rpc"
 import * as RpcGroup from "@effect/rpc/RpcGroup"
+import { assert, describe, it } from "@effect/vitest"
 import * as ActorClient from "@troupe/client/ActorClient"
 import type { Connection } from "@troupe/client/Connection"
 import type { ConnectionStatus } from "@troupe/client/ConnectionStatus"
@@ -99,8 +99,13 @@ const noted = Effect.flatMap(Probe, ({ log }) => SubscriptionRef.get(log))
 
 /** Waits until an entry has been noted, so many times. */
 const untilNoted = (entry: string, times = 1) =>
-  Effect.flatMap(Probe, ({ log }) =>
-    Stream.runDrain(Stream.takeUntil(log.changes, (entries) => entries.filter((other) => other === entry).length >= times)))
+  Effect.flatMap(
+    Probe,
+    ({ log }) =>
+      Stream.runDrain(
+        Stream.takeUntil(log.changes, (entries) => entries.filter((other) => other === entry).length >= times)
+      )
+  )
 
 const gate = (name: string) =>
   Effect.map(Probe, ({ gates }) => {
@@ -134,15 +139,20 @@ const implement = <Self>(contract: typeof SuiteRoom | typeof SuiteHall) =>
             Say: Effect.fnUntraced(function*({ text }) {
               const { state } = yield* room.caller
               const { name } = yield* Ref.get(state)
-              const count = yield* Ref.modify(room.state, ({ texts }) => [texts.length + 1, { texts: [...texts, text] }])
+              const count = yield* Ref.modify(
+                room.state,
+                ({ texts }) => [texts.length + 1, { texts: [...texts, text] }]
+              )
               yield* room.broadcast("said", { from: name, text, count })
               if (text === "fail") return yield* new Muted({ until: 7 })
               return count
             }),
             Texts: () => Effect.map(Ref.get(room.state), ({ texts }) => texts),
             Rename: ({ name }) =>
-              Effect.flatMap(room.caller, ({ state }) =>
-                Effect.map(Ref.getAndSet(state, { name }), (before) => before.name)),
+              Effect.flatMap(
+                room.caller,
+                ({ state }) => Effect.map(Ref.getAndSet(state, { name }), (before) => before.name)
+              ),
             WhoAmI: () =>
               Effect.gen(function*() {
                 const { id, state } = yield* room.caller
@@ -277,7 +287,10 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
       ["said by 3"],
       ["said by 4"]
     ])
-    const ids = yield* Effect.forEach(connections, (room) => Effect.map(room.rpc.WhoAmI(), ({ id, online }) => ({ id, online })))
+    const ids = yield* Effect.forEach(
+      connections,
+      (room) => Effect.map(room.rpc.WhoAmI(), ({ id, online }) => ({ id, online }))
+    )
     assert.notStrictEqual(ids[0]!.id, ids[1]!.id)
     assert.deepStrictEqual(ids.map(({ online }) => online), [2, 2, 1, 1])
   }),
@@ -344,6 +357,8 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
         return yield* takeSaid(events, 2)
       }))
       assert.deepStrictEqual(heard, [`${round}1`, `${round}2`])
+      // behind the end of the subscription
+      yield* ann.rpc.WhoAmI()
       yield* bob.rpc.Say({ text: "not heard" })
     }
   }),
@@ -367,24 +382,26 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
     }
   }),
 
-  "C6 a call that is interrupted before it was sent never runs; one that was sent is cancelled": Effect.gen(function*() {
-    const client = yield* newClient
-    const room = yield* client.connect(SuiteRoom, "lobby", { params: { token: "ann" } })
-    for (const times of [1, 2]) {
-      const sent = yield* Effect.fork(room.rpc.Wait({ gate: "never" }))
-      yield* untilNoted("wait never", times)
-      yield* client.pause
-      const unsent = yield* Effect.fork(room.rpc.Say({ text: "unsent" }))
-      yield* Effect.yieldNow()
-      yield* Fiber.interrupt(sent)
-      yield* Fiber.interrupt(unsent)
-      const newer = yield* Effect.fork(room.rpc.Say({ text: `${times}` }))
-      yield* client.resume
-      assert.strictEqual(yield* Fiber.join(newer), times)
-      yield* untilNoted("interrupted never", times)
-      assert.deepStrictEqual(yield* room.rpc.Texts(), texts(times))
+  "C6 a call that is interrupted before it was sent never runs; one that was sent is cancelled": Effect.gen(
+    function*() {
+      const client = yield* newClient
+      const room = yield* client.connect(SuiteRoom, "lobby", { params: { token: "ann" } })
+      for (const times of [1, 2]) {
+        const sent = yield* Effect.fork(room.rpc.Wait({ gate: "never" }))
+        yield* untilNoted("wait never", times)
+        yield* client.pause
+        const unsent = yield* Effect.fork(room.rpc.Say({ text: "unsent" }))
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(sent)
+        yield* Fiber.interrupt(unsent)
+        const newer = yield* Effect.fork(room.rpc.Say({ text: `${times}` }))
+        yield* client.resume
+        assert.strictEqual(yield* Fiber.join(newer), times)
+        yield* untilNoted("interrupted never", times)
+        assert.deepStrictEqual(yield* room.rpc.Texts(), texts(times))
+      }
     }
-  }),
+  ),
 
   "E2 S1 a pause loses no event and repeats none, and the connection is the same": Effect.gen(function*() {
     const client = yield* newClient

@@ -250,9 +250,16 @@ it.effect("B4 interrupting a queued call removes it, and gives its credit back",
       yield* Fiber.interrupt(queued)
       yield* settle
     }
+    const network = yield* MemoryTransport.MemoryNetwork
+    const texts: Array<string> = []
+    yield* network.onMessage(({ from, text }) => {
+      if (from === "client") texts.push(text)
+    })
     const last = yield* Effect.fork(ann.rpc.Append({ item: "last" }))
     yield* settle
     assert.strictEqual(yield* ann.pending.get, 2)
+    // it is on its way already: there is credit for it
+    assert.include(texts.join(), "last")
     yield* probe.open("slow")
     assert.strictEqual(yield* Fiber.join(running), "slow")
     assert.strictEqual(yield* Fiber.join(last), 2)

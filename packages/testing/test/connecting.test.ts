@@ -652,7 +652,7 @@ it.effect("A10 a slow onConnect is cut at its timeout, and leaves nothing behind
   run(Effect.gen(function*() {
     const probe = yield* Probe
     probe.hooks.onConnect = (room) =>
-      Effect.acquireRelease(probe.note("acquire"), () => probe.note("release")).pipe(
+      Effect.acquireRelease(probe.note("acquire"), (_, exit) => probe.note(`release ${reasonOf(exit)}`)).pipe(
         Effect.zipRight(append(room, "lost")),
         Effect.zipRight(Effect.never)
       )
@@ -664,14 +664,14 @@ it.effect("A10 a slow onConnect is cut at its timeout, and leaves nothing behind
       assert.isTrue(Option.isNone(yield* Fiber.poll(connecting)))
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(refusedFor(yield* Fiber.join(connecting), "ConnectTimeout").afterMillis, 3000)
-      yield* probe.seen("release", times)
+      yield* probe.seen("release ConnectTimeout", times)
     }
     probe.hooks.onConnect = () => Effect.void
     probe.scripts.online = (room) => Effect.map(online(room), String)
     const bob = yield* connect("bob")
     assert.strictEqual(yield* bob.rpc.Run({ script: "online" }), "1")
     assert.deepStrictEqual(yield* bob.rpc.Items(), [])
-    assert.strictEqual(probe.count("release"), 2)
+    assert.strictEqual(probe.count("release ConnectTimeout"), 2)
     assert.strictEqual(probe.count("disconnect"), 0)
   }), { host: { connectTimeout: "3 seconds" } }))
 

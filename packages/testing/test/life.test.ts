@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { ActorError, ConnectionError } from "@troupe/contract"
 import { MemoryTransport } from "@troupe/testing"
-import { Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
+import { Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import { append, backend, connect, Lab, Probe, run, settle } from "./support/lab.ts"
 import { StoreControl } from "./support/store.ts"
 
@@ -132,6 +132,26 @@ it.effect("L2 an actor sleeps exactly its idle timeout after its last use", () =
     assert.strictEqual(probe.count("sleep main"), 2)
   })))
 
+it.effect("L2 a turn of a background fiber starts the idle timeout anew", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* Probe
+    const { Count } = yield* backend
+    probe.hooks.build = (room) =>
+      Effect.asVoid(Effect.forkScoped(Effect.zipRight(Effect.sleep("10 seconds"), append(room, "x"))))
+    for (const times of [1, 2]) {
+      assert.strictEqual(yield* Count(), times - 1)
+      yield* settle
+      yield* TestClock.adjust("10 seconds")
+      yield* settle
+      yield* TestClock.adjust("29999 millis")
+      yield* settle
+      assert.strictEqual(probe.count("sleep main"), times - 1)
+      yield* TestClock.adjust("1 millis")
+      yield* settle
+      assert.strictEqual(probe.count("sleep main"), times)
+    }
+  })))
+
 it.effect("L2 the idle timeout is an option of the host, and of the implementation", () =>
   Effect.gen(function*() {
     const sleepsAfter = (millis: number) =>
@@ -149,6 +169,24 @@ it.effect("L2 the idle timeout is an option of the host, and of the implementati
     yield* run(sleepsAfter(5000), { host: { idleTimeout: "5 seconds" } })
     yield* run(sleepsAfter(60_000), { host: { idleTimeout: "5 seconds" }, idleTimeout: "1 minute" })
   }))
+
+it.effect("L2 an infinite idle timeout, retention and resume window are as good as none", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* Probe
+    const network = yield* MemoryTransport.MemoryNetwork
+    const connecting = yield* Effect.fork(connect("ann"))
+    yield* settle
+    assert.isTrue(Option.isSome(yield* Fiber.poll(connecting)))
+    const ann = yield* Fiber.join(connecting)
+    assert.strictEqual(yield* ann.rpc.Append({ item: "x" }), 1)
+    yield* network.setReachability("refused")
+    yield* network.cut
+    yield* TestClock.adjust("10 minutes")
+    yield* network.setReachability("reachable")
+    yield* TestClock.adjust("30 seconds")
+    assert.deepStrictEqual(yield* ann.rpc.Items(), ["x"])
+    assert.strictEqual(probe.count("sleep main"), 0)
+  }), { host: { idleTimeout: Duration.infinity, retention: Duration.infinity, resumeWindow: Duration.infinity } }))
 
 it.effect("L2 an actor does not sleep while somebody is connected, also while the link is away", () =>
   run(Effect.gen(function*() {

@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { ActorClient, type Connection } from "@troupe/client"
+import type { Connection } from "@troupe/client"
 import { ConnectionError } from "@troupe/contract"
 import { type DefinitionOf } from "@troupe/contract/Contract"
-import { Cause, Deferred, Effect, Exit, Fiber, Option, Schedule, Scope, Stream, Supervisor, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Schedule, Scope, Stream, Supervisor } from "effect"
 import { Tally, Turned } from "./support/tally.ts"
 import {
   atOnce,
@@ -27,8 +27,7 @@ const goOffline = ({ network }: World) =>
   network.setReachability("refused").pipe(Effect.zipRight(network.cut), Effect.zipRight(settle))
 
 /** Long enough for any wait of the default schedule, short of the resume window. */
-const goOnline = ({ network }: World) =>
-  Effect.zipRight(network.setReachability("reachable"), pass("31 seconds"))
+const goOnline = ({ network }: World) => Effect.zipRight(network.setReachability("reachable"), pass("31 seconds"))
 
 const add = (tally: TallyConnection, label: string) => begin(tally.rpc.Add({ label }))
 
@@ -88,8 +87,12 @@ it.scoped("C4 calls made offline are queued and sent once, in call order, before
     // a call made at the very moment the connection says that it is up again
     const newer: Array<string> = []
     let label = ""
-    yield* Effect.forkScoped(Stream.runForEach(tally.status.changes, ({ _tag }) =>
-      Effect.when(tally.rpc.Add({ label }), () => _tag === "Connected" && label !== "")))
+    yield* Effect.forkScoped(
+      Stream.runForEach(
+        tally.status.changes,
+        ({ _tag }) => Effect.when(tally.rpc.Add({ label }), () => _tag === "Connected" && label !== "")
+      )
+    )
     for (const round of ["x", "y", "z"]) {
       yield* goOffline(world)
       const calls = []
@@ -124,7 +127,9 @@ it.scoped("C4 the order of calls holds across a reconnect: on their way, answere
       })
     for (const round of ["x", "y", "z"]) {
       // its answer is lost
-      yield* world.network.onMessage(({ from, text }) => from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined)
+      yield* world.network.onMessage(({ from, text }) =>
+        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+      )
       yield* call(`${round} answered`)
       yield* world.network.onMessage(() => undefined)
       yield* world.network.setReachability("refused")
@@ -214,7 +219,8 @@ it.scoped("C7 a server that is gone from one moment to the next: what was commit
     for (const round of ["x", "y", "z"]) {
       // committed, but the answer is lost
       yield* world.network.onMessage(({ from, text }) =>
-        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined)
+        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+      )
       yield* world.network.setReachability("silent")
       calls.push(yield* add(tally, `${round} committed`))
       calls.push(yield* begin(tally.rpc.Hold({ label: `${round} unsent`, gate: round })))
@@ -290,7 +296,14 @@ it.scoped("C5 the queue is bounded in bytes: a share is given back when its call
       // answered: there is room
       yield* result(yield* add(tally, large))
     }
-    assert.deepStrictEqual(world.labels(), ["x small", "x".repeat(600), "x".repeat(600), "y small", "y".repeat(600), "y".repeat(600)])
+    assert.deepStrictEqual(world.labels(), [
+      "x small",
+      "x".repeat(600),
+      "x".repeat(600),
+      "y small",
+      "y".repeat(600),
+      "y".repeat(600)
+    ])
   }))
 
 it.scoped("C5 bytes are bytes: text outside of ASCII counts as long as it is on the wire", () =>
@@ -459,7 +472,9 @@ it.scoped("C6 a schedule that ends closes the connection, and what waits is sett
   Effect.gen(function*() {
     const world = yield* makeWorld()
     yield* world.serve()
-    const client = yield* world.client({ schedule: Schedule.spaced("1 second").pipe(Schedule.intersect(Schedule.recurs(3))) })
+    const client = yield* world.client({
+      schedule: Schedule.spaced("1 second").pipe(Schedule.intersect(Schedule.recurs(3)))
+    })
     for (const round of ["x", "y"]) {
       yield* world.network.setReachability("reachable")
       const tally = yield* client.connect(Tally, "a", options)
@@ -525,7 +540,9 @@ it.scoped("C8 an at-most-once call whose answer is lost with the connection fail
     const tally = yield* (yield* world.client()).connect(Tally, "a", options)
     yield* world.trace.open("open")
     for (const round of ["x", "y"]) {
-      yield* world.network.onMessage(({ from, text }) => from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined)
+      yield* world.network.onMessage(({ from, text }) =>
+        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+      )
       yield* world.network.setReachability("refused")
       const once = yield* begin(tally.rpc.Once({ label: round, gate: "open" }))
       yield* world.network.onMessage(() => undefined)
@@ -641,8 +658,13 @@ it.scoped("C11 the last connection takes the link with it, and the next one gets
       // closed and wanted again in one tick
       yield* Scope.close(connectionScope, Exit.void)
       if (round !== 2) yield* settle
-      const tally = yield* result(yield* begin(Effect.scoped(Effect.flatMap(client.connect(Tally, "a", options), (tally) =>
-        tally.rpc.Add({ label: `${round}` })))))
+      const tally = yield* result(
+        yield* begin(
+          Effect.scoped(
+            Effect.flatMap(client.connect(Tally, "a", options), (tally) => tally.rpc.Add({ label: `${round}` }))
+          )
+        )
+      )
       assert.strictEqual(tally, round)
       yield* pass("5 seconds")
       assert.strictEqual(yield* world.network.links, 0)
@@ -677,7 +699,15 @@ it.scoped("C4 pause closes the link and queues calls until resume, again and aga
       assert.strictEqual(yield* world.network.dials, dials + 1)
       for (const fiber of queued) yield* result(fiber)
     }
-    assert.deepStrictEqual(seen, ["connected", "waiting 0 Paused", "connecting", "resumed", "waiting 0 Paused", "connecting", "resumed"])
+    assert.deepStrictEqual(seen, [
+      "connected",
+      "waiting 0 Paused",
+      "connecting",
+      "resumed",
+      "waiting 0 Paused",
+      "connecting",
+      "resumed"
+    ])
     assert.deepStrictEqual(world.labels(), ["x1", "x2", "y1", "y2"])
     assert.deepStrictEqual(world.trace.entries("acquire"), ["acquire ann"])
   }))

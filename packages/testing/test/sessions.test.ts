@@ -172,7 +172,9 @@ it.scoped("S3 a session that is opened anew while its connection stands ends the
       const next = yield* opened(world, "ann")
       assert.strictEqual(link.of("Close").at(-1)?.reason._tag, "Superseded")
       yield* link.send(add(round + 1, `${round} by the older`))
-      yield* next.link.send(Frame.encodeMessage(1, 1, Frame.encodeRequest(round + 1, "Add", { label: `${round} by the newer` })))
+      yield* next.link.send(
+        Frame.encodeMessage(1, 1, Frame.encodeRequest(round + 1, "Add", { label: `${round} by the newer` }))
+      )
       assert.strictEqual(world.trace.count("release ann Superseded"), round)
       link = next.link
     }
@@ -189,12 +191,14 @@ it.scoped("S4 a wrong token, a wrong id and one of another connection are refuse
     const ann = yield* opened(world, "ann")
     const bob = yield* opened(world, "bob")
     for (const _ of [1, 2]) {
-      for (const [id, token] of [
-        [ann.connectionId, "0".repeat(32)],
-        [ann.connectionId, bob.token],
-        [bob.connectionId, ann.token],
-        [(ann.connectionId + 1000) as ConnectionId, ann.token]
-      ] as const) {
+      for (
+        const [id, token] of [
+          [ann.connectionId, "0".repeat(32)],
+          [ann.connectionId, bob.token],
+          [bob.connectionId, ann.token],
+          [(ann.connectionId + 1000) as ConnectionId, ann.token]
+        ] as const
+      ) {
         const { token: given, refused } = yield* resumed(world, id, token)
         assert.isUndefined(given)
         assert.strictEqual(refused, "ResumeExpired")
@@ -216,10 +220,12 @@ it.scoped("S4 a resume whose answer was lost can be repeated, until the client h
     yield* link.send(add(1, "1"))
     let received = link.of("Message").at(-1)!.seq
     let current = token
-    for (const [round, prove] of [
-      ["2", (seq: number) => add(seq, "2")],
-      ["3", (_: number) => Frame.encodeAck(1, received)]
-    ] as const) {
+    for (
+      const [round, prove] of [
+        ["2", (seq: number) => add(seq, "2")],
+        ["3", () => Frame.encodeAck(1, received)]
+      ] as const
+    ) {
       // three times, as if no answer had arrived
       const tokens = []
       for (let i = 0; i < 3; i++) tokens.push((yield* resumed(world, connectionId, current, received)).token)
@@ -272,14 +278,16 @@ const scenario = (world: World) =>
       const client = yield* world.client(atOnce)
       const tally = yield* client.connect(Tally, "a", { ...options, events: ["added"] })
       const events = yield* tally.events("added")
-      yield* Effect.forkScoped(Stream.runForEach(events, (event) =>
-        Effect.sync(() => void added.push(Gap.isGap(event) ? "gap" : event.label))))
+      yield* Effect.forkScoped(
+        Stream.runForEach(events, (event) => Effect.sync(() => void added.push(Gap.isGap(event) ? "gap" : event.label)))
+      )
       const call = (label: string) => Effect.map(tally.rpc.Add({ label }), (reply) => void replies.push(reply))
       yield* call("1")
       const fibers = [yield* Effect.fork(call("2")), yield* Effect.fork(call("3"))]
       const stream = yield* tally.events("blob")
-      yield* Effect.forkScoped(Stream.runForEach(stream, (blob) =>
-        Effect.sync(() => void blobs.push(Gap.isGap(blob) ? "gap" : blob))))
+      yield* Effect.forkScoped(
+        Stream.runForEach(stream, (blob) => Effect.sync(() => void blobs.push(Gap.isGap(blob) ? "gap" : blob)))
+      )
       yield* Fiber.joinAll(fibers)
       yield* world.network.cut
       yield* call("4")
@@ -319,67 +327,84 @@ const runSweep = (cuts: ReadonlyMap<number, "cut-before" | "cut-after">, checkHo
     return count()
   }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
 
-it.scoped("S5 E2 C7 a drop before or after any message of the handshake, the calls, a subscribe and a resume", () =>
-  Effect.gen(function*() {
-    const total = yield* runSweep(new Map())
-    assert.isAbove(total, 12)
-    for (const how of ["cut-before", "cut-after"] as const) {
-      for (let n = 1; n <= total + 4; n++) yield* runSweep(new Map([[n, how]]), true)
-    }
-  }), 60_000)
-
-it.scoped("S5 E2 C7 two drops: the second hits any message of the recovery from the first", () =>
-  Effect.gen(function*() {
-    const total = yield* runSweep(new Map())
-    for (const [first, second] of [["cut-before", "cut-after"], ["cut-after", "cut-before"], ["cut-after", "cut-after"]] as const) {
-      for (let n = 1; n <= total; n++) {
-        for (let d = 1; d <= 4; d++) yield* runSweep(new Map([[n, first], [n + d, second]]))
+it.scoped(
+  "S5 E2 C7 a drop before or after any message of the handshake, the calls, a subscribe and a resume",
+  () =>
+    Effect.gen(function*() {
+      const total = yield* runSweep(new Map())
+      assert.isAbove(total, 12)
+      for (const how of ["cut-before", "cut-after"] as const) {
+        for (let n = 1; n <= total + 4; n++) yield* runSweep(new Map([[n, how]]), true)
       }
-    }
-  }), 120_000)
+    }),
+  60_000
+)
 
-it.scoped("S5 C7 a server that is lost after any message: calls take effect once, in order", () =>
-  Effect.gen(function*() {
-    const run = (at: number, times: number) =>
-      Effect.gen(function*() {
-        const world = yield* makeWorld()
-        yield* world.serve()
-        let count = 0
-        let crashing = 0
-        const client = yield* world.client({ schedule: Schedule.spaced("100 millis") })
-        const tally = yield* client.connect(Tally, "a", options)
-        const recover = Effect.gen(function*() {
-          while ((yield* statusOf(tally)) !== "connected" || (yield* world.network.links) === 0) {
-            yield* world.serve()
-            yield* world.network.setReachability("reachable")
-            yield* pass("100 millis")
-          }
-        })
-        const labels = ["1", "2", "3", "4", "5", "6"]
-        yield* world.network.onMessage(() => {
-          if (++count < at || crashing >= times) return undefined
-          crashing++
-          Effect.runSync(world.network.setReachability("refused"))
-          return "cut-after"
-        })
-        const fibers = []
-        for (const label of labels) {
-          fibers.push(yield* Effect.fork(tally.rpc.Add({ label })))
-          yield* settle
-          yield* recover
+it.scoped(
+  "S5 E2 C7 two drops: the second hits any message of the recovery from the first",
+  () =>
+    Effect.gen(function*() {
+      const total = yield* runSweep(new Map())
+      for (
+        const [first, second] of [["cut-before", "cut-after"], ["cut-after", "cut-before"], [
+          "cut-after",
+          "cut-after"
+        ]] as const
+      ) {
+        for (let n = 1; n <= total; n++) {
+          for (let d = 1; d <= 4; d++) yield* runSweep(new Map([[n, first], [n + d, second]]))
         }
-        const replies = []
-        for (const fiber of fibers) replies.push(yield* result(fiber))
-        assert.deepStrictEqual(replies, [1, 2, 3, 4, 5, 6], `lost at ${at}`)
-        assert.deepStrictEqual(world.labels(), labels, `lost at ${at}`)
-        return count
-      }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
-    const total = yield* run(Infinity, 0)
-    for (let at = 1; at <= total; at++) {
-      yield* run(at, 1)
-      yield* run(at, 2)
-    }
-  }), 60_000)
+      }
+    }),
+  120_000
+)
+
+it.scoped(
+  "S5 C7 a server that is lost after any message: calls take effect once, in order",
+  () =>
+    Effect.gen(function*() {
+      const run = (at: number, times: number) =>
+        Effect.gen(function*() {
+          const world = yield* makeWorld()
+          yield* world.serve()
+          let count = 0
+          let crashing = 0
+          const client = yield* world.client({ schedule: Schedule.spaced("100 millis") })
+          const tally = yield* client.connect(Tally, "a", options)
+          const recover = Effect.gen(function*() {
+            while ((yield* statusOf(tally)) !== "connected" || (yield* world.network.links) === 0) {
+              yield* world.serve()
+              yield* world.network.setReachability("reachable")
+              yield* pass("100 millis")
+            }
+          })
+          const labels = ["1", "2", "3", "4", "5", "6"]
+          yield* world.network.onMessage(() => {
+            if (++count < at || crashing >= times) return undefined
+            crashing++
+            Effect.runSync(world.network.setReachability("refused"))
+            return "cut-after"
+          })
+          const fibers = []
+          for (const label of labels) {
+            fibers.push(yield* Effect.fork(tally.rpc.Add({ label })))
+            yield* settle
+            yield* recover
+          }
+          const replies = []
+          for (const fiber of fibers) replies.push(yield* result(fiber))
+          assert.deepStrictEqual(replies, [1, 2, 3, 4, 5, 6], `lost at ${at}`)
+          assert.deepStrictEqual(world.labels(), labels, `lost at ${at}`)
+          return count
+        }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
+      const total = yield* run(Infinity, 0)
+      for (let at = 1; at <= total; at++) {
+        yield* run(at, 1)
+        yield* run(at, 2)
+      }
+    }),
+  60_000
+)
 
 it.scoped("S5 closing a connection at any moment of its opening leaves nothing", () =>
   Effect.gen(function*() {
@@ -398,7 +423,11 @@ it.scoped("S5 closing a connection at any moment of its opening leaves nothing",
       assert.strictEqual(yield* world.network.links, 0, `message ${n}`)
       yield* pass("2 minutes")
       assert.strictEqual(world.trace.entries("release").length, world.trace.entries("acquire").length, `message ${n}`)
-      assert.strictEqual(world.trace.entries("disconnect").length, world.trace.entries("acquire").length, `message ${n}`)
+      assert.strictEqual(
+        world.trace.entries("disconnect").length,
+        world.trace.entries("acquire").length,
+        `message ${n}`
+      )
     }
   }))
 

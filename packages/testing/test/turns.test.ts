@@ -54,9 +54,17 @@ it.effect("T1 a failed, dead, interrupted or unencodable turn leaves state, conn
       }),
       interrupts: Effect.interrupt,
       unencodable: Effect.succeed(""),
+      badEvent: Effect.suspend(() => sendBadEvent),
       hangs: Effect.zipRight(probe.note("hangs"), Effect.never)
     }
-    for (const [name, end] of Object.entries(ends)) probe.scripts[name] = (room) => Effect.zipRight(stageAll(room), end)
+    let sendBadEvent: Effect.Effect<never> = Effect.never
+    for (const [name, end] of Object.entries(ends)) {
+      probe.scripts[name] = (room) =>
+        Effect.suspend(() => {
+          sendBadEvent = Effect.zipRight(room.broadcast("whisper", { text: "" }), Effect.never)
+          return Effect.zipRight(stageAll(room), end)
+        })
+    }
     let hung = 0
     for (const script of [...Object.keys(ends), ...Object.keys(ends)]) {
       const call = yield* Effect.fork(Effect.exit(ann.rpc.Run({ script })))

@@ -54,8 +54,7 @@ export const stay = Effect.fn("Room.stay")(function*(params: Params<ChatRoom>, p
 
   /** Offline, a call waits here like online: it is sent when the connection is back, once and in order. */
   const carryOut = Intent.match({
-    Send: ({ text }) =>
-      Effect.flatMap(Ref.modify(page.model, (model) => Model.written(text, model.to)(model)), send),
+    Send: ({ text }) => Effect.flatMap(Ref.modify(page.model, (model) => Model.written(text, model.to)(model)), send),
     SendAgain: ({ draft: { key, text, to } }) =>
       update(Model.withoutDraft(key)).pipe(
         Effect.zipRight(Ref.modify(page.model, Model.written(text, to))),

@@ -1,6 +1,6 @@
 /** The room itself: what is kept, who is in it, and what happens on each call. One call at a time, so no locks. */
-import { DateTime, Effect, HashMap, Option, Ref, Schema } from "effect"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
+import { DateTime, Effect, HashMap, Option, Ref, Schema } from "effect"
 import { Announced, ChatRoom, Message, Name, NotAllowed, NotHere, Person, Role, Said, Whispered } from "../contract.ts"
 import { Auth } from "./Auth.ts"
 

@@ -1,10 +1,10 @@
 /** The whole server, as one layer: its routes, its actors, and what they run on. */
-import { createServer } from "node:http"
-import { fileURLToPath } from "node:url"
 import { HttpLayerRouter } from "@effect/platform"
 import { NodeActors, SqliteStore } from "@troupe/node"
 import { ActorHost, ActorServer } from "@troupe/server"
 import { Layer } from "effect"
+import { createServer } from "node:http"
+import { fileURLToPath } from "node:url"
 import { ChatRoom } from "../contract.ts"
 import { Auth } from "./Auth.ts"
 import { ChatRoomLive } from "./ChatRoomLive.ts"
@@ -26,9 +26,10 @@ export const layer = (options: {
     ),
     { disableLogger: true, disableListenLog: true }
   ).pipe(
+    // Layers are built from the bottom up: the server listens when all that it serves is there.
+    Layer.provideMerge(NodeActors.layer(createServer, { port: options.port })),
     Layer.provide(ChatRoomLive),
     Layer.provide(Auth.layerDemo),
     Layer.provide(ActorHost.layer()),
-    Layer.provide(SqliteStore.layer({ filename: options.filename })),
-    Layer.provideMerge(NodeActors.layer(createServer, { port: options.port }))
+    Layer.provide(SqliteStore.layer({ filename: options.filename }))
   )

@@ -1,8 +1,8 @@
 /** Runs the server. `PORT` and `TROUPE_DB` say where; Ctrl-C and SIGTERM let it finish what it has begun. */
-import { fileURLToPath } from "node:url"
 import { HttpServer } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Config, Console, Effect, Layer } from "effect"
+import { fileURLToPath } from "node:url"
 import * as Server from "./Server.ts"
 
 const main = Effect.gen(function*() {
@@ -16,7 +16,7 @@ const main = Effect.gen(function*() {
   const listening = HttpServer.addressWith((address) =>
     Console.log(`The chat room is open: http://localhost:${address._tag === "TcpAddress" ? address.port : port}`)
   )
-  yield* Layer.launch(Layer.provideMerge(Layer.effectDiscard(listening), Server.layer({ port, filename }))).pipe(
+  return yield* Layer.launch(Layer.provideMerge(Layer.effectDiscard(listening), Server.layer({ port, filename }))).pipe(
     Effect.catchTag("ServeError", (error) => Effect.fail(whyNotListening(error.cause, port)))
   )
 })
@@ -30,7 +30,15 @@ const whyNotListening = (cause: unknown, port: number): unknown =>
 const report = (cause: Cause.Cause<unknown>) => {
   if (Cause.isInterruptedOnly(cause)) return Effect.void
   const error = Cause.squash(cause)
-  return Console.error(Cause.isFailure(cause) ? (error instanceof Error ? error.message : String(error)) : Cause.pretty(cause))
+  return Console.error(
+    Cause.isFailure(cause) ? (error instanceof Error ? error.message : String(error)) : Cause.pretty(cause)
+  )
 }
+
+// npm repeats a terminal's Ctrl-C, and a second one ends the process at once: what follows that soon is an echo.
+const ignoreEcho = () => {
+  setTimeout(() => process.off("SIGINT", ignoreEcho), 1000).unref()
+}
+process.on("SIGINT", ignoreEcho)
 
 NodeRuntime.runMain(Effect.tapErrorCause(main, report), { disableErrorReporting: true })

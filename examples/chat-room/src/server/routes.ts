@@ -1,11 +1,5 @@
 /** The routes of an ordinary app, beside which the actors are served. */
-import {
-  FileSystem,
-  HttpLayerRouter,
-  HttpServerRequest,
-  HttpServerResponse,
-  Path
-} from "@effect/platform"
+import { FileSystem, HttpLayerRouter, HttpServerRequest, HttpServerResponse, Path } from "@effect/platform"
 import { Effect, Schema } from "effect"
 import { Announced, ChatRoom, Text } from "../contract.ts"
 
@@ -53,7 +47,11 @@ export const page = (folder: string) =>
         const url = name === "index.html" ? "/" : `/${name.replaceAll("\\", "/")}` as const
         // What Vite puts into `assets` has a hash of its content in its name.
         const cache = url.startsWith("/assets/") ? "public, max-age=31536000, immutable" : "no-cache"
-        yield* router.add("GET", url, HttpServerResponse.file(file, { headers: { ...security, "cache-control": cache } }))
+        yield* router.add(
+          "GET",
+          url,
+          HttpServerResponse.file(file, { headers: { ...security, "cache-control": cache } })
+        )
       }
     })
   )

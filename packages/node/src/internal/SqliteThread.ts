@@ -14,20 +14,27 @@ export class SqliteThread {
   private readonly waiting = new Map<number, (answer: Answer) => void>()
   private outbox: Array<Request> = []
   private lastId = 0
+  private refusal: Refusal | undefined
   private ended: string | undefined
 
   constructor(
     readonly worker: Worker,
     private readonly clock: Clock.Clock,
     private readonly schedule: (task: () => void) => void,
-    private readonly onOpening: (refusal: Refusal | undefined) => void
+    onOpening: (refusal: Refusal | undefined) => void
   ) {
     worker.once("message", ({ refusal }: Opening) => {
+      this.refusal = refusal
+      if (refusal) return
       worker.on("message", this.onAnswers)
-      onOpening(refusal)
+      onOpening(undefined)
     })
     worker.on("error", (error) => this.end(`its thread has failed: ${error.message}`))
-    worker.on("exit", (code) => this.end(`its thread has ended with code ${code}`))
+    worker.on("exit", (code) => {
+      this.end(`its thread has ended with code ${code}`)
+      // only now is the file closed in every respect
+      onOpening(this.refusal ?? { kind: "Failed", reason: `${this.ended}` })
+    })
   }
 
   /** Asks, and waits for the answer. Interrupting it gives up the answer, not what was asked. */
@@ -69,7 +76,6 @@ export class SqliteThread {
 
   private end(why: string): void {
     this.ended ??= why
-    this.onOpening({ kind: "Failed", reason: this.ended })
     for (const [id, settle] of this.waiting) settle({ id, error: this.ended })
     this.waiting.clear()
   }

@@ -36,6 +36,9 @@ const epochBlock = 1024
 /** How many owners of actors that have no row are remembered. The oldest is forgotten first, and cannot commit then. */
 const rowlessMax = 100_000
 
+/** The smallest page of SQLite, and so the smallest database that is not empty. */
+const pageBytesMin = 512
+
 /** How often the lock file may be replaced under us before we give up. */
 const lockAttempts = 10
 
@@ -73,12 +76,14 @@ const codeOf = (error) => {
   return /: 14"\)$/.test(textOf(error)) ? "SQLITE_CANTOPEN" : ""
 }
 
+const notADatabase = "it is not a SQLite database"
+
 const inUse = "it is in use by another process or another store"
 
 /** @type {ReadonlyArray<[code: RegExp, kind: Kind, reason: string]>} */
 const refusals = [
   [/^SQLITE_(BUSY|LOCKED)/, "InUse", inUse],
-  [/^SQLITE_NOTADB/, "NotADatabase", "it is not a SQLite database"],
+  [/^SQLITE_NOTADB/, "NotADatabase", notADatabase],
   [/^SQLITE_CORRUPT/, "Damaged", "the database is damaged, restore it from a backup"],
   [/^(SQLITE_(READONLY|CANTOPEN|PERM)|EACCES|EPERM|EROFS)/, "NotAccessible", "it cannot be written"]
 ]
@@ -143,6 +148,8 @@ const inspectPath = () => {
   const file = fs.statSync(filename, { throwIfNoEntry: false })
   if (!file) return path.join(fs.realpathSync(directory), path.basename(filename))
   if (file.isDirectory()) throw new Refused("NotADatabase", "it is a directory")
+  // SQLite takes a file of one byte for an empty one, and writes to it.
+  if (file.size > 0 && file.size < pageBytesMin) throw new Refused("NotADatabase", notADatabase)
   // SQLite finds a log by the name of its file, so a second name is a second log, and the end of the data.
   if (file.nlink > 1) throw new Refused("InUse", "it may be in use by another store: the file has a second name, a hard link")
   fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
@@ -164,7 +171,7 @@ const lock = (name) => {
     const before = inodeOf(name)
     const db = new Database(name)
     try {
-      db.exec("BEGIN EXCLUSIVE")
+      db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
       if (before !== undefined && inodeOf(name) === before) return { name, db }
     } catch (error) {
       db.close()

@@ -6,7 +6,9 @@ export interface Guarantee {
 }
 
 const row = /^\| ([A-Z]\d+)\b[^|]*\|.*\|([^|]*)\|\s*$/gm
-const title = /\(\s*(["'`])((?:[A-Z]\d+,? )+)/g
+const title = /\(\s*["'`]((?:[A-Z]\d+,? )+)/g
+/** A suite for many subjects keeps its tests in an object, by title. */
+const key = /^\s*"((?:[A-Z]\d+,? )+)[^"]*":/gm
 
 export const parse = (text: string): ReadonlyArray<Guarantee> =>
   [...text.matchAll(row)].map(([, id, cell]) => {
@@ -17,6 +19,8 @@ export const parse = (text: string): ReadonlyArray<Guarantee> =>
 
 /** A title names one id, or several: `"C4 ..."`, `"B1, B3 ..."`. */
 export const titles = (source: string): ReadonlyArray<string> => {
-  const ids = [...source.matchAll(title)].flatMap((match) => match[2]!.match(/[A-Z]\d+/g) ?? [])
+  const ids = [...source.matchAll(title), ...source.matchAll(key)].flatMap((match) =>
+    match[1]!.match(/[A-Z]\d+/g) ?? []
+  )
   return [...new Set(ids)].sort()
 }

@@ -88,7 +88,10 @@ export const layerTally = (trace: Trace) =>
         yield* Effect.acquireRelease(trace.note("build"), () => trace.note("unbuild"))
         const add = (label: string) =>
           Effect.gen(function*() {
-            const count = yield* Ref.modify(room.state, ({ labels }) => [labels.length + 1, { labels: [...labels, label] }])
+            const count = yield* Ref.modify(
+              room.state,
+              ({ labels }) => [labels.length + 1, { labels: [...labels, label] }]
+            )
             yield* room.broadcast("added", { label, count })
             return count
           })
@@ -118,7 +121,10 @@ export const layerTally = (trace: Trace) =>
             Once: hold,
             Others: ({ label }) =>
               Effect.flatMap(room.caller, (except) => room.broadcast("added", { label, count: 0 }, { except })),
-            Burst: ({ count }) => Effect.forEach(Array.from({ length: count }, (_, i) => i + 1), (i) => room.broadcast("tick", i), { discard: true }),
+            Burst: ({ count }) =>
+              Effect.forEach(Array.from({ length: count }, (_, i) => i + 1), (i) => room.broadcast("tick", i), {
+                discard: true
+              }),
             Blow: ({ size }) => room.broadcast("blob", "x".repeat(size)),
             Rename: ({ name }) => Effect.flatMap(room.caller, ({ state }) => Ref.set(state, { name })),
             WhoAmI: () =>

@@ -4,7 +4,22 @@ import { type Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { ActorHost, ActorStore, type Gateway, type HostOptions } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Context, type Duration, Effect, Either, ExecutionStrategy, Exit, Fiber, Layer, Option, Schedule, Schema, Scope, Stream, TestClock } from "effect"
+import {
+  Context,
+  type Duration,
+  Effect,
+  Either,
+  ExecutionStrategy,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Schedule,
+  Schema,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import { layerTally, Tally, TallyState, Trace } from "./tally.ts"
 
 type Store = typeof ActorStore.ActorStore.Service
@@ -152,7 +167,8 @@ export const makeWorld = (options: WorldOptions = {}) =>
           ActorClient.layer(clientOptions).pipe(Layer.provide(Layer.succeedContext(base))),
           clientScope
         ),
-        (context) => Context.get(context, ActorClient.ActorClient)
+        (context) =>
+          Context.get(context, ActorClient.ActorClient)
       )
 
     /** A client that speaks frames itself. */
@@ -171,7 +187,8 @@ export const makeWorld = (options: WorldOptions = {}) =>
         frames,
         closed,
         /** Sends frames in one message, and waits until all that follows has happened. */
-        send: (...texts: ReadonlyArray<string>) => Effect.zipRight(Effect.sync(() => link.send(Frame.join(texts))), settle),
+        send: (...texts: ReadonlyArray<string>) =>
+          Effect.zipRight(Effect.sync(() => link.send(Frame.join(texts))), settle),
         close: Effect.zipRight(Scope.close(linkScope, Exit.void), settle),
         /** The frames with this tag. */
         of: <Tag extends Frame.ServerFrame["_tag"]>(tag: Tag) =>

@@ -50,7 +50,11 @@ export const make = (emit: (intent: Intent.Intent) => void) => {
       recipient.hidden = person === undefined
       form.classList.toggle("whispering", person !== undefined)
       // A whisper stays a whisper when the person leaves: it must not become public between two keystrokes.
-      recipientName.textContent = person === undefined ? "" : isHere(model, person) ? person.name : `${person.name} (gone)`
+      recipientName.textContent = person === undefined
+        ? ""
+        : isHere(model, person)
+        ? person.name
+        : `${person.name} (gone)`
       input.placeholder = person === undefined ? "Write to everybody" : `Whisper to ${person.name}`
       input.ariaLabel = input.placeholder
       if (person !== undefined && person.id !== to) input.focus()

@@ -40,7 +40,13 @@ const lines = ({ entry, follows, me }: Row): HTMLElement => {
     case "Said": {
       const mine = entry.from.name === me?.name ? " mine" : ""
       if (follows) return element("li", `message follows${mine}`, text)
-      const head = element("p", "head", written("span", "name", entry.from.name), ...badge(entry.from.role), time(entry.at))
+      const head = element(
+        "p",
+        "head",
+        written("span", "name", entry.from.name),
+        ...badge(entry.from.role),
+        time(entry.at)
+      )
       return element("li", `message${mine}`, avatar(entry.from.name), head, text)
     }
     case "Whispered": {

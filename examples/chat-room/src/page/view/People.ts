@@ -46,7 +46,8 @@ export const make = (options: {
   const renderRows = list<Row>(byId("people", HTMLElement), {
     key: ({ person }) => String(person.id),
     same: (a, b) =>
-      Equal.equals(a.person, b.person) && a.isMe === b.isMe && a.addressed === b.addressed && a.removable === b.removable,
+      Equal.equals(a.person, b.person) && a.isMe === b.isMe && a.addressed === b.addressed &&
+      a.removable === b.removable,
     make: row
   })
 

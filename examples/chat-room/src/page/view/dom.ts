@@ -37,7 +37,12 @@ export const icon = (name: string): SVGElement => {
   return svg
 }
 
-export const button = (className: string, label: string, onClick: () => void, ...children: ReadonlyArray<Node | string>) => {
+export const button = (
+  className: string,
+  label: string,
+  onClick: () => void,
+  ...children: ReadonlyArray<Node | string>
+) => {
   const node = element("button", className, ...(children.length === 0 ? [label] : children))
   node.type = "button"
   if (children.length > 0) {
