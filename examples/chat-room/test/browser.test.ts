@@ -19,7 +19,8 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
   let proxy: Proxy.Proxy
   let browser: Browser
 
-  const startServer = (port: number) => ServerProcess.start({ port, filename: join(folder ?? tmpdir(), "chat-room.db") })
+  const startServer = (port: number) =>
+    ServerProcess.start({ port, filename: join(folder ?? tmpdir(), "chat-room.db") })
 
   beforeAll(async () => {
     if (executable === undefined) throw new Error(Chromium.howToInstall)

@@ -1,9 +1,10 @@
 /** What a client may do with a contract, and what does not compile. Checked by `tsc`. */
+// @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off
 import { Rpc, RpcGroup } from "@effect/rpc"
 import type { RpcClient } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
-import { Actor, type ConnectionError, Contract, Gap, type Transport } from "@troupe/contract"
+import { Actor, type ConnectionError, type Contract, Gap, type Transport } from "@troupe/contract"
 import { Context, Effect, type Layer, Schema, type Scope, Stream, type Subscribable } from "effect"
 import { expectTypeOf } from "vitest"
 

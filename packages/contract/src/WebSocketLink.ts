@@ -4,8 +4,12 @@ import type * as Scope from "effect/Scope"
 import * as Link from "./Link.ts"
 import { DialError } from "./Transport.ts"
 
+/** Where links lead. */
 export interface Options {
-  /** Where the server is: `ws:`, `wss:`, `http:` or `https:`; in a browser it may be relative to the page. */
+  /**
+   * Where the server is: `ws:`, `wss:`, `http:` or `https:`; in a browser it may be relative to the page. A function is
+   * asked at each dial.
+   */
   readonly url: string | (() => string)
 }
 
@@ -23,81 +27,109 @@ export interface Socket {
 
 const OPEN = 1
 
-const resolve = (url: string): string => {
+const encoder = new TextEncoder()
+
+/** As much of a reason as a close frame has room for: 123 bytes (RFC 6455, section 5.5). */
+export const toReason = (reason: string): string =>
+  reason.slice(0, encoder.encodeInto(reason, new Uint8Array(123)).read)
+
+/** The address of the socket, and the same without what may be secret in it, for messages. */
+const resolve = (url: string) => {
   const base = (globalThis as { readonly location?: { readonly href: string } }).location?.href
   const resolved = new URL(url, base)
   resolved.protocol = resolved.protocol.replace(/^http/, "ws")
-  return resolved.href
+  return { href: resolved.href, shown: `${resolved.protocol}//${resolved.host}${resolved.pathname}` }
 }
 
-const linkOf = (socket: Socket): Link.Link => ({
-  send: (text) => {
-    if (socket.readyState === OPEN) socket.send(text)
-  },
-  close: (code, reason) => close(socket, code, reason),
-  buffered: () => socket.bufferedAmount
-})
-
 /** A browser lets a page close with 1000 only, or with a code of its own from 3000 on. */
-const close = (socket: Socket, code: number, reason: string): void =>
-  socket.close(code === Link.codeNormal || code >= 3000 ? code : Link.codeNormal, reason)
+const toCode = (code: number): number => code >= 3000 && code < 5000 ? code : Link.codeNormal
 
-/** Forgets a socket: what it still says is nobody's business. `onerror` stays, because an unhandled one is thrown. */
-const abandon = (socket: Socket): void => {
-  socket.onopen = socket.onmessage = socket.onclose = null
-  socket.onerror = () => {}
-  socket.close()
+const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+/** One dial, and the link that comes of it. */
+class Dialled implements Link.Link {
+  private phase: "dialling" | "open" | "over" = "dialling"
+  private why = "the connection failed"
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly handler: Link.LinkHandler,
+    onOpen: (link: Link.Link) => void,
+    onFailure: (why: string) => void
+  ) {
+    socket.onopen = () => {
+      this.phase = "open"
+      onOpen(this)
+    }
+    socket.onmessage = ({ data }: { readonly data: unknown }) => this.onData(data)
+    // browsers say nothing here; it is followed by a close
+    socket.onerror = ({ message }: { readonly message?: string }) => {
+      if (message) this.why = message
+    }
+    socket.onclose = ({ code, reason }: Link.CloseEvent) => {
+      if (this.phase === "dialling") onFailure(this.why)
+      this.end({ code, reason })
+    }
+  }
+
+  send(text: string): void {
+    if (this.socket.readyState === OPEN) this.socket.send(text)
+  }
+
+  close(code: number, reason: string): void {
+    this.socket.close(toCode(code), toReason(reason))
+  }
+
+  buffered(): number {
+    return this.socket.bufferedAmount
+  }
+
+  /** Closes the socket, and hears no more of it. */
+  abandon(): void {
+    if (this.phase === "over") return
+    this.end({ code: Link.codeNormal, reason: "" })
+    this.socket.close(Link.codeNormal, "")
+  }
+
+  private onData(data: unknown): void {
+    if (this.phase !== "open") return
+    if (typeof data === "string") return this.handler.onMessage(data)
+    this.socket.onmessage = null
+    this.close(Link.codeNormal, "links carry text")
+  }
+
+  private end(event: Link.CloseEvent): void {
+    const wasOpen = this.phase === "open"
+    this.phase = "over"
+    // `onerror` stays, because an unhandled one is thrown by some
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null
+    if (wasOpen) this.handler.onClose(event)
+  }
 }
 
 /**
- * Opens a link with a socket made by `construct`, which is given an absolute `ws:` or `wss:` URL. Interrupting it closes
- * the socket; so does the end of the scope.
+ * Opens a link with a socket made by `construct`, which is given an absolute `ws:` or `wss:` URL. Interrupting the dial
+ * closes the socket, and so does the end of the scope. What a `DialError` says leaves out all of the URL that may be secret.
  */
 export const dial = (
-  { url }: Options,
+  options: Options,
   construct: (url: string) => Socket
 ): (handler: Link.LinkHandler) => Effect.Effect<Link.Link, DialError, Scope.Scope> =>
 (handler) =>
-  Effect.uninterruptibleMask((restore) =>
-    restore(open(typeof url === "string" ? url : url(), construct, handler)).pipe(
-      Effect.tap((socket) => Effect.addFinalizer(() => Effect.sync(() => closeQuietly(socket, handler)))),
-      Effect.map(linkOf)
-    )
-  )
-
-const closeQuietly = (socket: Socket, handler: Link.LinkHandler): void => {
-  if (socket.onclose === null) return
-  abandon(socket)
-  handler.onClose({ code: Link.codeNormal, reason: "" })
-}
-
-const open = (
-  target: string,
-  construct: (url: string) => Socket,
-  handler: Link.LinkHandler
-): Effect.Effect<Socket, DialError> =>
-  Effect.async((resume) => {
-    const failed = (why: string) => resume(new DialError({ message: `${target} cannot be reached: ${why}` }))
-    let socket: Socket
-    try {
-      socket = construct(resolve(target))
-    } catch (error) {
-      return failed(error instanceof Error ? error.message : String(error))
-    }
-    let why = "the connection failed"
-    socket.onerror = (event: { readonly message?: string }) => {
-      why = event.message || why
-    }
-    socket.onclose = () => failed(why)
-    socket.onmessage = ({ data }: { readonly data: unknown }) => {
-      if (typeof data === "string") handler.onMessage(data)
-    }
-    socket.onopen = () => {
-      socket.onclose = ({ code, reason }: Link.CloseEvent) => {
-        socket.onclose = null
-        handler.onClose({ code, reason })
+  Effect.suspend(() => {
+    let dialled: Dialled | undefined
+    const abandon = Effect.sync(() => dialled?.abandon())
+    const open = Effect.async<Link.Link, DialError>((resume) => {
+      let shown = "the server"
+      const fail = (why: string) => resume(new DialError({ message: `${shown} cannot be reached: ${why}` }))
+      try {
+        const target = resolve(typeof options.url === "string" ? options.url : options.url())
+        shown = target.shown
+        dialled = new Dialled(construct(target.href), handler, (link) => resume(Effect.succeed(link)), fail)
+      } catch (error) {
+        fail(messageOf(error))
       }
-      resume(Effect.succeed(socket))
-    }
-    return Effect.sync(() => abandon(socket))
+      return abandon
+    })
+    return Effect.acquireReleaseInterruptible(open, () => abandon)
   })

@@ -31,7 +31,11 @@ const trip = (codec: Codec.Codec, value: unknown): unknown =>
 
 const message = Arbitrary.make(Message).filter(({ at }) => !Number.isNaN(at.getTime()))
 
-it.effect.prop("params, payloads and events survive the wire", [message, fc.string({ minLength: 1 }), fc.date({ noInvalidDate: true })], ([message, token, date]) =>
+it.effect.prop("params, payloads and events survive the wire", [
+  message,
+  fc.string({ minLength: 1 }),
+  fc.date({ noInvalidDate: true })
+], ([message, token, date]) =>
   Effect.sync(() => {
     assert.deepStrictEqual(trip(say.payload, { message }), { message })
     assert.deepStrictEqual(trip(codecs.events.get("message")!, message), message)
@@ -52,7 +56,10 @@ it.effect.prop("every end of a call survives the wire", [exits], ([exit]) =>
     const arrived = trip(say.exit, exit) as Exit.Exit<unknown, unknown>
     assert.deepStrictEqual(arrived, exit)
     if (Exit.isFailure(exit) && exit.cause._tag === "Die") {
-      assert.instanceOf(Exit.isFailure(arrived) && arrived.cause._tag === "Die" && arrived.cause.defect, ServerDefect.ServerDefect)
+      assert.instanceOf(
+        Exit.isFailure(arrived) && arrived.cause._tag === "Die" && arrived.cause.defect,
+        ServerDefect.ServerDefect
+      )
     }
   }))
 
@@ -75,13 +82,15 @@ it.effect.prop("garbage is an issue, not a throw", [fc.jsonValue()], ([value]) =
 
 it.effect.prop("what a log may say names the path, and never the value", [fc.uuid()], ([secret]) =>
   Effect.sync(() => {
-    for (const [codec, value, path] of [
-      [codecs.params, { token: 1, since: secret }, "token"],
-      [codecs.params, { token: "t", since: [secret] }, "since"],
-      [say.payload, { message: { text: [secret], at: 0, tags: [] } }, "message.text"],
-      [say.payload, { message: { text: "t", at: 0, tags: [{ [secret]: secret }] } }, "message.tags.0"],
-      [codecs.connectError, { _tag: secret, reason: "r" }, "_tag"]
-    ] as const) {
+    for (
+      const [codec, value, path] of [
+        [codecs.params, { token: 1, since: secret }, "token"],
+        [codecs.params, { token: "t", since: [secret] }, "since"],
+        [say.payload, { message: { text: [secret], at: 0, tags: [] } }, "message.text"],
+        [say.payload, { message: { text: "t", at: 0, tags: [{ [secret]: secret }] } }, "message.tags.0"],
+        [codecs.connectError, { _tag: secret, reason: "r" }, "_tag"]
+      ] as const
+    ) {
       const decoded = codec.decode(value)
       assert.isTrue(Either.isLeft(decoded))
       if (Either.isRight(decoded)) return

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Frame } from "@troupe/contract"
-import { Arbitrary, Effect, Either, FastCheck as fc, Schema } from "effect"
+import { Arbitrary, Effect, Either, FastCheck as fc, type Schema } from "effect"
 
 type Payload = Frame.ClientMessage | Frame.ServerMessage
 
@@ -34,7 +34,11 @@ const write = (message: Payload): string => {
 }
 
 const tagged = <Tag extends string, Fields>(tag: Tag, fields: { [K in keyof Fields]: fc.Arbitrary<Fields[K]> }) =>
-  fc.record({ _tag: fc.constant(tag), ...fields } as { [K in keyof Fields]: fc.Arbitrary<Fields[K]> } & { _tag: fc.Arbitrary<Tag> })
+  fc.record(
+    { _tag: fc.constant(tag), ...fields } as { [K in keyof Fields]: fc.Arbitrary<Fields[K]> } & {
+      _tag: fc.Arbitrary<Tag>
+    }
+  )
 
 const clientMessage = fc.oneof(
   tagged("Request", { id: call, tag: name, payload: json, headers }),
@@ -62,19 +66,27 @@ const rights = (frames: ReadonlyArray<Either.Either<unknown, unknown>> | undefin
 const messages = <A>(message: fc.Arbitrary<A>) =>
   fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1 }), message), { maxLength: 8 })
 
-it.effect.prop("the messages of a client survive the wire, several to a text", [messages(clientMessage)], ([sent]) =>
-  Effect.sync(() => {
-    const text = Frame.join(sent.map(([channel, seq, payload]) => Frame.encodeMessage(channel, seq, write(payload))))
-    const expected = sent.map(([channel, seq, payload]) => ({ _tag: "Message", channel, seq, payload }))
-    assert.deepStrictEqual(normal(rights(Frame.decodeClient(text))), normal(expected))
-  }))
+it.effect.prop(
+  "the messages of a client survive the wire, several to a text",
+  [messages(clientMessage)],
+  ([sent]) =>
+    Effect.sync(() => {
+      const text = Frame.join(sent.map(([channel, seq, payload]) => Frame.encodeMessage(channel, seq, write(payload))))
+      const expected = sent.map(([channel, seq, payload]) => ({ _tag: "Message", channel, seq, payload }))
+      assert.deepStrictEqual(normal(rights(Frame.decodeClient(text))), normal(expected))
+    })
+)
 
-it.effect.prop("the messages of a server survive the wire, several to a text", [messages(serverMessage)], ([sent]) =>
-  Effect.sync(() => {
-    const text = Frame.join(sent.map(([channel, seq, payload]) => Frame.encodeMessage(channel, seq, write(payload))))
-    const expected = sent.map(([channel, seq, payload]) => ({ _tag: "Message", channel, seq, payload }))
-    assert.deepStrictEqual(normal(rights(Frame.decodeServer(text))), normal(expected))
-  }))
+it.effect.prop(
+  "the messages of a server survive the wire, several to a text",
+  [messages(serverMessage)],
+  ([sent]) =>
+    Effect.sync(() => {
+      const text = Frame.join(sent.map(([channel, seq, payload]) => Frame.encodeMessage(channel, seq, write(payload))))
+      const expected = sent.map(([channel, seq, payload]) => ({ _tag: "Message", channel, seq, payload }))
+      assert.deepStrictEqual(normal(rights(Frame.decodeServer(text))), normal(expected))
+    })
+)
 
 const unnumbered = <A extends { readonly _tag: string }, I>(schema: Schema.Schema<A, I>) =>
   Arbitrary.make(schema)
@@ -82,33 +94,56 @@ const unnumbered = <A extends { readonly _tag: string }, I>(schema: Schema.Schem
     // JSON has no infinite numbers
     .filter((frame) => Object.values<unknown>(frame).every((value) => value !== Infinity))
 
-it.effect.prop("all other frames of a client survive the wire", [unnumbered(Frame.ClientFrame)], ([frame]) =>
-  Effect.sync(() => {
-    const [decoded] = rights(Frame.decodeClient(Frame.join([Frame.encode(frame)])))
-    assert.deepStrictEqual(normal(decoded), normal(frame))
-  }), { fastCheck: { numRuns: 200 } })
+it.effect.prop(
+  "all other frames of a client survive the wire",
+  [unnumbered(Frame.ClientFrame)],
+  ([frame]) =>
+    Effect.sync(() => {
+      const [decoded] = rights(Frame.decodeClient(Frame.join([Frame.encode(frame)])))
+      assert.deepStrictEqual(normal(decoded), normal(frame))
+    }),
+  { fastCheck: { numRuns: 200 } }
+)
 
-it.effect.prop("all other frames of a server survive the wire", [unnumbered(Frame.ServerFrame)], ([frame]) =>
-  Effect.sync(() => {
-    const [decoded] = rights(Frame.decodeServer(Frame.join([Frame.encode(frame)])))
-    assert.deepStrictEqual(normal(decoded), normal(frame))
-  }), { fastCheck: { numRuns: 300 } })
+it.effect.prop(
+  "all other frames of a server survive the wire",
+  [unnumbered(Frame.ServerFrame)],
+  ([frame]) =>
+    Effect.sync(() => {
+      const [decoded] = rights(Frame.decodeServer(Frame.join([Frame.encode(frame)])))
+      assert.deepStrictEqual(normal(decoded), normal(frame))
+    }),
+  { fastCheck: { numRuns: 300 } }
+)
 
-it.effect.prop("acknowledgements have a text of their own that is the same", [fc.nat(), fc.nat()], ([channel, received]) =>
-  Effect.sync(() => {
-    const frame = { _tag: "Ack", channel, received } as const
-    assert.deepStrictEqual(JSON.parse(Frame.encodeAck(channel, received)), frame)
-    assert.deepStrictEqual(rights(Frame.decodeServer(Frame.join([Frame.encodeAck(channel, received)]))), [frame])
-  }))
+it.effect.prop(
+  "acknowledgements have a text of their own that is the same",
+  [fc.nat(), fc.nat()],
+  ([channel, received]) =>
+    Effect.sync(() => {
+      const frame = { _tag: "Ack", channel, received } as const
+      assert.deepStrictEqual(JSON.parse(Frame.encodeAck(channel, received)), frame)
+      assert.deepStrictEqual(rights(Frame.decodeServer(Frame.join([Frame.encodeAck(channel, received)]))), [frame])
+    })
+)
 
 it("what is at the edge of a number, and past it", () => {
   const decode = (requestId: string) =>
-    Frame.decodeClient(`[{"_tag":"Message","channel":0,"seq":1,"payload":{"_tag":"Interrupt","requestId":${requestId}}}]`)
+    Frame.decodeClient(
+      `[{"_tag":"Message","channel":0,"seq":1,"payload":{"_tag":"Interrupt","requestId":${requestId}}}]`
+    )
   assert.strictEqual(rights(decode(`"${Number.MAX_SAFE_INTEGER}"`)).length, 1)
-  for (const bad of ["\"0\"", "\"-1\"", "\"1.5\"", "\"\"", "\" \"", "\"abc\"", "\"1e400\"", "\"NaN\"", "1", "null", "{}"]) {
+  for (
+    const bad of ["\"0\"", "\"-1\"", "\"1.5\"", "\"\"", "\" \"", "\"abc\"", "\"1e400\"", "\"NaN\"", "1", "null", "{}"]
+  ) {
     assert.isTrue(Either.isLeft(decode(bad)![0]!), bad)
   }
-  for (const [field, bad] of [["channel", "-1"], ["channel", "0.5"], ["channel", "1e999"], ["seq", "0"], ["seq", "-1"], ["seq", "\"1\""]]) {
+  for (
+    const [field, bad] of [["channel", "-1"], ["channel", "0.5"], ["channel", "1e999"], ["seq", "0"], ["seq", "-1"], [
+      "seq",
+      "\"1\""
+    ]]
+  ) {
     const numbers = { channel: "0", seq: "1", [field!]: bad! }
     const [frame] = Frame.decodeClient(
       `[{"_tag":"Message","channel":${numbers.channel},"seq":${numbers.seq},"payload":{"_tag":"Subscribe","event":"e"}}]`
@@ -120,10 +155,21 @@ it("what is at the edge of a number, and past it", () => {
 /** Things that look like frames: right tags with wrong fields, and right fields with wrong tags. */
 const almostFrame = fc.oneof(
   fc.record({
-    _tag: fc.oneof(fc.constantFrom("Hello", "Open", "Resume", "Message", "Ack", "Close", "Ping", "Refused", "Event", "__proto__"), json),
+    _tag: fc.oneof(
+      fc.constantFrom("Hello", "Open", "Resume", "Message", "Ack", "Close", "Ping", "Refused", "Event", "__proto__"),
+      json
+    ),
     channel: json,
     seq: json,
-    payload: fc.oneof(json, fc.record({ _tag: fc.constantFrom("Request", "Exit", "Interrupt", "Event"), id: json, requestId: json, tag: json })),
+    payload: fc.oneof(
+      json,
+      fc.record({
+        _tag: fc.constantFrom("Request", "Exit", "Interrupt", "Event"),
+        id: json,
+        requestId: json,
+        tag: json
+      })
+    ),
     received: json,
     reason: json
   }, { requiredKeys: [] }),
@@ -135,7 +181,12 @@ const garbage = fc.oneof(
   fc.json(),
   fc.array(almostFrame, { maxLength: 5 }).map((frames) => JSON.stringify(frames)),
   // a good text with a piece cut out of it, or changed
-  fc.tuple(fc.array(clientMessage, { minLength: 1, maxLength: 3 }), fc.nat(), fc.nat({ max: 5 }), fc.string({ maxLength: 3 })).map(
+  fc.tuple(
+    fc.array(clientMessage, { minLength: 1, maxLength: 3 }),
+    fc.nat(),
+    fc.nat({ max: 5 }),
+    fc.string({ maxLength: 3 })
+  ).map(
     ([sent, at, length, text]) => {
       const good = Frame.join(sent.map((payload, i) => Frame.encodeMessage(1, i + 1, write(payload))))
       const from = at % good.length
@@ -144,19 +195,24 @@ const garbage = fc.oneof(
   )
 )
 
-it.effect.prop("garbage never throws: it is not an array, or each frame is decoded on its own", [garbage], ([text]) =>
-  Effect.sync(() => {
-    let parsed: unknown
-    try {
-      parsed = JSON.parse(text)
-    } catch {
-      parsed = undefined
-    }
-    for (const frames of [Frame.decodeClient(text), Frame.decodeServer(text)]) {
-      assert.strictEqual(frames?.length, Array.isArray(parsed) ? parsed.length : undefined)
-      for (const frame of frames ?? []) assert.isTrue(Either.isEither(frame))
-    }
-  }), { fastCheck: { numRuns: 300 } })
+it.effect.prop(
+  "garbage never throws: it is not an array, or each frame is decoded on its own",
+  [garbage],
+  ([text]) =>
+    Effect.sync(() => {
+      let parsed: unknown
+      try {
+        parsed = JSON.parse(text)
+      } catch {
+        parsed = undefined
+      }
+      for (const frames of [Frame.decodeClient(text), Frame.decodeServer(text)]) {
+        assert.strictEqual(frames?.length, Array.isArray(parsed) ? parsed.length : undefined)
+        for (const frame of frames ?? []) assert.isTrue(Either.isEither(frame))
+      }
+    }),
+  { fastCheck: { numRuns: 300 } }
+)
 
 it("deep nesting, long texts and names of prototypes do not throw", () => {
   const texts = [
@@ -168,7 +224,9 @@ it("deep nesting, long texts and names of prototypes do not throw", () => {
     "[[]]",
     `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
     `[${"{\"a\":".repeat(5000)}1${"}".repeat(5000)}]`,
-    `[{"_tag":"Message","channel":1,"seq":1,"payload":{"_tag":"Request","id":"1","tag":"T","payload":${"[".repeat(5000)}${"]".repeat(5000)}}}]`,
+    `[{"_tag":"Message","channel":1,"seq":1,"payload":{"_tag":"Request","id":"1","tag":"T","payload":${
+      "[".repeat(5000)
+    }${"]".repeat(5000)}}}]`,
     `[{"__proto__":{"_tag":"Ping"}}]`,
     `[{"_tag":"__proto__"},{"_tag":"constructor"},{"_tag":"toString"}]`,
     `[${"1,".repeat(100_000)}1]`

@@ -10,8 +10,21 @@ type Command =
   | { readonly _tag: "replay" }
 
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ _tag: fc.constant("push" as const), text: fc.string({ unit: "binary", maxLength: 5 }), attached: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.record({ _tag: fc.constant("acknowledge" as const), part: fc.double({ min: 0, max: 1, noNaN: true }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      _tag: fc.constant("push" as const),
+      text: fc.string({ unit: "binary", maxLength: 5 }),
+      attached: fc.boolean()
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      _tag: fc.constant("acknowledge" as const),
+      part: fc.double({ min: 0, max: 1, noNaN: true })
+    })
+  },
   fc.record({ _tag: fc.constant("lie" as const), by: fc.integer({ min: 1, max: 5 }) }),
   fc.constant({ _tag: "repeat" as const }),
   fc.constant({ _tag: "replay" as const })
@@ -26,50 +39,59 @@ const replayed = (outbox: Sequence.Outbox<number>) => {
   return kept
 }
 
-it.effect.prop("an outbox keeps what is not acknowledged, in order, and reminds once of what is", [commands], ([run]) =>
-  Effect.sync(() => {
-    const outbox = new Sequence.Outbox<number>()
-    /** The naive one: all messages there ever were, and how many have arrived. */
-    const all: Array<{ readonly text: string; readonly attached: boolean }> = []
-    let arrived = 0
-    const reminded: Array<number> = []
-    for (const step of run) {
-      switch (step._tag) {
-        case "push": {
-          all.push(step)
-          assert.strictEqual(outbox.push(step.text, step.attached ? all.length : undefined), all.length)
-          break
+it.effect.prop(
+  "an outbox keeps what is not acknowledged, in order, and reminds once of what is",
+  [commands],
+  ([run]) =>
+    Effect.sync(() => {
+      const outbox = new Sequence.Outbox<number>()
+      /** The naive one: all messages there ever were, and how many have arrived. */
+      const all: Array<{ readonly text: string; readonly attached: boolean }> = []
+      let arrived = 0
+      const reminded: Array<number> = []
+      for (const step of run) {
+        switch (step._tag) {
+          case "push": {
+            all.push(step)
+            assert.strictEqual(outbox.push(step.text, step.attached ? all.length : undefined), all.length)
+            break
+          }
+          case "acknowledge": {
+            const to = arrived + Math.round(step.part * (all.length - arrived))
+            reminded.length = 0
+            assert.isTrue(outbox.acknowledge(to, (number) => reminded.push(number)))
+            const due = all.flatMap(({ attached }, i) => attached && i >= arrived && i < to ? [i + 1] : [])
+            assert.deepStrictEqual(reminded, due)
+            arrived = to
+            break
+          }
+          case "repeat": {
+            // an acknowledgement of what has been acknowledged, and of less
+            assert.isTrue(outbox.acknowledge(arrived, () => assert.fail("reminded twice")))
+            assert.isTrue(outbox.acknowledge(0, () => assert.fail("reminded twice")))
+            break
+          }
+          case "lie":
+            assert.isFalse(
+              outbox.acknowledge(all.length + step.by, () => assert.fail("reminded of what was never sent"))
+            )
+            break
+          case "replay":
+            break
         }
-        case "acknowledge": {
-          const to = arrived + Math.round(step.part * (all.length - arrived))
-          reminded.length = 0
-          assert.isTrue(outbox.acknowledge(to, (number) => reminded.push(number)))
-          const due = all.flatMap(({ attached }, i) => attached && i >= arrived && i < to ? [i + 1] : [])
-          assert.deepStrictEqual(reminded, due)
-          arrived = to
-          break
-        }
-        case "repeat": {
-          // an acknowledgement of what has been acknowledged, and of less
-          assert.isTrue(outbox.acknowledge(arrived, () => assert.fail("reminded twice")))
-          assert.isTrue(outbox.acknowledge(0, () => assert.fail("reminded twice")))
-          break
-        }
-        case "lie":
-          assert.isFalse(outbox.acknowledge(all.length + step.by, () => assert.fail("reminded of what was never sent")))
-          break
-        case "replay":
-          break
+        const kept = all.slice(arrived).map(({ text }, i) => [arrived + i + 1, text] as const)
+        assert.deepStrictEqual(replayed(outbox), kept)
+        assert.strictEqual(outbox.length, kept.length)
+        assert.strictEqual(outbox.last, all.length)
+        assert.strictEqual(outbox.bytes, kept.reduce((bytes, [, text]) => bytes + Buffer.byteLength(text, "utf8"), 0))
       }
-      const kept = all.slice(arrived).map(({ text }, i) => [arrived + i + 1, text] as const)
-      assert.deepStrictEqual(replayed(outbox), kept)
-      assert.strictEqual(outbox.length, kept.length)
-      assert.strictEqual(outbox.last, all.length)
-      assert.strictEqual(outbox.bytes, kept.reduce((bytes, [, text]) => bytes + Buffer.byteLength(text, "utf8"), 0))
-    }
-  }), { fastCheck: { numRuns: 40 } })
+    }),
+  { fastCheck: { numRuns: 40 } }
+)
 
-it.effect.prop("an inbox takes 1, 2, 3, ... once each, and nothing out of order", [fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 60 })], ([arrivals]) =>
+it.effect.prop("an inbox takes 1, 2, 3, ... once each, and nothing out of order", [
+  fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 60 })
+], ([arrivals]) =>
   Effect.sync(() => {
     const inbox = new Sequence.Inbox()
     const taken: Array<number> = []

@@ -1,8 +1,18 @@
 /** What does not compile, and what the types of a contract and its implementation are. Checked by `tsc`. */
+// @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off
 import { Rpc, RpcGroup } from "@effect/rpc"
 import type { RpcClient } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
-import { type Activation, Actor, type ActorError, type ActorHost, type Connection, type ConnectionId, Contract, type Directory } from "@troupe/contract"
+import {
+  type Activation,
+  Actor,
+  type ActorError,
+  type ActorHost,
+  type Connection,
+  type ConnectionId,
+  type Contract,
+  type Directory
+} from "@troupe/contract"
 import { Context, Effect, HashMap, Layer, Ref, Schema, Scope } from "effect"
 import { expectTypeOf } from "vitest"
 
@@ -60,7 +70,8 @@ const ChatRoomLive = ChatRoom.toLayer(
         },
         onConnect: (connection) => {
           expectTypeOf(connection.state).toEqualTypeOf<Ref.Ref<{ readonly name: string }>>()
-          return Effect.acquireRelease(announce, () => announce)
+          return Effect.acquireRelease(announce, () =>
+            announce)
         },
         onDisconnect: (connection, reason) => {
           expectTypeOf(reason._tag).extract<"Disconnected">().toEqualTypeOf<"Disconnected">()
@@ -124,7 +135,9 @@ it("what build, hooks and handlers need, the layer needs; a Scope and the caller
 })
 
 it("the parts of a contract", () => {
-  expectTypeOf<Contract.Params<ChatRoom>>().toEqualTypeOf<{ readonly token: string; readonly level?: number | undefined }>()
+  expectTypeOf<Contract.Params<ChatRoom>>().toEqualTypeOf<
+    { readonly token: string; readonly level?: number | undefined }
+  >()
   expectTypeOf<Contract.Params<Counter>>().toEqualTypeOf<void>()
   expectTypeOf<Contract.ConnectError<ChatRoom>>().toEqualTypeOf<Denied>()
   expectTypeOf<Contract.ConnectError<Counter>>().toEqualTypeOf<never>()
@@ -322,8 +335,10 @@ const inOnDisconnect = ChatRoom.toLayer(options, (room) =>
     rpcs: { Say, History },
     internal: { Purge }
   })))
-const inBuild = ChatRoom.toLayer(options, (room) =>
-  Effect.as(room.caller, room.behavior({ onBeforeConnect, rpcs: { Say, History }, internal: { Purge } })))
+const inBuild = ChatRoom.toLayer(
+  options,
+  (room) => Effect.as(room.caller, room.behavior({ onBeforeConnect, rpcs: { Say, History }, internal: { Purge } }))
+)
 const inRpc = ChatRoom.toLayer(options, (room) =>
   Effect.succeed(room.behavior({
     onBeforeConnect,
@@ -355,7 +370,7 @@ it("room.caller is for handlers of public rpcs only", () => {
   expectTypeOf(ofAnother).toEqualTypeOf<Leak>()
   expectTypeOf(inRpc).toEqualTypeOf<Leak>()
   // they do not only differ: none of them can be given to a host
-  const give = (_: Leak) => {}
+  const give = (layer: Leak) => assert.isTrue(Layer.isLayer(layer))
   // @ts-expect-error in an internal handler
   give(inInternal)
   // @ts-expect-error in build

@@ -8,41 +8,87 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as Etag from "@effect/platform/Etag"
 import type * as HttpPlatform from "@effect/platform/HttpPlatform"
 import type * as HttpServer from "@effect/platform/HttpServer"
-import type { ServeError } from "@effect/platform/HttpServerError"
+import { ServeError } from "@effect/platform/HttpServerError"
 import { LinkListener, type LinkOptions } from "@troupe/server/LinkListener"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
-import { LinkEndpoint } from "./internal/LinkEndpoint.ts"
+import { type EndpointContext, LinkEndpoint, refuse } from "./internal/LinkEndpoint.ts"
 
 /** What `NodeHttpServer.layer` provides. */
 type Platform = HttpServer.HttpServer | HttpPlatform.HttpPlatform | Etag.Generator | NodeContext.NodeContext
 
+type Endpoints = Map<string, LinkEndpoint>
+
 const pathOf = (request: Http.IncomingMessage): string => (request.url ?? "/").split("?", 1)[0]!
 
-/** Takes the upgrades of listened paths before anyone else on the server sees them. */
-const intercept = (server: Http.Server): Map<string, LinkEndpoint> => {
-  const endpoints = new Map<string, LinkEndpoint>()
-  const emit = server.emit.bind(server)
-  server.emit = (event: string | symbol, ...args: ReadonlyArray<unknown>): boolean => {
-    const endpoint = event === "upgrade" ? endpoints.get(pathOf(args[0] as Http.IncomingMessage)) : undefined
-    if (!endpoint) return emit(event as never, ...(args as Array<never>))
-    endpoint.upgrade(...(args as [Http.IncomingMessage, Duplex, Buffer]))
+/** With a listener, Node upgrades; without one it would take the request for an ordinary one. */
+const placeholder = (): void => {}
+
+/** Takes the upgrades of listened paths before anyone else on the server sees them. Returns how to stop. */
+const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
+  const { emit } = server
+  /** Whether an upgrade has been dealt with. */
+  const take = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): boolean => {
+    const endpoint = endpoints.get(pathOf(request))
+    if (endpoint) endpoint.upgrade(request, socket, head)
+    else if (server.listenerCount("upgrade") === 1) refuse(socket, 404)
+    else return false
     return true
   }
-  return endpoints
+  const passOn = emit as (...args: ReadonlyArray<unknown>) => boolean
+  server.emit = (event: string | symbol, ...args: Array<any>): boolean =>
+    event === "upgrade" && take(args[0], args[1], args[2]) || passOn.call(server, event, ...args)
+  server.on("upgrade", placeholder)
+  return () => {
+    server.off("upgrade", placeholder)
+    server.emit = emit
+  }
 }
 
-const listen = (endpoints: Map<string, LinkEndpoint>) => (options: LinkOptions) =>
+const listen = (endpoints: Endpoints, context: EndpointContext) => (options: LinkOptions) =>
   Effect.asVoid(Effect.acquireRelease(
     Effect.sync(() => {
       if (endpoints.has(options.path)) throw new Error(`the path ${options.path} is served already`)
-      endpoints.set(options.path, new LinkEndpoint(options))
+      endpoints.set(options.path, new LinkEndpoint(options, context))
     }),
     () => Effect.sync(() => endpoints.delete(options.path))
   ))
+
+/** Accepts links on a server. Those that are left when the scope closes are cut, because the server waits for them. */
+const makeListener = (server: Http.Server): Effect.Effect<typeof LinkListener.Service, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const report = (message: string) => (cause: unknown) => void runFork(Effect.logError(message, Cause.die(cause)))
+    const context: EndpointContext = { sockets: new Set(), report: report("a link failed") }
+    const endpoints: Endpoints = new Map()
+    // what goes wrong while it serves, like too many open files, must not end the process
+    const onError = report("the HTTP server failed")
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        server.on("error", onError)
+        return intercept(server, endpoints)
+      }),
+      (stop) =>
+        Effect.sync(() => {
+          stop()
+          server.off("error", onError)
+          for (const socket of context.sockets) socket.terminate()
+        })
+    )
+    return { listen: listen(endpoints, context) }
+  })
+
+/** The platform's error has no message of its own. */
+const withMessage = ({ cause }: ServeError): ServeError =>
+  Object.assign(new ServeError({ cause }), {
+    message: `the HTTP server cannot listen: ${cause instanceof Error ? cause.message : String(cause)}`
+  })
 
 /**
  * Node's HTTP server as `NodeHttpServer.layer` provides it, and the links of `ActorServer.layer` on the same port. Other
@@ -55,6 +101,8 @@ export const layer = (
 ): Layer.Layer<Platform | LinkListener, ServeError> =>
   Layer.unwrapEffect(Effect.sync(() => {
     const server = createServer()
-    const listener = Layer.succeed(LinkListener, { listen: listen(intercept(server)) })
-    return Layer.merge(NodeHttpServer.layer(() => server, options), listener)
+    return Layer.provideMerge(
+      Layer.scoped(LinkListener, makeListener(server)),
+      Layer.mapError(NodeHttpServer.layer(() => server, options), withMessage)
+    )
   }))

@@ -4,10 +4,11 @@ import * as WebSocketLink from "@troupe/contract/WebSocketLink"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { WebSocket } from "ws"
+import { socketOptions } from "./internal/LinkEndpoint.ts"
 
 /** A transport over the sockets of `ws`, without compression. */
 export const layer = (options: WebSocketLink.Options): Layer.Layer<Transport> =>
   Layer.succeed(Transport, {
-    dial: WebSocketLink.dial(options, (url) => new WebSocket(url, { perMessageDeflate: false })),
+    dial: WebSocketLink.dial(options, (url) => new WebSocket(url, socketOptions)),
     onOpportunity: () => Effect.void
   })

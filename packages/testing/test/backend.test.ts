@@ -128,75 +128,84 @@ it.effect("B4 interrupting a backend's call interrupts its handler, or removes i
   })))
 
 it.effect("B8 a mailbox that is full refuses with ActorOverloaded, which names its capacity; others are not hit", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const { Count, Script } = yield* backend
-    const ann = yield* connect("ann")
-    probe.internals.slow = () => Effect.as(Effect.zipRight(probe.note("runs"), probe.wait("go")), "done")
-    probe.internals.never = () => Effect.zipRight(probe.note("runs"), Effect.never)
-    for (const script of ["never", "slow"]) {
-      const calls = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Script({ script })))
-      yield* settle
-      for (const _ of [1, 2]) {
-        const error = yield* Effect.flip(Count())
-        assert.deepStrictEqual(error, new ActorError.ActorOverloaded({ address, capacity: 3 }))
-        assert.include(error.message, "Lab/main")
-        assert.include(error.message, "3")
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { Count, Script } = yield* backend
+      const ann = yield* connect("ann")
+      probe.internals.slow = () => Effect.as(Effect.zipRight(probe.note("runs"), probe.wait("go")), "done")
+      probe.internals.never = () => Effect.zipRight(probe.note("runs"), Effect.never)
+      for (const script of ["never", "slow"]) {
+        const calls = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Script({ script })))
+        yield* settle
+        for (const _ of [1, 2]) {
+          const error = yield* Effect.flip(Count())
+          assert.deepStrictEqual(error, new ActorError.ActorOverloaded({ address, capacity: 3 }))
+          assert.include(error.message, "Lab/main")
+          assert.include(error.message, "3")
+        }
+        // other actors, and clients with credit, are not refused
+        assert.strictEqual(yield* (yield* Lab).get("other").Count(), 0)
+        const append = yield* Effect.fork(ann.rpc.Append({ item: "x" }))
+        yield* settle
+        if (script === "never") yield* Effect.forEach(calls, Fiber.interrupt)
+        else yield* probe.open("go")
+        yield* Fiber.join(append)
+        yield* settle
+        assert.isNumber(yield* Count())
       }
-      // other actors, and clients with credit, are not refused
-      assert.strictEqual(yield* (yield* Lab).get("other").Count(), 0)
-      const append = yield* Effect.fork(ann.rpc.Append({ item: "x" }))
-      yield* settle
-      if (script === "never") yield* Effect.forEach(calls, Fiber.interrupt)
-      else yield* probe.open("go")
-      yield* Fiber.join(append)
-      yield* settle
-      assert.isNumber(yield* Count())
-    }
-  }), { host: { mailboxMax: 3 } }))
+    }),
+    { host: { mailboxMax: 3 } }
+  ))
 
 it.effect("backend use: a call that gets no answer ends with CallTimeout after exactly the configured time", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const { Count, Script } = yield* backend
-    probe.internals.never = (room) =>
-      probe.note("runs").pipe(
-        Effect.zipRight(append(room, "x")),
-        Effect.zipRight(Effect.never),
-        Effect.onInterrupt(() => probe.note("interrupted"))
-      )
-    for (const times of [1, 2]) {
-      const running = yield* Effect.fork(Effect.flip(Script({ script: "never" })))
-      yield* probe.seen("runs", times)
-      yield* TestClock.adjust("1 seconds")
-      const queued = yield* Effect.fork(Effect.either(Count()))
-      yield* TestClock.adjust("3999 millis")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(running)))
-      assert.isTrue(Option.isNone(yield* Fiber.poll(queued)))
-      yield* TestClock.adjust("1 millis")
-      const error = yield* Fiber.join(running)
-      assert.deepStrictEqual(error, new ActorError.CallTimeout({ address, afterMillis: 5000 }))
-      yield* probe.seen("interrupted", times)
-      // the handler is gone, its changes too, and the queue goes on
-      assert.deepStrictEqual(yield* Fiber.join(queued), Either.right(0))
-    }
-  }), { host: { callTimeout: "5 seconds" } }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { Count, Script } = yield* backend
+      probe.internals.never = (room) =>
+        probe.note("runs").pipe(
+          Effect.zipRight(append(room, "x")),
+          Effect.zipRight(Effect.never),
+          Effect.onInterrupt(() => probe.note("interrupted"))
+        )
+      for (const times of [1, 2]) {
+        const running = yield* Effect.fork(Effect.flip(Script({ script: "never" })))
+        yield* probe.seen("runs", times)
+        yield* TestClock.adjust("1 seconds")
+        const queued = yield* Effect.fork(Effect.either(Count()))
+        yield* TestClock.adjust("3999 millis")
+        assert.isTrue(Option.isNone(yield* Fiber.poll(running)))
+        assert.isTrue(Option.isNone(yield* Fiber.poll(queued)))
+        yield* TestClock.adjust("1 millis")
+        const error = yield* Fiber.join(running)
+        assert.deepStrictEqual(error, new ActorError.CallTimeout({ address, afterMillis: 5000 }))
+        yield* probe.seen("interrupted", times)
+        // the handler is gone, its changes too, and the queue goes on
+        assert.deepStrictEqual(yield* Fiber.join(queued), Either.right(0))
+      }
+    }),
+    { host: { callTimeout: "5 seconds" } }
+  ))
 
 it.effect("backend use: a queued call that times out never runs", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const ann = yield* connect("ann")
-    const { Add } = yield* backend
-    probe.scripts.slow = () => Effect.as(Effect.zipRight(probe.note("runs"), probe.wait("go")), "done")
-    const slow = yield* Effect.fork(ann.rpc.Run({ script: "slow" }))
-    yield* probe.seen("runs")
-    const adding = yield* Effect.fork(Effect.flip(Add({ item: "late" })))
-    yield* TestClock.adjust("5 seconds")
-    assert.instanceOf(yield* Fiber.join(adding), ActorError.CallTimeout)
-    yield* probe.open("go")
-    yield* Fiber.join(slow)
-    assert.deepStrictEqual(yield* ann.rpc.Items(), [])
-  }), { host: { callTimeout: "5 seconds" } }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const ann = yield* connect("ann")
+      const { Add } = yield* backend
+      probe.scripts.slow = () => Effect.as(Effect.zipRight(probe.note("runs"), probe.wait("go")), "done")
+      const slow = yield* Effect.fork(ann.rpc.Run({ script: "slow" }))
+      yield* probe.seen("runs")
+      const adding = yield* Effect.fork(Effect.flip(Add({ item: "late" })))
+      yield* TestClock.adjust("5 seconds")
+      assert.instanceOf(yield* Fiber.join(adding), ActorError.CallTimeout)
+      yield* probe.open("go")
+      yield* Fiber.join(slow)
+      assert.deepStrictEqual(yield* ann.rpc.Items(), [])
+    }),
+    { host: { callTimeout: "5 seconds" } }
+  ))
 
 it.effect("L1 calls of a backend end with ActorUnavailable when the activation is lost, and work again", () =>
   run(Effect.gen(function*() {
@@ -234,12 +243,14 @@ it.effect("L1 an actor that nobody implements is unavailable", () =>
   }).pipe(Effect.provide(ActorHost.layer().pipe(Layer.provideMerge(layerOutside)))))
 
 const withRelay = <A, E>(body: Effect.Effect<A, E, Lab | Relay | Probe | StoreControl>) =>
-  body.pipe(Effect.provide(labLive().pipe(
-    // the relay is built first: nothing of the labs is there yet
-    Layer.provideMerge(relayLive),
-    Layer.provideMerge(ActorHost.layer()),
-    Layer.provideMerge(layerOutside)
-  )))
+  body.pipe(Effect.provide(
+    labLive().pipe(
+      // the relay is built first: nothing of the labs is there yet
+      Layer.provideMerge(relayLive),
+      Layer.provideMerge(ActorHost.layer()),
+      Layer.provideMerge(layerOutside)
+    )
+  ))
 
 it.effect("B1 an actor calls another one through its contract's client", () =>
   withRelay(Effect.gen(function*() {

@@ -66,7 +66,7 @@ it.effect("B1 a defect carries an opaque id and no message; the log has the caus
     const error = new Error("secret detail")
     probe.scripts.dies = () => Effect.die(error)
     probe.scripts.throws = () => throws(error)
-    probe.scripts.throwsLater = () => Effect.zipRight(Effect.yieldNow(), Effect.sync(() => throws(error)))
+    probe.scripts.throwsLater = () => Effect.flatMap(Effect.yieldNow(), () => throws(error))
     probe.scripts.rejects = () => Effect.promise(() => Promise.reject(error))
     // a failure beside a defect is not a typed failure: the defect is what has to be found
     const ids: Array<string> = []
@@ -113,26 +113,29 @@ class NewLab extends Actor.Tag<NewLab>()("Lab", {
 }) {}
 
 it.effect("B2 an unknown rpc and an undecodable payload are rejected; the connection and its other calls go on", () =>
-  run(Effect.gen(function*() {
-    const ann = yield* ActorClient.connect(NewLab, "main", { params: { name: "ann" } })
-    for (const times of [1, 2, 3]) {
-      const [unknown, before, undecodable, after] = yield* Effect.all([
-        Effect.flip(ann.rpc.Missing({ n: 1 })),
-        ann.rpc.Append({ item: "x" }),
-        Effect.flip(ann.rpc.Append({ item: "" })),
-        ann.rpc.Me()
-      ], { concurrency: "unbounded" })
-      assert.instanceOf(unknown, ConnectionError.CallRejected)
-      assert.include((unknown as ConnectionError.CallRejected).issue, "Missing")
-      assert.strictEqual(unknown.sent, "no")
-      assert.strictEqual(before, times)
-      assert.instanceOf(undecodable, ConnectionError.CallRejected)
-      assert.include((undecodable as ConnectionError.CallRejected).issue, "item")
-      assert.strictEqual(after.name, "ann")
-    }
-    assert.strictEqual((yield* ann.status.get)._tag, "Connected")
-    assert.strictEqual(yield* (yield* backend).Count(), 3)
-  }), { host: { window: 2 } }))
+  run(
+    Effect.gen(function*() {
+      const ann = yield* ActorClient.connect(NewLab, "main", { params: { name: "ann" } })
+      for (const times of [1, 2, 3]) {
+        const [unknown, before, undecodable, after] = yield* Effect.all([
+          Effect.flip(ann.rpc.Missing({ n: 1 })),
+          ann.rpc.Append({ item: "x" }),
+          Effect.flip(ann.rpc.Append({ item: "" })),
+          ann.rpc.Me()
+        ], { concurrency: "unbounded" })
+        assert.instanceOf(unknown, ConnectionError.CallRejected)
+        assert.include((unknown as ConnectionError.CallRejected).issue, "Missing")
+        assert.strictEqual(unknown.sent, "no")
+        assert.strictEqual(before, times)
+        assert.instanceOf(undecodable, ConnectionError.CallRejected)
+        assert.include((undecodable as ConnectionError.CallRejected).issue, "item")
+        assert.strictEqual(after.name, "ann")
+      }
+      assert.strictEqual((yield* ann.status.get)._tag, "Connected")
+      assert.strictEqual(yield* (yield* backend).Count(), 3)
+    }),
+    { host: { window: 2 } }
+  ))
 
 it.effect("B2 a reply that does not encode dies with an id, and its turn is dropped; other calls go on", () =>
   run(Effect.gen(function*() {
@@ -144,7 +147,9 @@ it.effect("B2 a reply that does not encode dies with an id, and its turn is drop
     probe.scripts.number = (room) => Effect.as(stage(room), 5 as never)
     probe.scripts.wrongError = (room) => Effect.zipRight(stage(room), Effect.fail({ _tag: "Unheard" } as never))
     for (const script of ["empty", "number", "wrongError", "empty"]) {
-      const [exit, items] = yield* Effect.all([Effect.exit(ann.rpc.Run({ script })), ann.rpc.Items()], { concurrency: 2 })
+      const [exit, items] = yield* Effect.all([Effect.exit(ann.rpc.Run({ script })), ann.rpc.Items()], {
+        concurrency: 2
+      })
       const id = defectOf(exit)
       assert.isTrue(probe.logs.some((log) => log.defect === id))
       assert.deepStrictEqual(items, [])
@@ -166,40 +171,43 @@ it.effect("B2 a reply that the client cannot decode fails that call only", () =>
   })))
 
 it.effect("B3 calls run in the order they were made; each event precedes its reply, in commit order", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const { messages } = yield* listen
-    const ann = yield* connect("ann", { events: ["appended"] })
-    const order = Array.from({ length: 60 }, (_, i) => i + 1)
-    probe.scripts.slow = (room) =>
-      Effect.gen(function*() {
-        for (let i = 0; i < 5; i++) yield* Effect.yieldNow()
-        const { items } = yield* append(room, "slow")
-        yield* room.broadcast("appended", { item: "slow" })
-        return String(items.length)
-      })
-    const ended: Array<number> = []
-    // slow and fast ones mixed, with a window much smaller than their number
-    const results = yield* Effect.forEach(
-      order,
-      (n) =>
-        Effect.tap(
-          n % 7 === 0 ? Effect.map(ann.rpc.Run({ script: "slow" }), Number) : ann.rpc.Append({ item: `i${n}` }),
-          () => Effect.sync(() => ended.push(n))
-        ),
-      { concurrency: "unbounded" }
-    )
-    assert.deepStrictEqual(results, order)
-    assert.deepStrictEqual(ended, order)
-    const items = order.map((n) => n % 7 === 0 ? "slow" : `i${n}`)
-    assert.deepStrictEqual(yield* ann.rpc.Items(), items)
-    const events = yield* Stream.runCollect(Stream.take(yield* ann.events("appended"), 60))
-    assert.deepStrictEqual(Chunk.toReadonlyArray(events), items.map((item) => ({ item })))
-    assert.deepStrictEqual(
-      messages.slice(0, 120).map(({ _tag, payload, requestId }) => _tag === "Event" ? payload : Number(requestId)),
-      items.flatMap((item, i) => [{ item }, i + 1])
-    )
-  }), { host: { window: 8 } }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { messages } = yield* listen
+      const ann = yield* connect("ann", { events: ["appended"] })
+      const order = Array.from({ length: 60 }, (_, i) => i + 1)
+      probe.scripts.slow = (room) =>
+        Effect.gen(function*() {
+          for (let i = 0; i < 5; i++) yield* Effect.yieldNow()
+          const { items } = yield* append(room, "slow")
+          yield* room.broadcast("appended", { item: "slow" })
+          return String(items.length)
+        })
+      const ended: Array<number> = []
+      // slow and fast ones mixed, with a window much smaller than their number
+      const results = yield* Effect.forEach(
+        order,
+        (n) =>
+          Effect.tap(
+            n % 7 === 0 ? Effect.map(ann.rpc.Run({ script: "slow" }), Number) : ann.rpc.Append({ item: `i${n}` }),
+            () => Effect.sync(() => ended.push(n))
+          ),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(results, order)
+      assert.deepStrictEqual(ended, order)
+      const items = order.map((n) => n % 7 === 0 ? "slow" : `i${n}`)
+      assert.deepStrictEqual(yield* ann.rpc.Items(), items)
+      const events = yield* Stream.runCollect(Stream.take(yield* ann.events("appended"), 60))
+      assert.deepStrictEqual(Chunk.toReadonlyArray(events), items.map((item) => ({ item })))
+      assert.deepStrictEqual(
+        messages.slice(0, 120).map(({ _tag, payload, requestId }) => _tag === "Event" ? payload : Number(requestId)),
+        items.flatMap((item, i) => [{ item }, i + 1])
+      )
+    }),
+    { host: { window: 8 } }
+  ))
 
 it.effect("B3 a subscription takes its place among the calls", () =>
   run(Effect.gen(function*() {
@@ -213,61 +221,67 @@ it.effect("B3 a subscription takes its place among the calls", () =>
   })))
 
 it.effect("B4 interrupting a running call interrupts its handler; what waits behind goes on", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const ann = yield* connect("ann")
-    const bob = yield* connect("bob")
-    probe.scripts.slow = slow(probe, "slow")
-    for (const times of [1, 2, 3]) {
-      const running = yield* Effect.fork(ann.rpc.Run({ script: "slow" }))
-      yield* probe.seen("slow runs", times)
-      const behind = yield* Effect.fork(ann.rpc.Append({ item: "ann" }))
-      const other = yield* Effect.fork(bob.rpc.Append({ item: "bob" }))
-      yield* settle
-      assert.strictEqual(probe.count("slow interrupted"), times - 1)
-      yield* Fiber.interrupt(running)
-      yield* probe.seen("slow interrupted", times)
-      const counts = [yield* Fiber.join(behind), yield* Fiber.join(other)]
-      assert.sameMembers(counts, [2 * times - 1, 2 * times])
-    }
-    assert.notInclude(yield* ann.rpc.Items(), "slow")
-    assert.strictEqual(probe.count("slow interrupted"), 3)
-  }), { host: { window: 2 } }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const ann = yield* connect("ann")
+      const bob = yield* connect("bob")
+      probe.scripts.slow = slow(probe, "slow")
+      for (const times of [1, 2, 3]) {
+        const running = yield* Effect.fork(ann.rpc.Run({ script: "slow" }))
+        yield* probe.seen("slow runs", times)
+        const behind = yield* Effect.fork(ann.rpc.Append({ item: "ann" }))
+        const other = yield* Effect.fork(bob.rpc.Append({ item: "bob" }))
+        yield* settle
+        assert.strictEqual(probe.count("slow interrupted"), times - 1)
+        yield* Fiber.interrupt(running)
+        yield* probe.seen("slow interrupted", times)
+        const counts = [yield* Fiber.join(behind), yield* Fiber.join(other)]
+        assert.sameMembers(counts, [2 * times - 1, 2 * times])
+      }
+      assert.notInclude(yield* ann.rpc.Items(), "slow")
+      assert.strictEqual(probe.count("slow interrupted"), 3)
+    }),
+    { host: { window: 2 } }
+  ))
 
 it.effect("B4 interrupting a queued call removes it, and gives its credit back", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const ann = yield* connect("ann")
-    probe.scripts.slow = slow(probe, "slow")
-    probe.scripts.queued = slow(probe, "queued")
-    yield* probe.open("queued")
-    const running = yield* Effect.fork(ann.rpc.Run({ script: "slow" }))
-    yield* probe.seen("slow runs")
-    // more than the window has, one after another
-    for (let i = 0; i < 5; i++) {
-      const queued = yield* Effect.fork(ann.rpc.Run({ script: "queued" }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const ann = yield* connect("ann")
+      probe.scripts.slow = slow(probe, "slow")
+      probe.scripts.queued = slow(probe, "queued")
+      yield* probe.open("queued")
+      const running = yield* Effect.fork(ann.rpc.Run({ script: "slow" }))
+      yield* probe.seen("slow runs")
+      // more than the window has, one after another
+      for (let i = 0; i < 5; i++) {
+        const queued = yield* Effect.fork(ann.rpc.Run({ script: "queued" }))
+        yield* settle
+        yield* Fiber.interrupt(queued)
+        yield* settle
+      }
+      const network = yield* MemoryTransport.MemoryNetwork
+      const texts: Array<string> = []
+      yield* network.onMessage(({ from, text }) => {
+        if (from === "client") texts.push(text)
+      })
+      const last = yield* Effect.fork(ann.rpc.Append({ item: "last" }))
       yield* settle
-      yield* Fiber.interrupt(queued)
-      yield* settle
-    }
-    const network = yield* MemoryTransport.MemoryNetwork
-    const texts: Array<string> = []
-    yield* network.onMessage(({ from, text }) => {
-      if (from === "client") texts.push(text)
-    })
-    const last = yield* Effect.fork(ann.rpc.Append({ item: "last" }))
-    yield* settle
-    assert.strictEqual(yield* ann.pending.get, 2)
-    // it is on its way already: there is credit for it
-    assert.include(texts.join(), "last")
-    yield* probe.open("slow")
-    assert.strictEqual(yield* Fiber.join(running), "slow")
-    assert.strictEqual(yield* Fiber.join(last), 2)
-    assert.deepStrictEqual(yield* ann.rpc.Items(), ["slow", "last"])
-    assert.strictEqual(probe.count("queued runs"), 0)
-    assert.strictEqual(probe.count("queued interrupted"), 0)
-    assert.strictEqual(probe.count("slow interrupted"), 0)
-  }), { host: { window: 2 } }))
+      assert.strictEqual(yield* ann.pending.get, 2)
+      // it is on its way already: there is credit for it
+      assert.include(texts.join(), "last")
+      yield* probe.open("slow")
+      assert.strictEqual(yield* Fiber.join(running), "slow")
+      assert.strictEqual(yield* Fiber.join(last), 2)
+      assert.deepStrictEqual(yield* ann.rpc.Items(), ["slow", "last"])
+      assert.strictEqual(probe.count("queued runs"), 0)
+      assert.strictEqual(probe.count("queued interrupted"), 0)
+      assert.strictEqual(probe.count("slow interrupted"), 0)
+    }),
+    { host: { window: 2 } }
+  ))
 
 it.effect("B4 a call interrupted in the tick in which its handler ends: no other call is hit", () =>
   run(Effect.gen(function*() {
@@ -343,7 +357,8 @@ it.effect("B4 closing a connection interrupts what it runs and removes what it q
 it.effect("B7 internal rpcs cannot be called from a socket, whatever is sent", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    probe.internals.secret = (room) => Effect.as(Effect.zipRight(probe.note("secret ran"), append(room, "secret")), "secret")
+    probe.internals.secret = (room) =>
+      Effect.as(Effect.zipRight(probe.note("secret ran"), append(room, "secret")), "secret")
     const raw = yield* rawLink
     const answers = yield* raw.say(hello, open({ name: "mallory" }))
     assert.include(answers.map(({ _tag }) => _tag), "Opened")
@@ -367,7 +382,9 @@ it.effect("B7 internal rpcs cannot be called from a socket, whatever is sent", (
       assert.strictEqual(rejected?.requestId, String(index + 1), tag)
     }
     const seq = attempts.length + 1
-    const [heard] = (yield* raw.say(request(seq, "Append", { item: "public" }))).filter(({ _tag }) => _tag === "Message")
+    const [heard] = (yield* raw.say(request(seq, "Append", { item: "public" }))).filter(({ _tag }) =>
+      _tag === "Message"
+    )
     assert.deepStrictEqual((heard?.payload as { exit?: unknown } | undefined)?.exit, { _tag: "Success", value: 1 })
     assert.strictEqual(probe.count("secret ran"), 0)
     assert.strictEqual(yield* (yield* backend).Count(), 1)
@@ -389,12 +406,14 @@ it.effect("B7 a public and an internal rpc of one name keep their own handlers",
     assert.strictEqual(yield* (yield* Twice).get("main").Reset(), "internal")
   }).pipe(
     Effect.scoped,
-    Effect.provide(ActorClient.layer().pipe(
-      Layer.provideMerge(MemoryTransport.layerServer({ actors: [Twice] })),
-      Layer.provideMerge(live),
-      Layer.provideMerge(ActorHost.layer()),
-      Layer.provideMerge(Layer.merge(ActorStore.layerMemory, MemoryTransport.layer))
-    ))
+    Effect.provide(
+      ActorClient.layer().pipe(
+        Layer.provideMerge(MemoryTransport.layerServer({ actors: [Twice] })),
+        Layer.provideMerge(live),
+        Layer.provideMerge(ActorHost.layer()),
+        Layer.provideMerge(Layer.merge(ActorStore.layerMemory, MemoryTransport.layer))
+      )
+    )
   )
 })
 
@@ -464,7 +483,9 @@ it.effect("B9 a fiber that another turn lets go on is still its own caller's", (
     const mallory = yield* connect("mallory")
     probe.scripts.fork = (room) =>
       Effect.as(
-        Effect.forkDaemon(Effect.zipRight(probe.wait("go"), Effect.flatMap(nameOf(room), (name) => append(room, `by ${name}`)))),
+        Effect.forkDaemon(
+          Effect.zipRight(probe.wait("go"), Effect.flatMap(nameOf(room), (name) => append(room, `by ${name}`)))
+        ),
         "forked"
       )
     probe.scripts.go = () => Effect.as(probe.open("go"), "gone")
@@ -480,6 +501,7 @@ it.effect("B9 what is started while a turn runs waits for it, also in the turn's
     const ann = yield* connect("ann")
     probe.scripts.starts = (room) =>
       Effect.gen(function*() {
+        // @effect-diagnostics-next-line runEffectInsideEffect:off - it has to start before the turn goes on
         yield* Effect.sync(() => Effect.runFork(append(room, "outside")))
         yield* append(room, "inside")
         yield* probe.note("started")
@@ -517,7 +539,9 @@ it.effect("B9 children of a turn join it, and end with it", () =>
     probe.scripts.succeeds = parent(Effect.succeed("done"))
     probe.scripts.fails = parent(new Oops({ code: 1 }))
     for (const times of [1, 2]) {
-      const [done, items] = yield* Effect.all([ann.rpc.Run({ script: "succeeds" }), ann.rpc.Items()], { concurrency: 2 })
+      const [done, items] = yield* Effect.all([ann.rpc.Run({ script: "succeeds" }), ann.rpc.Items()], {
+        concurrency: 2
+      })
       assert.strictEqual(done, "done")
       assert.strictEqual(items.length, times)
       yield* Effect.flip(ann.rpc.Run({ script: "fails" }))
@@ -554,9 +578,15 @@ it.effect("B10 calls of many connections are taken in turns: one busy client doe
     const carol = yield* connect("carol")
     yield* Effect.fork(busy.rpc.Run({ script: "slow" }))
     yield* probe.seen("slow runs")
-    const calls = yield* Effect.forEach(Array.from({ length: 100 }), () => Effect.fork(busy.rpc.Append({ item: "busy" })))
+    const calls = yield* Effect.forEach(
+      Array.from({ length: 100 }),
+      () => Effect.fork(busy.rpc.Append({ item: "busy" }))
+    )
     yield* settle
-    const late = yield* Effect.forEach([bob, bob, carol], ({ rpc }, i) => Effect.fork(rpc.Append({ item: `late ${i}` })))
+    const late = yield* Effect.forEach(
+      [bob, bob, carol],
+      ({ rpc }, i) => Effect.fork(rpc.Append({ item: `late ${i}` }))
+    )
     yield* settle
     yield* probe.open("slow")
     yield* Fiber.joinAll([...calls, ...late])
@@ -576,7 +606,10 @@ it.effect("B10 hooks and internal calls are not starved either", () =>
     const busy = yield* connect("busy")
     yield* Effect.fork(busy.rpc.Run({ script: "slow" }))
     yield* probe.seen("slow runs")
-    const calls = yield* Effect.forEach(Array.from({ length: 100 }), () => Effect.fork(busy.rpc.Append({ item: "busy" })))
+    const calls = yield* Effect.forEach(
+      Array.from({ length: 100 }),
+      () => Effect.fork(busy.rpc.Append({ item: "busy" }))
+    )
     const internal = yield* Effect.fork((yield* backend).Add({ item: "internal" }))
     const connecting = yield* Effect.fork(connect("ann"))
     yield* settle

@@ -4,7 +4,21 @@ import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Cause, Chunk, Effect, Exit, Fiber, HashMap, Layer, Option, Ref, Schema, Scope, Stream, TestClock } from "effect"
+import {
+  Cause,
+  Chunk,
+  Effect,
+  Exit,
+  Fiber,
+  HashMap,
+  Layer,
+  Option,
+  Ref,
+  Schema,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import {
   append,
   backend,
@@ -101,7 +115,7 @@ it.effect("A1 a bad value is refused with a readable parse error, and no hook ru
     for (const params of [undefined, null, [], "ann", JSON.parse("{\"__proto__\":{\"name\":\"ann\"}}")]) {
       const [answer] = yield* raw.say(open(params))
       assert.strictEqual(answer?._tag, "Refused")
-      assert.strictEqual((answer?.reason as { _tag: string })._tag, "InvalidParams")
+      assert.strictEqual((answer!.reason as { _tag: string })._tag, "InvalidParams")
     }
     assert.deepStrictEqual(probe.notes, [])
     yield* refusedWithDefect("good", "the hook ran")
@@ -134,7 +148,10 @@ it.effect("A2 onBeforeConnect returns the connection's state, and handlers chang
     const rename = (room: LabRoom) =>
       Effect.gen(function*() {
         const all = Array.from(HashMap.values(yield* Ref.get(room.connections)))
-        yield* Effect.forEach(all, ({ state }) => Ref.update(state, ({ name, visits }) => ({ name: `${name}!`, visits })))
+        yield* Effect.forEach(
+          all,
+          ({ state }) => Ref.update(state, ({ name, visits }) => ({ name: `${name}!`, visits }))
+        )
         return "renamed"
       })
     probe.scripts.rename = rename
@@ -252,39 +269,46 @@ it.effect("A5 what onConnect acquired is released once, with the reason, before 
   })))
 
 it.effect("A5 the reasons of other ends: disconnected, resume window over, activation lost", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const network = yield* MemoryTransport.MemoryNetwork
-    const store = yield* StoreControl
-    noteDisconnects(probe)
-    probe.scripts.leave = (room) => Effect.flatMap(room.caller, ({ disconnect }) => Effect.as(disconnect(), "bye"))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const network = yield* MemoryTransport.MemoryNetwork
+      const store = yield* StoreControl
+      noteDisconnects(probe)
+      probe.scripts.leave = (room) => Effect.flatMap(room.caller, ({ disconnect }) => Effect.as(disconnect(), "bye"))
 
-    const kicked = yield* connect("kicked")
-    assert.strictEqual(yield* kicked.rpc.Run({ script: "leave" }), "bye")
-    yield* probe.seen("disconnect kicked Disconnected")
+      const kicked = yield* connect("kicked")
+      assert.strictEqual(yield* kicked.rpc.Run({ script: "leave" }), "bye")
+      yield* probe.seen("disconnect kicked Disconnected")
 
-    yield* connect("away")
-    yield* network.setReachability("refused")
-    yield* network.cut
-    yield* TestClock.adjust("119 seconds")
-    assert.strictEqual(probe.count("release away ResumeExpired"), 0)
-    yield* TestClock.adjust("1 seconds")
-    yield* probe.seen("disconnect away ResumeExpired")
+      yield* connect("away")
+      yield* network.setReachability("refused")
+      yield* network.cut
+      yield* TestClock.adjust("119 seconds")
+      assert.strictEqual(probe.count("release away ResumeExpired"), 0)
+      yield* TestClock.adjust("1 seconds")
+      yield* probe.seen("disconnect away ResumeExpired")
 
-    yield* network.setReachability("reachable")
-    yield* TestClock.adjust("1 minutes")
-    const lost = yield* connect("lost")
-    yield* store.fail("before")
-    yield* Effect.fork(lost.rpc.Append({ item: "x" }))
-    yield* probe.seen("disconnect lost ActivationLost")
+      yield* network.setReachability("reachable")
+      yield* TestClock.adjust("1 minutes")
+      const lost = yield* connect("lost")
+      yield* store.fail("before")
+      yield* Effect.fork(lost.rpc.Append({ item: "x" }))
+      yield* probe.seen("disconnect lost ActivationLost")
 
-    yield* TestClock.adjust("5 minutes")
-    for (const [name, reason] of [["kicked", "Disconnected"], ["away", "ResumeExpired"], ["lost", "ActivationLost"]]) {
-      const ends = probe.notes.filter((note) => note.startsWith(`release ${name}`) || note.startsWith(`disconnect ${name}`))
-      assert.deepStrictEqual(ends.slice(0, 2), [`release ${name} ${reason}`, `disconnect ${name} ${reason}`])
-      assert.strictEqual(probe.count(`release ${name} ${reason}`), 1)
-    }
-  }), { idleTimeout: "1 minute" }))
+      yield* TestClock.adjust("5 minutes")
+      for (
+        const [name, reason] of [["kicked", "Disconnected"], ["away", "ResumeExpired"], ["lost", "ActivationLost"]]
+      ) {
+        const ends = probe.notes.filter((note) =>
+          note.startsWith(`release ${name}`) || note.startsWith(`disconnect ${name}`)
+        )
+        assert.deepStrictEqual(ends.slice(0, 2), [`release ${name} ${reason}`, `disconnect ${name} ${reason}`])
+        assert.strictEqual(probe.count(`release ${name} ${reason}`), 1)
+      }
+    }),
+    { idleTimeout: "1 minute" }
+  ))
 
 it.effect("A5 releases and onDisconnect are a turn: their state is stored and their events are sent", () =>
   run(Effect.gen(function*() {
@@ -308,7 +332,8 @@ it.effect("A5 releases and onDisconnect are a turn: their state is stored and th
 it.effect("A5 a defect in a release or in onDisconnect is logged, and the actor goes on", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    probe.hooks.onConnect = (room) => Effect.acquireRelease(Effect.void, () => Effect.zipRight(append(room, "x"), Effect.die("in release")))
+    probe.hooks.onConnect = (room) =>
+      Effect.acquireRelease(Effect.void, () => Effect.zipRight(append(room, "x"), Effect.die("in release")))
     probe.hooks.onDisconnect = () => Effect.zipRight(probe.note("disconnect"), Effect.die("in onDisconnect"))
     for (const times of [1, 2]) {
       yield* Effect.scoped(connect("ann"))
@@ -426,39 +451,42 @@ it.effect("A7 disconnect(): the status is Closed, with the reason if there is on
   })))
 
 it.effect("A7 pending calls settle, with what was sent told apart from what was not", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const store = yield* StoreControl
-    const ann = yield* connect("ann")
-    const bob = yield* connect("bob")
-    probe.internals.kick = (room) =>
-      Effect.gen(function*() {
-        for (const other of HashMap.values(yield* Ref.get(room.connections))) {
-          if ((yield* Ref.get(other.state)).name === "ann") yield* other.disconnect("spam")
-        }
-        return "kicked"
-      })
-    // while the store is held, the kick is committed before the answer of Ann's call, and her window is one call
-    yield* store.hold
-    const first = yield* Effect.fork(bob.rpc.Append({ item: "bob" }))
-    yield* store.waiting
-    const kicked = yield* Effect.fork((yield* backend).Script({ script: "kick" }))
-    yield* settle
-    const sent = yield* Effect.fork(Effect.flip(ann.rpc.Append({ item: "sent" })))
-    const unsent = yield* Effect.fork(Effect.flip(ann.rpc.Append({ item: "unsent" })))
-    yield* settle
-    yield* store.release
-    yield* Fiber.join(first)
-    yield* Fiber.join(kicked)
-    const reason = { _tag: "Disconnected", reason: "spam" } as const
-    const errors = [yield* Fiber.join(sent), yield* Fiber.join(unsent)]
-    assert.deepStrictEqual(errors, [
-      new ConnectionError.ConnectionClosed({ reason, sent: "maybe" }),
-      new ConnectionError.ConnectionClosed({ reason, sent: "no" })
-    ])
-    assert.deepStrictEqual(yield* bob.rpc.Items(), ["bob", "sent"])
-    assert.strictEqual(yield* ann.pending.get, 0)
-  }), { host: { window: 1 } }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const store = yield* StoreControl
+      const ann = yield* connect("ann")
+      const bob = yield* connect("bob")
+      probe.internals.kick = (room) =>
+        Effect.gen(function*() {
+          for (const other of HashMap.values(yield* Ref.get(room.connections))) {
+            if ((yield* Ref.get(other.state)).name === "ann") yield* other.disconnect("spam")
+          }
+          return "kicked"
+        })
+      // while the store is held, the kick is committed before the answer of Ann's call, and her window is one call
+      yield* store.hold
+      const first = yield* Effect.fork(bob.rpc.Append({ item: "bob" }))
+      yield* store.waiting
+      const kicked = yield* Effect.fork((yield* backend).Script({ script: "kick" }))
+      yield* settle
+      const sent = yield* Effect.fork(Effect.flip(ann.rpc.Append({ item: "sent" })))
+      const unsent = yield* Effect.fork(Effect.flip(ann.rpc.Append({ item: "unsent" })))
+      yield* settle
+      yield* store.release
+      yield* Fiber.join(first)
+      yield* Fiber.join(kicked)
+      const reason = { _tag: "Disconnected", reason: "spam" } as const
+      const errors = [yield* Fiber.join(sent), yield* Fiber.join(unsent)]
+      assert.deepStrictEqual(errors, [
+        new ConnectionError.ConnectionClosed({ reason, sent: "maybe" }),
+        new ConnectionError.ConnectionClosed({ reason, sent: "no" })
+      ])
+      assert.deepStrictEqual(yield* bob.rpc.Items(), ["bob", "sent"])
+      assert.strictEqual(yield* ann.pending.get, 0)
+    }),
+    { host: { window: 1 } }
+  ))
 
 it.effect("A8 connections of one client have their own ids and states, on one link", () =>
   run(Effect.gen(function*() {
@@ -494,15 +522,21 @@ const countersLive = Layer.merge(
     Effect.succeed(counter.behavior({
       rpcs: {
         Append: ({ item }) =>
-          Effect.zipRight(counter.broadcast("appended", { item }), Ref.updateAndGet(counter.state, (text) => `${text} ${item}`))
+          Effect.zipRight(
+            counter.broadcast("appended", { item }),
+            Ref.updateAndGet(counter.state, (text) => `${text} ${item}`)
+          )
       },
       internal: { Read: () => Ref.get(counter.state) }
     }))),
-  Slashed.toLayer({ state: Schema.String, initialState: (key) => `slashed ${key}` }, (counter) =>
-    Effect.succeed(counter.behavior({
-      rpcs: { Append: ({ item }) => Ref.updateAndGet(counter.state, (text) => `${text} ${item}`) },
-      internal: { Read: () => Ref.get(counter.state) }
-    })))
+  Slashed.toLayer(
+    { state: Schema.String, initialState: (key) => `slashed ${key}` },
+    (counter) =>
+      Effect.succeed(counter.behavior({
+        rpcs: { Append: ({ item }) => Ref.updateAndGet(counter.state, (text) => `${text} ${item}`) },
+        internal: { Read: () => Ref.get(counter.state) }
+      }))
+  )
 )
 
 const countersLayer = ActorClient.layer().pipe(
@@ -515,14 +549,18 @@ const countersLayer = ActorClient.layer().pipe(
 it.effect("A8 two contracts and two keys over one link do not mix", () =>
   Effect.gen(function*() {
     const network = yield* MemoryTransport.MemoryNetwork
-    const counters = yield* Effect.forEach(["a", "b"], (key) => ActorClient.connect(Counter, key, { events: ["appended"] }))
+    const counters = yield* Effect.forEach(["a", "b"], (key) =>
+      ActorClient.connect(Counter, key, { events: ["appended"] }))
     const [a, b] = counters as [typeof counters[0] & {}, typeof counters[0] & {}]
     const streams = [yield* a.events("appended"), yield* b.events("appended")]
     for (const n of [1, 2]) {
-      const said = yield* Effect.all([a.rpc.Append({ item: `a${n}` }), b.rpc.Append({ item: `b${n}` })], { concurrency: 2 })
+      const said = yield* Effect.all([a.rpc.Append({ item: `a${n}` }), b.rpc.Append({ item: `b${n}` })], {
+        concurrency: 2
+      })
       assert.deepStrictEqual(said, n === 1 ? ["a a1", "b b1"] : ["a a1 a2", "b b1 b2"])
     }
-    const events = yield* Effect.forEach(streams, (stream) => Stream.runCollect(Stream.take(stream, 2)))
+    const events = yield* Effect.forEach(streams, (stream) =>
+      Stream.runCollect(Stream.take(stream, 2)))
     assert.deepStrictEqual(events.map(Chunk.toReadonlyArray), [
       [{ item: "a1" }, { item: "a2" }],
       [{ item: "b1" }, { item: "b2" }]
@@ -615,7 +653,9 @@ it.effect("A9 a provider that fails later is tried again, and the status shows i
       yield* TestClock.adjust("2 minutes")
       assert.isAtLeast(evaluated - before, 3, `round ${times}`)
       const shown = causes.splice(0).map((cause) => JSON.stringify(cause))
-      assert.isTrue(shown.some((cause) => cause.includes("ParamsFailed") && cause.includes("the token service is down")))
+      assert.isTrue(
+        shown.some((cause) => cause.includes("ParamsFailed") && cause.includes("the token service is down"))
+      )
       const call = yield* Effect.fork(ann.rpc.Me())
       broken = false
       yield* TestClock.adjust("1 minutes")
@@ -624,56 +664,62 @@ it.effect("A9 a provider that fails later is tried again, and the status shows i
   })))
 
 it.effect("A10 a slow onBeforeConnect is cut at exactly its timeout, beside the turns", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const bob = yield* connect("bob")
-    probe.hooks.onConnect = () => probe.note("connected")
-    probe.hooks.onBeforeConnect = () =>
-      probe.note("preflight").pipe(Effect.zipRight(Effect.never), Effect.onInterrupt(() => probe.note("cut")))
-    probe.scripts.online = (room) => Effect.map(online(room), String)
-    for (const times of [1, 2]) {
-      const connecting = yield* Effect.fork(Effect.exit(connect("ann")))
-      yield* probe.seen("preflight", times)
-      yield* TestClock.adjust("2999 millis")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(connecting)))
-      assert.strictEqual(probe.count("cut"), times - 1)
-      // the room goes on meanwhile
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const bob = yield* connect("bob")
+      probe.hooks.onConnect = () => probe.note("connected")
+      probe.hooks.onBeforeConnect = () =>
+        probe.note("preflight").pipe(Effect.zipRight(Effect.never), Effect.onInterrupt(() => probe.note("cut")))
+      probe.scripts.online = (room) => Effect.map(online(room), String)
+      for (const times of [1, 2]) {
+        const connecting = yield* Effect.fork(Effect.exit(connect("ann")))
+        yield* probe.seen("preflight", times)
+        yield* TestClock.adjust("2999 millis")
+        assert.isTrue(Option.isNone(yield* Fiber.poll(connecting)))
+        assert.strictEqual(probe.count("cut"), times - 1)
+        // the room goes on meanwhile
+        assert.strictEqual(yield* bob.rpc.Run({ script: "online" }), "1")
+        yield* TestClock.adjust("1 millis")
+        const { afterMillis } = refusedFor(yield* Fiber.join(connecting), "ConnectTimeout")
+        assert.strictEqual(afterMillis, 3000)
+        assert.strictEqual(probe.count("cut"), times)
+      }
       assert.strictEqual(yield* bob.rpc.Run({ script: "online" }), "1")
-      yield* TestClock.adjust("1 millis")
-      const { afterMillis } = refusedFor(yield* Fiber.join(connecting), "ConnectTimeout")
-      assert.strictEqual(afterMillis, 3000)
-      assert.strictEqual(probe.count("cut"), times)
-    }
-    assert.strictEqual(yield* bob.rpc.Run({ script: "online" }), "1")
-    assert.strictEqual(probe.count("connected"), 0)
-  }), { host: { connectTimeout: "3 seconds" } }))
+      assert.strictEqual(probe.count("connected"), 0)
+    }),
+    { host: { connectTimeout: "3 seconds" } }
+  ))
 
 it.effect("A10 a slow onConnect is cut at its timeout, and leaves nothing behind", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    probe.hooks.onConnect = (room) =>
-      Effect.acquireRelease(probe.note("acquire"), (_, exit) => probe.note(`release ${reasonOf(exit)}`)).pipe(
-        Effect.zipRight(append(room, "lost")),
-        Effect.zipRight(Effect.never)
-      )
-    probe.hooks.onDisconnect = () => probe.note("disconnect")
-    for (const times of [1, 2]) {
-      const connecting = yield* Effect.fork(Effect.exit(connect("ann")))
-      yield* probe.seen("acquire", times)
-      yield* TestClock.adjust("2999 millis")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(connecting)))
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual(refusedFor(yield* Fiber.join(connecting), "ConnectTimeout").afterMillis, 3000)
-      yield* probe.seen("release ConnectTimeout", times)
-    }
-    probe.hooks.onConnect = () => Effect.void
-    probe.scripts.online = (room) => Effect.map(online(room), String)
-    const bob = yield* connect("bob")
-    assert.strictEqual(yield* bob.rpc.Run({ script: "online" }), "1")
-    assert.deepStrictEqual(yield* bob.rpc.Items(), [])
-    assert.strictEqual(probe.count("release ConnectTimeout"), 2)
-    assert.strictEqual(probe.count("disconnect"), 0)
-  }), { host: { connectTimeout: "3 seconds" } }))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      probe.hooks.onConnect = (room) =>
+        Effect.acquireRelease(probe.note("acquire"), (_, exit) => probe.note(`release ${reasonOf(exit)}`)).pipe(
+          Effect.zipRight(append(room, "lost")),
+          Effect.zipRight(Effect.never)
+        )
+      probe.hooks.onDisconnect = () => probe.note("disconnect")
+      for (const times of [1, 2]) {
+        const connecting = yield* Effect.fork(Effect.exit(connect("ann")))
+        yield* probe.seen("acquire", times)
+        yield* TestClock.adjust("2999 millis")
+        assert.isTrue(Option.isNone(yield* Fiber.poll(connecting)))
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(refusedFor(yield* Fiber.join(connecting), "ConnectTimeout").afterMillis, 3000)
+        yield* probe.seen("release ConnectTimeout", times)
+      }
+      probe.hooks.onConnect = () => Effect.void
+      probe.scripts.online = (room) => Effect.map(online(room), String)
+      const bob = yield* connect("bob")
+      assert.strictEqual(yield* bob.rpc.Run({ script: "online" }), "1")
+      assert.deepStrictEqual(yield* bob.rpc.Items(), [])
+      assert.strictEqual(probe.count("release ConnectTimeout"), 2)
+      assert.strictEqual(probe.count("disconnect"), 0)
+    }),
+    { host: { connectTimeout: "3 seconds" } }
+  ))
 
 it.effect("A10 a defect in a hook refuses with an id, says nothing of the cause, and leaves nothing in connections", () =>
   run(Effect.gen(function*() {
@@ -697,7 +743,8 @@ it.effect("A10 a defect in a hook refuses with an id, says nothing of the cause,
       probe.hooks.onBeforeConnect = () => die
       yield* refused
       probe.hooks.onBeforeConnect = plain
-      probe.hooks.onConnect = () => Effect.zipRight(Effect.acquireRelease(probe.note("acquire"), () => probe.note("release")), die)
+      probe.hooks.onConnect = () =>
+        Effect.zipRight(Effect.acquireRelease(probe.note("acquire"), () => probe.note("release")), die)
       yield* refused
       yield* probe.seen("release", probe.count("acquire"))
       probe.hooks.onConnect = () => Effect.void
@@ -737,7 +784,8 @@ it.effect("A10 onBeforeConnect may read the state of the actor, but not change i
       probe.hooks.onBeforeConnect = (room) => Effect.as(attempt(room), member)
       yield* refusedWithDefect("ann", "onBeforeConnect")
     }
-    probe.hooks.onBeforeConnect = (room) => Effect.as(Effect.flatMap(Ref.get(room.state), ({ items }) => probe.note(items.join())), member)
+    probe.hooks.onBeforeConnect = (room) =>
+      Effect.as(Effect.flatMap(Ref.get(room.state), ({ items }) => probe.note(items.join())), member)
     yield* connect("ann")
     assert.strictEqual(probe.count("one"), 1)
     assert.deepInclude(yield* bob.rpc.Me(), { name: "bob", visits: 1 })
@@ -750,7 +798,21 @@ it.effect("A10 onBeforeConnect may read the state of the actor, but not change i
 it.effect("A11 keys are compared exactly", () =>
   run(Effect.gen(function*() {
     const labs = yield* Lab
-    const keys = ["lobby", "Lobby", "lobby ", "/", "lobby/", "ä", "a\u0308", "🐈", "\u0000", "__proto__", "constructor", "%2F", "ключ"]
+    const keys = [
+      "lobby",
+      "Lobby",
+      "lobby ",
+      "/",
+      "lobby/",
+      "ä",
+      "a\u0308",
+      "🐈",
+      "\u0000",
+      "__proto__",
+      "constructor",
+      "%2F",
+      "ключ"
+    ]
     for (const round of [1, 2]) {
       for (const key of keys) {
         const ann = yield* connect("ann", { key })
@@ -794,7 +856,10 @@ it.effect("A11 a backend cannot use a key that clients could not", () =>
   })))
 
 it.effect("A11 the limit of keys is an option of the host", () =>
-  run(Effect.gen(function*() {
-    yield* connect("ann", { key: "12345678" })
-    assert.include(refusedFor(yield* Effect.exit(connect("ann", { key: "123456789" })), "UnknownActor").issue, "8")
-  }), { host: { keyBytesMax: 8 } }))
+  run(
+    Effect.gen(function*() {
+      yield* connect("ann", { key: "12345678" })
+      assert.include(refusedFor(yield* Effect.exit(connect("ann", { key: "123456789" })), "UnknownActor").issue, "8")
+    }),
+    { host: { keyBytesMax: 8 } }
+  ))

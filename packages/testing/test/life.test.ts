@@ -33,7 +33,9 @@ it.effect("L1 50 first uses at the same time run build once", () =>
         Array.from({ length: 50 }, (_, i) => i),
         (i) => {
           const connected = Effect.flatMap(connect(`client ${i}`, { key }), ({ rpc }) => rpc.Items())
-          return Effect.fork(i % 2 === 0 ? Effect.orDie(labs.get(key).Count()) : Effect.map(connected, ({ length }) => length))
+          return Effect.fork(
+            i % 2 === 0 ? Effect.orDie(labs.get(key).Count()) : Effect.map(connected, ({ length }) => length)
+          )
         }
       )
       yield* settle
@@ -53,7 +55,10 @@ it.effect("L1 uses of a failing build share its failure, and the next use tries 
         Effect.zipRight(Effect.addFinalizer(() => probe.note("released"))),
         Effect.zipRight(Effect.fail("no database"))
       )
-    const uses = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.fork(Effect.flip(labs.get("main").Count())))
+    const uses = yield* Effect.forEach(
+      Array.from({ length: 50 }),
+      () => Effect.fork(Effect.flip(labs.get("main").Count()))
+    )
     yield* settle
     yield* probe.open("fail")
     const errors = yield* Effect.forEach(uses, Fiber.join)
@@ -71,7 +76,12 @@ it.effect("L1 a failing or dying build is typed for backends and clients, releas
   run(Effect.gen(function*() {
     const probe = yield* Probe
     const { Count } = yield* backend
-    const failures = [Effect.fail("no database"), Effect.die(new Error("a bug")), Effect.interrupt, Effect.zipRight(Effect.yieldNow(), Effect.fail("later"))]
+    const failures = [
+      Effect.fail("no database"),
+      Effect.die(new Error("a bug")),
+      Effect.interrupt,
+      Effect.zipRight(Effect.yieldNow(), Effect.fail("later"))
+    ]
     let builds = 0
     for (const failure of [...failures, ...failures]) {
       probe.hooks.build = () => failure
@@ -171,87 +181,96 @@ it.effect("L2 the idle timeout is an option of the host, and of the implementati
   }))
 
 it.effect("L2 an infinite idle timeout, retention and resume window are as good as none", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const network = yield* MemoryTransport.MemoryNetwork
-    const connecting = yield* Effect.fork(connect("ann"))
-    yield* settle
-    assert.isTrue(Option.isSome(yield* Fiber.poll(connecting)))
-    const ann = yield* Fiber.join(connecting)
-    assert.strictEqual(yield* ann.rpc.Append({ item: "x" }), 1)
-    yield* network.setReachability("refused")
-    yield* network.cut
-    yield* TestClock.adjust("10 minutes")
-    yield* network.setReachability("reachable")
-    yield* TestClock.adjust("30 seconds")
-    assert.deepStrictEqual(yield* ann.rpc.Items(), ["x"])
-    assert.strictEqual(probe.count("sleep main"), 0)
-  }), { host: { idleTimeout: Duration.infinity, retention: Duration.infinity, resumeWindow: Duration.infinity } }))
-
-it.effect("L2 an actor does not sleep while somebody is connected, also while the link is away", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const network = yield* MemoryTransport.MemoryNetwork
-    for (const times of [1, 2]) {
-      const scope = yield* Scope.make()
-      const ann = yield* Scope.extend(connect("ann"), scope)
-      yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(probe.count("sleep main"), times - 1)
-      assert.strictEqual((yield* ann.rpc.Me()).visits, 1)
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const network = yield* MemoryTransport.MemoryNetwork
+      const connecting = yield* Effect.fork(connect("ann"))
+      yield* settle
+      assert.isTrue(Option.isSome(yield* Fiber.poll(connecting)))
+      const ann = yield* Fiber.join(connecting)
+      assert.strictEqual(yield* ann.rpc.Append({ item: "x" }), 1)
       yield* network.setReachability("refused")
       yield* network.cut
-      yield* TestClock.adjust("110 seconds")
-      assert.strictEqual(probe.count("sleep main"), times - 1)
+      yield* TestClock.adjust("10 minutes")
       yield* network.setReachability("reachable")
       yield* TestClock.adjust("30 seconds")
-      assert.strictEqual((yield* ann.rpc.Me()).visits, 2)
-      yield* Scope.close(scope, Exit.void)
-      yield* settle
-      yield* TestClock.adjust("29999 millis")
-      yield* settle
-      assert.strictEqual(probe.count("sleep main"), times - 1)
-      yield* TestClock.adjust("1 millis")
-      yield* settle
-      assert.strictEqual(probe.count("sleep main"), times)
-    }
-  }), { host: { resumeWindow: "5 minutes" } }))
+      assert.deepStrictEqual(yield* ann.rpc.Items(), ["x"])
+      assert.strictEqual(probe.count("sleep main"), 0)
+    }),
+    { host: { idleTimeout: Duration.infinity, retention: Duration.infinity, resumeWindow: Duration.infinity } }
+  ))
+
+it.effect("L2 an actor does not sleep while somebody is connected, also while the link is away", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const network = yield* MemoryTransport.MemoryNetwork
+      for (const times of [1, 2]) {
+        const scope = yield* Scope.make()
+        const ann = yield* Scope.extend(connect("ann"), scope)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(probe.count("sleep main"), times - 1)
+        assert.strictEqual((yield* ann.rpc.Me()).visits, 1)
+        yield* network.setReachability("refused")
+        yield* network.cut
+        yield* TestClock.adjust("110 seconds")
+        assert.strictEqual(probe.count("sleep main"), times - 1)
+        yield* network.setReachability("reachable")
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual((yield* ann.rpc.Me()).visits, 2)
+        yield* Scope.close(scope, Exit.void)
+        yield* settle
+        yield* TestClock.adjust("29999 millis")
+        yield* settle
+        assert.strictEqual(probe.count("sleep main"), times - 1)
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.strictEqual(probe.count("sleep main"), times)
+      }
+    }),
+    { host: { resumeWindow: "5 minutes" } }
+  ))
 
 it.effect("L2 an actor does not sleep while a call runs, a hook runs, or a commit is on its way", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const store = yield* StoreControl
-    const { Add, Script } = yield* backend
-    probe.internals.slow = () => Effect.as(Effect.zipRight(probe.note("slow runs"), probe.wait("slow")), "done")
-    const slow = yield* Effect.fork(Script({ script: "slow" }))
-    yield* probe.seen("slow runs")
-    yield* TestClock.adjust("5 minutes")
-    assert.strictEqual(probe.count("sleep main"), 0)
-    yield* probe.open("slow")
-    assert.strictEqual(yield* Fiber.join(slow), "done")
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const store = yield* StoreControl
+      const { Add, Script } = yield* backend
+      probe.internals.slow = () => Effect.as(Effect.zipRight(probe.note("slow runs"), probe.wait("slow")), "done")
+      const slow = yield* Effect.fork(Script({ script: "slow" }))
+      yield* probe.seen("slow runs")
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(probe.count("sleep main"), 0)
+      yield* probe.open("slow")
+      assert.strictEqual(yield* Fiber.join(slow), "done")
 
-    probe.hooks.onBeforeConnect = (_, { params }) =>
-      Effect.as(Effect.zipRight(probe.note("preflight"), probe.wait("preflight")), { name: params.name, visits: 0 })
-    const scope = yield* Scope.make()
-    const connecting = yield* Effect.fork(Scope.extend(connect("ann"), scope))
-    yield* probe.seen("preflight")
-    yield* TestClock.adjust("5 minutes")
-    assert.strictEqual(probe.count("sleep main"), 0)
-    yield* probe.open("preflight")
-    yield* Fiber.join(connecting)
-    yield* Scope.close(scope, Exit.void)
-    yield* settle
+      probe.hooks.onBeforeConnect = (_, { params }) =>
+        Effect.as(Effect.zipRight(probe.note("preflight"), probe.wait("preflight")), { name: params.name, visits: 0 })
+      const scope = yield* Scope.make()
+      const connecting = yield* Effect.fork(Scope.extend(connect("ann"), scope))
+      yield* probe.seen("preflight")
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(probe.count("sleep main"), 0)
+      yield* probe.open("preflight")
+      yield* Fiber.join(connecting)
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
 
-    yield* store.hold
-    const adding = yield* Effect.fork(Add({ item: "x" }))
-    yield* store.waiting
-    yield* TestClock.adjust("5 minutes")
-    assert.strictEqual(probe.count("sleep main"), 0)
-    yield* store.release
-    yield* Fiber.join(adding)
-    yield* settle
-    yield* TestClock.adjust("30 seconds")
-    yield* probe.seen("sleep main")
-  }), { host: { callTimeout: "1 hours", connectTimeout: "1 hours" } }))
+      yield* store.hold
+      const adding = yield* Effect.fork(Add({ item: "x" }))
+      yield* store.waiting
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(probe.count("sleep main"), 0)
+      yield* store.release
+      yield* Fiber.join(adding)
+      yield* settle
+      yield* TestClock.adjust("30 seconds")
+      yield* probe.seen("sleep main")
+    }),
+    { host: { callTimeout: "1 hours", connectTimeout: "1 hours" } }
+  ))
 
 it.effect("L2 a use that comes while the actor goes to sleep waits, and wakes it again", () =>
   run(Effect.gen(function*() {
@@ -303,24 +322,27 @@ it.effect("L2 sleep and wake one actor, and no other", () =>
 
 for (const durability of ["memory", "commit", "fsync"] as const) {
   it.effect(`L2 state of durability ${durability} survives sleep`, () =>
-    run(Effect.gen(function*() {
-      const probe = yield* Probe
-      const store = yield* StoreControl
-      const { Count } = yield* backend
-      for (const times of [1, 2, 3]) {
-        yield* Effect.scoped(Effect.gen(function*() {
-          const ann = yield* connect("ann", { events: ["appended"] })
-          assert.strictEqual(yield* ann.rpc.Append({ item: "x" }), times)
-          assert.deepStrictEqual(yield* Stream.runHead(yield* ann.events("appended")), Option.some({ item: "x" }))
-        }))
-        yield* settle
-        yield* TestClock.adjust("30 seconds")
-        yield* probe.seen("sleep main", times)
-      }
-      assert.strictEqual(yield* Count(), 3)
-      if (durability === "memory") assert.deepStrictEqual(store.commits, [])
-      else assert.deepStrictEqual(new Set(store.commits.map(({ fsync }) => fsync)), new Set([durability === "fsync"]))
-    }), { durability }))
+    run(
+      Effect.gen(function*() {
+        const probe = yield* Probe
+        const store = yield* StoreControl
+        const { Count } = yield* backend
+        for (const times of [1, 2, 3]) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const ann = yield* connect("ann", { events: ["appended"] })
+            assert.strictEqual(yield* ann.rpc.Append({ item: "x" }), times)
+            assert.deepStrictEqual(yield* Stream.runHead(yield* ann.events("appended")), Option.some({ item: "x" }))
+          }))
+          yield* settle
+          yield* TestClock.adjust("30 seconds")
+          yield* probe.seen("sleep main", times)
+        }
+        assert.strictEqual(yield* Count(), 3)
+        if (durability === "memory") assert.deepStrictEqual(store.commits, [])
+        else assert.deepStrictEqual(new Set(store.commits.map(({ fsync }) => fsync)), new Set([durability === "fsync"]))
+      }),
+      { durability }
+    ))
 }
 
 it.effect("L2 a connection id is never used again, also after sleep", () =>
@@ -329,7 +351,9 @@ it.effect("L2 a connection id is never used again, also after sleep", () =>
     const ids: Array<number> = []
     for (const times of [1, 2, 3]) {
       for (const _ of [1, 2]) {
-        yield* Effect.scoped(Effect.flatMap(connect("ann"), ({ rpc }) => Effect.map(rpc.Me(), ({ id }) => ids.push(id))))
+        yield* Effect.scoped(
+          Effect.flatMap(connect("ann"), ({ rpc }) => Effect.map(rpc.Me(), ({ id }) => ids.push(id)))
+        )
       }
       yield* settle
       yield* TestClock.adjust("30 seconds")

@@ -1,8 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { ActorHost } from "@troupe/server"
-import { ActorClient } from "@troupe/client"
 import { ActorError, Address, ConnectionError } from "@troupe/contract"
-import { Cause, Chunk, Effect, Exit, Fiber, HashMap, Layer, Option, Ref, Schema, Scope, Stream, TestClock } from "effect"
+import { Chunk, Effect, Exit, Fiber, HashMap, type Layer, Option, Ref, Schema, Stream, TestClock } from "effect"
 import {
   append,
   backend,
@@ -49,7 +47,7 @@ it.effect("T1 a failed, dead, interrupted or unencodable turn leaves state, conn
     const ends: Record<string, Effect.Effect<string, Oops>> = {
       fails: new Oops({ code: 1 }),
       dies: Effect.die("boom"),
-      throws: Effect.sync(() => {
+      throws: Effect.suspend((): Effect.Effect<never> => {
         throw new Error("boom")
       }),
       interrupts: Effect.interrupt,
@@ -92,7 +90,8 @@ it.effect("T1 a failed turn of a backend and of a hook is dropped as a whole, to
   run(Effect.gen(function*() {
     const probe = yield* Probe
     const bob = yield* connect("bob", { events: ["appended"] })
-    const stage = (room: LabRoom) => Effect.zipRight(append(room, "staged"), room.broadcast("appended", { item: "staged" }))
+    const stage = (room: LabRoom) =>
+      Effect.zipRight(append(room, "staged"), room.broadcast("appended", { item: "staged" }))
     probe.internals.fails = (room) => Effect.zipRight(stage(room), new Oops({ code: 1 }))
     probe.internals.dies = (room) => Effect.zipRight(stage(room), Effect.die("boom"))
     const { Script } = yield* backend
@@ -117,8 +116,10 @@ it.effect("T1 what a turn stages is not seen from outside before it ends, and al
     const probe = yield* Probe
     const ann = yield* connect("ann")
     probe.hooks.onBeforeConnect = (room, { params }) =>
-      Effect.flatMap(Ref.get(room.state), ({ items }) =>
-        Effect.as(probe.note(`${params.name} sees ${items.length}`), { name: params.name, visits: 0 }))
+      Effect.flatMap(
+        Ref.get(room.state),
+        ({ items }) => Effect.as(probe.note(`${params.name} sees ${items.length}`), { name: params.name, visits: 0 })
+      )
     probe.scripts.slow = (room) =>
       Effect.gen(function*() {
         yield* append(room, "one")
@@ -188,7 +189,10 @@ it.effect("T1 every combinator of Ref works on the staged state", () =>
         yield* Ref.set(state, { items: ["a"] })
         const before = yield* Ref.getAndUpdate(state, ({ items }) => ({ items: [...items, "b"] }))
         const size = yield* Ref.modify(state, ({ items }) => [items.length, { items: [...items, "c"] }])
-        yield* Ref.updateSome(state, ({ items }) => items.length > 2 ? Option.some({ items: [...items, "d"] }) : Option.none())
+        yield* Ref.updateSome(
+          state,
+          ({ items }) => items.length > 2 ? Option.some({ items: [...items, "d"] }) : Option.none()
+        )
         const { items } = yield* state
         return `${before.items.join("")} ${size} ${items.join("")}`
       })
@@ -258,7 +262,12 @@ it.effect("T2 no reply and no event leaves before its commit; later turns go on 
       assert.deepStrictEqual(JSON.parse(two!.state!).items.length, base + 4)
     }
     const events = yield* Stream.runCollect(Stream.take(yield* bob.events("appended"), 4))
-    assert.deepStrictEqual(Chunk.toReadonlyArray(events).map((event) => (event as { item: string }).item), ["a1", "a2", "a1", "a2"])
+    assert.deepStrictEqual(Chunk.toReadonlyArray(events).map((event) => (event as { item: string }).item), [
+      "a1",
+      "a2",
+      "a1",
+      "a2"
+    ])
   })))
 
 it.effect("T2 a call that changed nothing, with nothing before it on its way, writes nothing and waits for nothing", () =>
@@ -275,41 +284,43 @@ it.effect("T2 a call that changed nothing, with nothing before it on its way, wr
   })))
 
 it.effect("T2 a client is connected, and subscribed, only after the commit", () =>
-  run(Effect.gen(function*() {
-    const probe = yield* Probe
-    const store = yield* StoreControl
-    const network = yield* listen
-    probe.hooks.onConnect = (room, connection) =>
-      Effect.gen(function*() {
-        yield* append(room, "connected")
-        yield* connection.send("whisper", { text: "welcome" })
-        yield* probe.note("onConnect ran")
-      })
-    for (const times of [1, 2]) {
-      yield* store.hold
-      network.texts.length = 0
-      const connecting = yield* Effect.fork(connect("ann", { events: ["whisper"] }))
-      yield* probe.seen("onConnect ran", times)
-      yield* store.waiting
-      yield* settle
-      assert.isFalse(yield* isDone(connecting))
-      assert.notInclude(network.texts.join(), "Opened")
-      assert.notInclude(network.texts.join(), "welcome")
-      yield* store.release
-      const ann = yield* Fiber.join(connecting)
-      assert.deepStrictEqual(yield* Stream.runHead(yield* ann.events("whisper")), Option.some({ text: "welcome" }))
-      // a subscription takes its place behind what is on its way
-      yield* store.hold
-      const append = yield* Effect.fork(ann.rpc.Append({ item: "x" }))
-      const subscribing = yield* Effect.fork(ann.events("appended"))
-      yield* store.waiting
-      yield* settle
-      assert.isFalse(yield* isDone(subscribing))
-      yield* store.release
-      yield* Fiber.join(append)
-      yield* Fiber.join(subscribing)
-    }
-  }).pipe(Effect.scoped)))
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const store = yield* StoreControl
+      const network = yield* listen
+      probe.hooks.onConnect = (room, connection) =>
+        Effect.gen(function*() {
+          yield* append(room, "connected")
+          yield* connection.send("whisper", { text: "welcome" })
+          yield* probe.note("onConnect ran")
+        })
+      for (const times of [1, 2]) {
+        yield* store.hold
+        network.texts.length = 0
+        const connecting = yield* Effect.fork(connect("ann", { events: ["whisper"] }))
+        yield* probe.seen("onConnect ran", times)
+        yield* store.waiting
+        yield* settle
+        assert.isFalse(yield* isDone(connecting))
+        assert.notInclude(network.texts.join(), "Opened")
+        assert.notInclude(network.texts.join(), "welcome")
+        yield* store.release
+        const ann = yield* Fiber.join(connecting)
+        assert.deepStrictEqual(yield* Stream.runHead(yield* ann.events("whisper")), Option.some({ text: "welcome" }))
+        // a subscription takes its place behind what is on its way
+        yield* store.hold
+        const append = yield* Effect.fork(ann.rpc.Append({ item: "x" }))
+        const subscribing = yield* Effect.fork(ann.events("appended"))
+        yield* store.waiting
+        yield* settle
+        assert.isFalse(yield* isDone(subscribing))
+        yield* store.release
+        yield* Fiber.join(append)
+        yield* Fiber.join(subscribing)
+      }
+    }).pipe(Effect.scoped)
+  ))
 
 it.effect("T2 a typed failure and a defect wait for the commits before them, too", () =>
   run(Effect.gen(function*() {
@@ -467,7 +478,10 @@ it.effect("T5 state that no longer decodes: refused, readable in the log, unchan
   Effect.gen(function*() {
     const probe = yield* Probe
     const store = yield* StoreControl
-    yield* life(labLive(), Effect.flatMap(backend, ({ Add }) => Effect.zipRight(Add({ item: "secret item" }), Add({ item: "y" }))))
+    yield* life(
+      labLive(),
+      Effect.flatMap(backend, ({ Add }) => Effect.zipRight(Add({ item: "secret item" }), Add({ item: "y" })))
+    )
     const commits = store.commits.length
     for (const _ of [1, 2]) {
       yield* life(

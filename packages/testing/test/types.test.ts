@@ -1,4 +1,5 @@
 /** What the server's types promise across packages. Checked by `tsc`. */
+// @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { Actor, type ActorHost as ActorHostTag } from "@troupe/contract"
@@ -25,7 +26,7 @@ it("the server needs an implementation of each of its actors", () => {
   const host = ActorHost.layer().pipe(Layer.provide(ActorStore.layerMemory))
   const complete = server.pipe(Layer.provide(Layer.merge(CounterLive, MatchLive)), Layer.provide(host))
   expectTypeOf(complete).toEqualTypeOf<Layer.Layer<never, never, LinkListener.LinkListener>>()
-  const listening = (_: Layer.Layer<never, never, LinkListener.LinkListener>) => {}
+  const listening = (layer: Layer.Layer<never, never, LinkListener.LinkListener>) => assert.isTrue(Layer.isLayer(layer))
   listening(complete)
   // @ts-expect-error nobody implements Match
   listening(server.pipe(Layer.provide(CounterLive), Layer.provide(host)))

@@ -41,7 +41,12 @@ export const stay = Effect.fn("Room.stay")(function*(params: Params<ChatRoom>, p
   const left = yield* Deferred.make<Option.Option<DisconnectReason>>()
   const update = (change: (model: Model.Model) => Model.Model) => Ref.update(page.model, change)
 
-  const loadHistory = Effect.flatMap(room.rpc.History(), (history) => update(Model.withHistory(history)))
+  const notify = (text: string) => update(Model.withNotice(Option.some(text)))
+
+  const loadHistory = room.rpc.History().pipe(
+    Effect.flatMap((history) => update(Model.withHistory(history))),
+    Effect.catchAll((error) => notify(`The history could not be loaded: ${error.message}`))
+  )
 
   const call = ({ text, to }: Model.Draft): Effect.Effect<Model.Entry, NotHere | ConnectionError> =>
     Option.isNone(to) ? room.rpc.Say({ text }) : room.rpc.Whisper({ text, to: to.value.id })
@@ -65,7 +70,7 @@ export const stay = Effect.fn("Room.stay")(function*(params: Params<ChatRoom>, p
     Disconnect: ({ reason, who }) =>
       Effect.catchAll(
         room.rpc.Disconnect({ who: who.id, reason }),
-        (error) => update(Model.withNotice(Option.some(`${who.name} could not be disconnected: ${error.message}`)))
+        (error) => notify(`${who.name} could not be disconnected: ${error.message}`)
       ),
     DismissNotice: () => update(Model.withNotice(Option.none())),
     Leave: () => Deferred.succeed(left, Option.none<DisconnectReason>())
@@ -81,6 +86,7 @@ export const stay = Effect.fn("Room.stay")(function*(params: Params<ChatRoom>, p
   yield* Effect.all([
     Stream.runForEach(Gap.ignore(welcome), (me) => update(Model.withMe(me))),
     Stream.runForEach(Gap.ignore(people), (people) => update(Model.withPeople(people))),
+    // Nobody keeps whispers: one that was missed is gone.
     Stream.runForEach(Gap.ignore(whispers), (whisper) => update(Model.withEntry(whisper))),
     // Where messages may be missing stands a gap: the history has what was in it.
     Effect.zipRight(
@@ -110,8 +116,11 @@ const ended = (status: Subscribable.Subscribable<ConnectionStatus.ConnectionStat
     Effect.orDie // the status does not end before the connection does
   )
 
-/** `sent` says whether the message may have been delivered: only if it has not may it be sent again without a thought. */
-const problemOf = (error: NotHere | ConnectionError): Model.Problem =>
-  error._tag === "NotHere" || error.sent === "no"
-    ? { text: `Not sent: ${error.message}`, unsent: true }
-    : { text: `It is not known whether this was sent: ${error.message}`, unsent: false }
+/** Only a message that has certainly not been delivered may be sent again without a thought: `sent` tells. */
+const problemOf = (error: NotHere | ConnectionError): Model.Problem => {
+  if (error._tag === "NotHere") return { text: `Not sent: ${error.message}`, unsent: true }
+  if (error._tag === "QueueFull") return { text: "Not sent: too many messages are waiting", unsent: true }
+  return error.sent === "no"
+    ? { text: "Not sent", unsent: true }
+    : { text: "It is not known whether this was sent", unsent: false }
+}

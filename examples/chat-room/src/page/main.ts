@@ -40,7 +40,13 @@ const page = Effect.gen(function*() {
   const watch = (status: Subscribable.Subscribable<ConnectionStatus>) =>
     FiberHandle.run(watching, show(Status.withCountdown(status.changes), statusBar.render))
 
-  const watchNothing = FiberHandle.run(watching, Effect.sync(() => statusBar.render(Status.notJoined)))
+  const watchNothing = FiberHandle.run(
+    watching,
+    Effect.sync(() => {
+      statusBar.render(Status.notJoined)
+      statusBar.renderWaiting(0)
+    })
+  )
 
   /** From the form to the form. */
   const visit = (params: Params<ChatRoom>): Effect.Effect<void, Room.JoinError> =>

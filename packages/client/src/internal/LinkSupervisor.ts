@@ -143,8 +143,17 @@ export class LinkSupervisor {
   remove(connection: ClientConnection): void {
     if (!this.connections.delete(connection) || this.connections.size > 0) return
     this.link?.writer?.flush()
-    this.link?.end(LinkEnd.Unwanted())
+    this.dropLink()
     this.nudge()
+  }
+
+  /** Gives the link up: from now on nothing is written to it. */
+  private dropLink(): void {
+    const link = this.link
+    if (!link) return
+    link.writer?.flush()
+    this.onLinkGone()
+    link.end(LinkEnd.Unwanted())
   }
 
   onAnswered(): void {
@@ -154,7 +163,7 @@ export class LinkSupervisor {
   setPaused(paused: boolean): void {
     this.paused = paused
     if (paused) {
-      this.link?.end(LinkEnd.Unwanted())
+      this.dropLink()
       this.setStatus(this.pausedStatus)
     }
     this.nudge()

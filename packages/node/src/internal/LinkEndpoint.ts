@@ -2,70 +2,123 @@
 import * as Headers from "@effect/platform/Headers"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type * as Link from "@troupe/contract/Link"
+import * as WebSocketLink from "@troupe/contract/WebSocketLink"
 import type { LinkOptions } from "@troupe/server/LinkListener"
-import type * as Http from "node:http"
+import * as Http from "node:http"
 import type { Duplex } from "node:stream"
-import { type WebSocket, WebSocketServer } from "ws"
+import { WebSocket, WebSocketServer } from "ws"
 
 /** The message was binary: links carry text only (RFC 6455, section 7.4.1). */
 const codeUnsupported = 1003
 
-/** How long a peer may take to answer a close frame before its socket is destroyed. */
-const closeTimeoutMillis = 2000
+/** The message was longer than allowed. */
+const codeTooBig = 1009
 
-const connectRequest = (request: Http.IncomingMessage): ConnectRequest => ({
+/** Our side failed at a message. */
+const codeFailed = 1011
+
+/** Of the sockets of both sides. `closeTimeout`: how long a peer may take to answer a close frame, in milliseconds. */
+export const socketOptions = { perMessageDeflate: false, closeTimeout: 2000 }
+
+/** What the endpoints of a server share. */
+export interface EndpointContext {
+  /** The sockets of all links. */
+  readonly sockets: Set<WebSocket>
+  /** Tells somebody about a defect of a handler. */
+  readonly report: (cause: unknown) => void
+}
+
+const toConnectRequest = (request: Http.IncomingMessage): ConnectRequest => ({
   headers: Headers.fromInput(request.headers as Headers.Input),
   url: request.url ?? "/",
   remoteAddress: request.socket.remoteAddress
 })
 
+/** Answers an upgrade with a status, and ends the connection. */
+export const refuse = (socket: Duplex, status: number): void => {
+  socket.once("finish", () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+/** What may be sent: others, like 1006, are told to oneself only. */
+const isSendable = (code: number): boolean =>
+  (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
+
 /** A `ws` socket as a link. */
-const linkOf = (socket: WebSocket): Link.Link => ({
+const toLink = (socket: WebSocket): Link.Link => ({
   send: (text) => {
-    if (socket.readyState === socket.OPEN) socket.send(text)
+    if (socket.readyState === WebSocket.OPEN) socket.send(text)
   },
   close: (code, reason) => {
-    if (socket.readyState !== socket.OPEN) return
-    socket.close(code, reason)
-    const timer = setTimeout(() => socket.terminate(), closeTimeoutMillis)
-    socket.once("close", () => clearTimeout(timer))
+    if (socket.readyState !== WebSocket.OPEN) return
+    socket.close(isSendable(code) ? code : codeFailed, WebSocketLink.toReason(reason))
   },
   buffered: () => socket.bufferedAmount
 })
 
-/** Connects a socket and a handler. */
-const attach = (socket: WebSocket, handler: Link.LinkHandler): void => {
-  // an oversized or malformed message is an `error`, followed by `close`; without a listener it would end the process
-  socket.on("error", () => {})
-  socket.on("message", (data: Buffer, isBinary: boolean) => {
-    if (isBinary) socket.close(codeUnsupported, "links carry text")
-    else handler.onMessage(data.toString("utf8"))
-  })
-  socket.once("close", (code: number, reason: Buffer) => handler.onClose({ code, reason: reason.toString("utf8") }))
-}
+const ignore = (): void => {}
 
+/** Takes requests to upgrade, one after the other; a link costs no fiber. */
 export class LinkEndpoint {
-  private readonly sockets: WebSocketServer
+  private readonly server: WebSocketServer
 
-  constructor(private readonly options: LinkOptions) {
-    this.sockets = new WebSocketServer({
+  constructor(private readonly options: LinkOptions, private readonly context: EndpointContext) {
+    this.server = new WebSocketServer({
+      ...socketOptions,
       noServer: true,
       clientTracking: false,
-      perMessageDeflate: false,
       maxPayload: options.messageBytesMax
     })
   }
 
   upgrade(request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
-    // until the upgrade is done, a reset of the peer would be an unhandled error
-    socket.on("error", () => socket.destroy())
-    const described = connectRequest(request)
-    if (!this.options.authorize(described)) {
-      socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-      return
-    }
-    this.sockets.handleUpgrade(request, socket, head, (upgraded) => {
-      attach(upgraded, this.options.accept(linkOf(upgraded), described))
+    // until ws has the socket, a reset of the peer would be an unhandled error
+    socket.on("error", ignore)
+    const described = toConnectRequest(request)
+    const authorized = this.guarded(() => this.options.authorize(described))
+    if (authorized !== true) return refuse(socket, authorized === false ? 403 : 500)
+    this.server.handleUpgrade(request, socket, head, (upgraded) => {
+      socket.off("error", ignore)
+      this.accept(upgraded, described)
     })
+  }
+
+  private accept(socket: WebSocket, request: ConnectRequest): void {
+    const { sockets } = this.context
+    sockets.add(socket)
+    let tooBig = false
+    // an oversized or malformed message is an error, then a close; without a listener it would end the process
+    socket.on("error", (error: Error & { readonly code?: string }) => {
+      tooBig ||= error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+    })
+    socket.on("close", () => sockets.delete(socket))
+    const handler = this.guarded(() => this.options.accept(toLink(socket), request))
+    if (!handler) return socket.close(codeFailed)
+    socket.on("message", (data: Buffer, isBinary: boolean) => this.onMessage(socket, handler, data, isBinary))
+    socket.on(
+      "close",
+      (code: number, reason: Buffer) =>
+        this.guarded(() => handler.onClose({ code: tooBig ? codeTooBig : code, reason: reason.toString("utf8") }))
+    )
+  }
+
+  private onMessage(socket: WebSocket, handler: Link.LinkHandler, data: Buffer, isBinary: boolean): void {
+    if (socket.readyState !== WebSocket.OPEN) return
+    if (isBinary) return socket.close(codeUnsupported, "links carry text")
+    const handled = this.guarded(() => {
+      handler.onMessage(data.toString("utf8"))
+      return true
+    })
+    if (!handled) socket.close(codeFailed)
+  }
+
+  /** A defect behind one link must not reach the event loop, where it would end all of them. */
+  private guarded<A>(run: () => A): A | undefined {
+    try {
+      return run()
+    } catch (cause) {
+      this.context.report(cause)
+      return undefined
+    }
   }
 }

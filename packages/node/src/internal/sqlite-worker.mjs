@@ -73,7 +73,7 @@ const textOf = (error) => error instanceof Error ? error.message : String(error)
 const codeOf = (error) => {
   const { code } = /** @type {{ code?: unknown }} */ (error)
   if (typeof code === "string" && code !== "") return code
-  return /: 14"\)$/.test(textOf(error)) ? "SQLITE_CANTOPEN" : ""
+  return textOf(error).endsWith(": 14\")") ? "SQLITE_CANTOPEN" : ""
 }
 
 const notADatabase = "it is not a SQLite database"
@@ -151,7 +151,8 @@ const inspectPath = () => {
   // SQLite takes a file of one byte for an empty one, and writes to it.
   if (file.size > 0 && file.size < pageBytesMin) throw new Refused("NotADatabase", notADatabase)
   // SQLite finds a log by the name of its file, so a second name is a second log, and the end of the data.
-  if (file.nlink > 1) throw new Refused("InUse", "it may be in use by another store: the file has a second name, a hard link")
+  if (file.nlink > 1)
+    throw new Refused("InUse", "it may be in use by another store: the file has a second name, a hard link")
   fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
   return fs.realpathSync(filename)
 }

@@ -67,7 +67,7 @@ export class GatewayLink implements Link.LinkHandler {
     private readonly services: GatewayServices,
     private readonly onGone: () => void
   ) {
-    this.writer = new FrameWriter(link, services.schedule, services.messageBytesMax)
+    this.writer = new FrameWriter(link, services.schedule, 16 * 1024)
     this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
   }
 

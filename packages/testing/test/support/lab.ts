@@ -4,10 +4,30 @@
  */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { ActorClient } from "@troupe/client"
-import { type Activation, Actor, type Behavior, type Connection, type Contract, type DisconnectReason } from "@troupe/contract"
+import {
+  type Activation,
+  Actor,
+  type Behavior,
+  type Connection,
+  type Contract,
+  type DisconnectReason
+} from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Cause, Context, Deferred, Effect, FiberId, HashMap, Layer, Logger, Option, Ref, Schema, type Scope } from "effect"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  FiberId,
+  HashMap,
+  Layer,
+  Logger,
+  Option,
+  Ref,
+  Schema,
+  type Scope
+} from "effect"
 import { StoreControl } from "./store.ts"
 
 export class Denied extends Schema.TaggedError<Denied>()("Denied", {
@@ -179,7 +199,10 @@ export const labLive = (options: LabOptions = {}) =>
             Items: () => Effect.map(Ref.get(room.state), ({ items }) => items),
             Me: Effect.fnUntraced(function*() {
               const { id, params, state } = yield* room.caller
-              const { name, visits } = yield* Ref.updateAndGet(state, (member) => ({ ...member, visits: member.visits + 1 }))
+              const { name, visits } = yield* Ref.updateAndGet(
+                state,
+                (member) => ({ ...member, visits: member.visits + 1 })
+              )
               return { id, name, visits, level: params.level ?? 0 }
             })
           },

@@ -25,63 +25,65 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
   readonly commits: ReadonlyArray<ActorStore.Commit>
   readonly store: typeof ActorStore.ActorStore.Service
 }>() {
-  static readonly layer: Layer.Layer<StoreControl | ActorStore.ActorStore> = Layer.scopedContext(Effect.gen(function*() {
-    const store = Context.get(yield* Layer.build(Layer.fresh(ActorStore.layerMemory)), ActorStore.ActorStore)
-    const commits: Array<ActorStore.Commit> = []
-    const failures: Array<Failure> = []
-    let held = false
-    const blocked = new Set<() => void>()
-    const arrivals = new Set<() => void>()
-    const letGo = () => {
-      for (const go of blocked) go()
-      blocked.clear()
-    }
-    const wait = Effect.async<void>((resume) => {
-      if (!held) return resume(Effect.void)
-      blocked.add(() => resume(Effect.void))
-      for (const arrival of arrivals) arrival()
-      arrivals.clear()
-    })
-    const lost = new ActorStore.StoreError({ operation: "commit", message: "the disk is full" })
-    const commit: typeof store.commit = (batch) =>
-      Effect.gen(function*() {
-        commits.push(...batch)
-        yield* wait
-        switch (failures.shift()) {
-          case "before":
-            return yield* lost
-          case "after":
-            return yield* Effect.zipRight(store.commit(batch), lost)
-          case "failed":
-            return batch.map((): ActorStore.CommitResult => ({ _tag: "failed", message: "refused" }))
-          case "superseded":
-            return batch.map((): ActorStore.CommitResult => ({ _tag: "superseded" }))
-          default:
-            return yield* store.commit(batch)
-        }
+  static readonly layer: Layer.Layer<StoreControl | ActorStore.ActorStore> = Layer.scopedContext(
+    Effect.gen(function*() {
+      const store = Context.get(yield* Layer.build(Layer.fresh(ActorStore.layerMemory)), ActorStore.ActorStore)
+      const commits: Array<ActorStore.Commit> = []
+      const failures: Array<Failure> = []
+      let held = false
+      const blocked = new Set<() => void>()
+      const arrivals = new Set<() => void>()
+      const letGo = () => {
+        for (const go of blocked) go()
+        blocked.clear()
+      }
+      const wait = Effect.async<void>((resume) => {
+        if (!held) return resume(Effect.void)
+        blocked.add(() => resume(Effect.void))
+        for (const arrival of arrivals) arrival()
+        arrivals.clear()
       })
-    let failingClaims = 0
-    const claim: typeof store.claim = (address) =>
-      Effect.suspend(() =>
-        failingClaims-- > 0
-          ? new ActorStore.StoreError({ operation: "claim", message: "the disk is gone" })
-          : store.claim(address)
-      )
-    return Context.make(ActorStore.ActorStore, { ...store, claim, commit }).pipe(Context.add(StoreControl, {
-      hold: Effect.sync(() => void (held = true)),
-      release: Effect.sync(() => {
-        held = false
-        letGo()
-      }),
-      releaseOne: Effect.sync(letGo),
-      waiting: Effect.async<void>((resume) => {
-        if (blocked.size > 0) return resume(Effect.void)
-        arrivals.add(() => resume(Effect.void))
-      }),
-      fail: (...next) => Effect.sync(() => void failures.push(...next)),
-      failClaims: (times) => Effect.sync(() => void (failingClaims = times)),
-      commits,
-      store
-    }))
-  }))
+      const lost = new ActorStore.StoreError({ operation: "commit", message: "the disk is full" })
+      const commit: typeof store.commit = (batch) =>
+        Effect.gen(function*() {
+          commits.push(...batch)
+          yield* wait
+          switch (failures.shift()) {
+            case "before":
+              return yield* lost
+            case "after":
+              return yield* Effect.zipRight(store.commit(batch), lost)
+            case "failed":
+              return batch.map((): ActorStore.CommitResult => ({ _tag: "failed", message: "refused" }))
+            case "superseded":
+              return batch.map((): ActorStore.CommitResult => ({ _tag: "superseded" }))
+            default:
+              return yield* store.commit(batch)
+          }
+        })
+      let failingClaims = 0
+      const claim: typeof store.claim = (address) =>
+        Effect.suspend(() =>
+          failingClaims-- > 0
+            ? new ActorStore.StoreError({ operation: "claim", message: "the disk is gone" })
+            : store.claim(address)
+        )
+      return Context.make(ActorStore.ActorStore, { ...store, claim, commit }).pipe(Context.add(StoreControl, {
+        hold: Effect.sync(() => void (held = true)),
+        release: Effect.sync(() => {
+          held = false
+          letGo()
+        }),
+        releaseOne: Effect.sync(letGo),
+        waiting: Effect.async<void>((resume) => {
+          if (blocked.size > 0) return resume(Effect.void)
+          arrivals.add(() => resume(Effect.void))
+        }),
+        fail: (...next) => Effect.sync(() => void failures.push(...next)),
+        failClaims: (times) => Effect.sync(() => void (failingClaims = times)),
+        commits,
+        store
+      }))
+    })
+  )
 }

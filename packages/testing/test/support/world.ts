@@ -1,4 +1,5 @@
 /** A small world in memory: one network, one store, servers that come and go, and clients. All under `TestClock`. */
+import { vi } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { type Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
@@ -21,6 +22,9 @@ import {
   TestClock
 } from "effect"
 import { layerTally, Tally, TallyState, Trace } from "./tally.ts"
+
+// virtual time is cheap but not free, and the machine may be busy
+vi.setConfig({ testTimeout: 30_000 })
 
 type Store = typeof ActorStore.ActorStore.Service
 

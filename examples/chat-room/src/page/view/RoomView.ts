@@ -33,7 +33,7 @@ export const make = (emit: (intent: Intent.Intent) => void) => {
     show: (): void => {
       byId("join", HTMLElement).hidden = true
       byId("room", HTMLElement).hidden = false
-      composer.focus()
+      if (wide.matches) composer.focus() // on a phone it would open the keyboard
     },
 
     render: (model: Model): void => {
