@@ -1,5 +1,5 @@
 /** What does not compile, and what the types of a contract and its implementation are. Checked by `tsc`. */
-// @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off
+// @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off floatingEffect:off
 import { Rpc, RpcGroup } from "@effect/rpc"
 import type { RpcClient } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"

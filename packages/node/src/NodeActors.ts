@@ -30,6 +30,21 @@ const pathOf = (request: Http.IncomingMessage): string => (request.url ?? "/").s
 /** With a listener, Node upgrades; without one it would take the request for an ordinary one. */
 const placeholder = (): void => {}
 
+/** The server listens before the app is there, and after it has gone: nobody else would answer then. */
+const unavailable = (response: Http.ServerResponse): boolean => {
+  response.writeHead(503, { connection: "close" }).end()
+  return true
+}
+
+/** How long requests that are running may take when the server closes. */
+const closeTimeoutMillis = 1000
+
+/** Node waits for every connection before a server is closed, also for those on which nothing was ever asked. */
+const closeInTime = (server: Http.Server): void => {
+  const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMillis)
+  server.once("close", () => clearTimeout(timer))
+}
+
 /** Takes the upgrades of listened paths before anyone else on the server sees them. Returns how to stop. */
 const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
   const { emit } = server
@@ -42,8 +57,11 @@ const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
     return true
   }
   const passOn = emit as (...args: ReadonlyArray<unknown>) => boolean
-  server.emit = (event: string | symbol, ...args: Array<any>): boolean =>
-    event === "upgrade" && take(args[0], args[1], args[2]) || passOn.call(server, event, ...args)
+  server.emit = (event: string | symbol, ...args: Array<any>): boolean => {
+    if (event === "upgrade" && take(args[0], args[1], args[2])) return true
+    if (event === "request" && server.listenerCount("request") === 0) return unavailable(args[1])
+    return passOn.call(server, event, ...args)
+  }
   server.on("upgrade", placeholder)
   return () => {
     server.off("upgrade", placeholder)
@@ -79,6 +97,7 @@ const makeListener = (server: Http.Server): Effect.Effect<typeof LinkListener.Se
           stop()
           server.off("error", onError)
           for (const socket of context.sockets) socket.terminate()
+          closeInTime(server)
         })
     )
     return { listen: listen(endpoints, context) }

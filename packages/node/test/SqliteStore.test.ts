@@ -4,7 +4,7 @@ import { Address } from "@troupe/contract"
 import { SqliteStore } from "@troupe/node"
 import { ActorStore } from "@troupe/server"
 import * as StoreLaws from "@troupe/testing/StoreLaws"
-import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Scope, TestClock } from "effect"
 import Database from "libsql"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -80,6 +80,14 @@ const refusedUnchanged = (filename: string, reason: RegExp) =>
     assert.isTrue(Fs.readFileSync(filename).equals(bytes), "the file has changed")
     assert.deepStrictEqual(Fs.readdirSync(Path.dirname(filename)), entries)
   })
+
+/** How many rows a table has, as another program sees it. */
+const rows = (filename: string, table: string): number => {
+  const db = new Database(filename)
+  const { count } = db.prepare(`SELECT count(*) AS count FROM ${table}`).get() as { readonly count: number }
+  db.close()
+  return count
+}
 
 /** What another program does with a database. */
 const sql = (filename: string, text: string) =>
@@ -167,18 +175,19 @@ describe("a file that cannot be opened", () => {
       assert.match(yield* refusal(":memory:"), /no file.*layerMemory/)
     }))
 
-  it.scopedLive("may not be written", () =>
+  it.scoped("may not be written", () =>
     Effect.gen(function*() {
       const filename = yield* filled
-      Fs.chmodSync(filename, 0o444)
-      Fs.chmodSync(Path.dirname(filename), 0o555)
       const bytes = Fs.readFileSync(filename)
-      // root may write everything
-      const program = yield* Program.start("keep-store", [filename], process.getuid?.() === 0 ? { uid: 65534 } : {})
-      yield* program.ended
-      assert.match(program.lines[0] ?? program.errors(), /store\.db cannot be opened: it cannot be written/)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => Fs.chmodSync(filename, 0o444)),
+        () => Effect.sync(() => Fs.chmodSync(filename, 0o644))
+      )
+      // root may write every file, but not in there
+      const readonly = process.getuid?.() === 0 ? "/proc/store.db" : filename
+      assert.match(yield* refusal(readonly), /^it cannot be written/)
       assert.isTrue(Fs.readFileSync(filename).equals(bytes))
-    }), 20_000)
+    }))
 
   it.scoped("is not a database", () =>
     Effect.gen(function*() {
@@ -233,9 +242,11 @@ it.scoped("damage in the middle of the file fails what meets it, and nothing els
       Effect.flatMap(store.claim(bob), (claim) =>
         store.commit([commitOf(claim, { address: bob, state: JSON.stringify("x".repeat(100_000)) })])))
     const bytes = Fs.readFileSync(filename)
-    const at = bytes.lastIndexOf("xxxx")
-    // a page of the state of bob, in its chain of pages
-    bytes.fill(0xa5, at - at % 4096, at - at % 4096 + 4)
+    // the links of the chain of pages that holds the state of bob
+    for (let page = 0; page < bytes.length; page += 4096) {
+      if (bytes.toString("latin1", page + 4, page + 8) === "xxxx")
+        bytes.fill(0xa5, page, page + 4)
+    }
     Fs.writeFileSync(filename, bytes)
     yield* using(filename, (store) =>
       Effect.gen(function*() {
@@ -243,7 +254,11 @@ it.scoped("damage in the middle of the file fails what meets it, and nothing els
         assert.instanceOf(error, ActorStore.StoreError)
         assert.include(error.message, filename)
         assert.include(error.message, "damaged")
-        assert.strictEqual((yield* store.claim(alice)).state, "\"state\"")
+        // also in one transaction with it
+        const [, claim] = yield* Effect.all([Effect.exit(store.claim(bob)), store.claim(alice)], {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(claim.state, "\"state\"")
       }))
   }))
 
@@ -346,4 +361,116 @@ it.scopedLive("replies older than the retention are not returned, and are delete
       }))
     yield* using(filename, (store) => store.claim(alice), { retention: "1 millis" })
     assert.deepStrictEqual(yield* using(filename, (store) => store.replies(alice)), [])
+  }))
+
+it.scoped("a thread deletes replies that have expired, also of actors that never wake again", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const replies = [{ session: "s", call: 1, exit: "{}" }]
+    const store = yield* openIn(yield* Effect.scope, filename, { retention: "1 hour", sweepInterval: "10 minutes" })
+    const commit = (address: Address.Address) =>
+      Effect.flatMap(store.claim(address), (claim) => store.commit([commitOf(claim, { address, replies })]))
+    const addresses = Array.from({ length: 2500 }, (_, i) => Address.make("Lab", `${i}`))
+    yield* Effect.forEach(addresses, commit, { concurrency: "unbounded", discard: true })
+    yield* TestClock.adjust("30 minutes")
+    yield* commit(alice)
+    const count = () => rows(filename, "reply")
+    assert.strictEqual(count(), 2501)
+    yield* TestClock.adjust("31 minutes")
+    // several sweeps, one after the other, each in a turn of its own
+    yield* Effect.repeat(store.nextEpoch, { until: () => count() === 1 })
+    assert.strictEqual((yield* store.replies(alice)).length, 1)
+    yield* TestClock.adjust("40 minutes")
+    yield* Effect.repeat(store.nextEpoch, { until: () => count() === 0 })
+    assert.strictEqual((yield* store.claim(Address.make("Lab", "1"))).version, 1)
+  }))
+
+it.scoped("an actor that was only looked at leaves no row", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const store = yield* open(filename)
+    for (let i = 0; i < 100; i++) yield* store.claim(Address.make("Lab", `${i}`))
+    yield* store.commit([commitOf(yield* store.claim(alice))])
+    assert.strictEqual(rows(filename, "actor"), 1)
+  }))
+
+// --- other programs, and failures ------------------------------------------------------------------------------------
+
+it.scoped("other programs can read the file while the store is open", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const store = yield* open(filename)
+    const claim = yield* store.claim(alice)
+    for (let version = 0; version < 3; version++) {
+      yield* store.commit([commitOf({ ...claim, version }, { state: `${version}` })])
+      const db = new Database(filename)
+      assert.deepInclude(db.prepare("SELECT name, key, version, state FROM actor").get(), {
+        name: "Lab",
+        key: "alice",
+        version: version + 1,
+        state: `${version}`
+      })
+      db.close()
+    }
+  }))
+
+it.scoped("a commit waits a bounded time for another program that writes, and then fails without a trace", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const store = yield* openIn(yield* Effect.scope, filename, { retriesMax: 3, retryDelay: "5 millis" })
+    const claim = yield* store.claim(alice)
+    const other = new Database(filename)
+    other.exec("BEGIN IMMEDIATE")
+    const error = yield* Effect.flip(store.commit([commitOf(claim)]))
+    assert.instanceOf(error, ActorStore.StoreError)
+    assert.match(error.message, /store\.db: it is in use/)
+    other.exec("ROLLBACK")
+    other.close()
+    assert.deepStrictEqual(yield* store.commit([commitOf(claim)]), [{ _tag: "committed" }])
+  }))
+
+it.scopedLive("a commit goes through when another program has finished in time", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const store = yield* openIn(yield* Effect.scope, filename, { retriesMax: 10, retryDelay: "5 millis" })
+    const claim = yield* store.claim(alice)
+    const other = new Database(filename)
+    other.exec("BEGIN IMMEDIATE")
+    const committing = yield* Effect.fork(store.commit([commitOf(claim)]))
+    yield* Effect.sleep("30 millis")
+    other.exec("ROLLBACK")
+    other.close()
+    assert.deepStrictEqual(yield* committing, [{ _tag: "committed" }])
+  }))
+
+it.scoped("what one actor fails at is undone, and the others of its transaction stand", () =>
+  Effect.gen(function*() {
+    const filename = yield* filled
+    yield* sql(
+      filename,
+      "CREATE TRIGGER refuse BEFORE INSERT ON reply WHEN NEW.key = 'bob' BEGIN SELECT RAISE(ABORT, 'not bob'); END"
+    )
+    const store = yield* open(filename)
+    const replies = [{ session: "s", call: 2, exit: "{}" }]
+    const claims = yield* Effect.forEach([alice, bob], (address) => store.claim(address))
+    for (let i = 0; i < 2; i++) {
+      const [hers, his] = yield* store.commit([
+        commitOf({ ...claims[0]!, version: 1 + i }, { state: `${i}` }),
+        commitOf(claims[1]!, { address: bob, state: "\"his\"", replies })
+      ])
+      assert.deepStrictEqual(hers, { _tag: "committed" })
+      assert.deepStrictEqual(his, { _tag: "failed", message: "not bob" })
+    }
+    // he still owns it
+    assert.deepStrictEqual(yield* store.commit([commitOf(claims[1]!, { address: bob })]), [{ _tag: "committed" }])
+    assert.deepInclude(yield* store.claim(alice), { version: 3, state: "1" })
+  }))
+
+it.scoped("keys that SQLite could not tell apart are refused", () =>
+  Effect.gen(function*() {
+    const store = yield* open(yield* file)
+    for (const key of ["\ud800", "a\udfff"]) {
+      const error = yield* Effect.flip(store.claim(Address.make("Lab", key)))
+      assert.match(error.message, /not well-formed/)
+    }
   }))

@@ -6,11 +6,12 @@ import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
 import * as Link from "@troupe/contract/Link"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
+import { toMillis } from "./HostOptions.ts"
 import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
 
 /** What a gateway can be told. Every field but `actors` has a default. */
@@ -65,9 +66,9 @@ export const make = Effect.fnUntraced(function*(
     clock: yield* Effect.clock,
     schedule: (yield* Flush).schedule,
     fork: (effect) => Runtime.runFork(runtime)(effect, { scope }),
-    heartbeatMillis: Duration.toMillis(limits.heartbeat),
-    silenceMillis: Duration.toMillis(limits.silence),
-    openTimeoutMillis: Duration.toMillis(limits.openTimeout),
+    heartbeatMillis: toMillis(limits.heartbeat),
+    silenceMillis: toMillis(limits.silence),
+    openTimeoutMillis: toMillis(limits.openTimeout),
     messageBytesMax: limits.messageBytesMax,
     openBytesMax: limits.openBytesMax,
     connectionsMax: limits.connectionsMax
@@ -92,7 +93,7 @@ export const make = Effect.fnUntraced(function*(
   )
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      for (const link of links) link.goAway(Duration.toMillis(limits.retryAfter))
+      for (const link of links) link.goAway(toMillis(limits.retryAfter))
       // a finalizer cannot be interrupted unless it says so, and a timeout waits for what it cannot interrupt
       return Effect.interruptible(drained).pipe(
         Effect.timeoutOption(limits.drainTimeout),

@@ -62,6 +62,10 @@ export interface Limits {
   readonly keyBytesMax: number
 }
 
+/** Milliseconds as a finite number, because clients are told some of them: an infinite duration is 285 000 years. */
+export const toMillis = (duration: Duration.DurationInput): number =>
+  Math.min(Duration.toMillis(duration), Number.MAX_SAFE_INTEGER)
+
 /** Fills in the defaults. */
 export const limits = (options: Options): Limits => {
   const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, retention, ...rest } = {
@@ -70,11 +74,11 @@ export const limits = (options: Options): Limits => {
   }
   return {
     ...rest,
-    idleTimeoutMillis: Duration.toMillis(idleTimeout),
-    connectTimeoutMillis: Duration.toMillis(connectTimeout),
-    resumeWindowMillis: Duration.toMillis(resumeWindow),
-    callTimeoutMillis: Duration.toMillis(callTimeout),
-    shutdownTimeoutMillis: Duration.toMillis(shutdownTimeout),
-    retentionMillis: Duration.toMillis(retention)
+    idleTimeoutMillis: toMillis(idleTimeout),
+    connectTimeoutMillis: toMillis(connectTimeout),
+    resumeWindowMillis: toMillis(resumeWindow),
+    callTimeoutMillis: toMillis(callTimeout),
+    shutdownTimeoutMillis: toMillis(shutdownTimeout),
+    retentionMillis: toMillis(retention)
   }
 }

@@ -397,7 +397,7 @@ const modelLaw = (subject: Subject) => {
         const actual = yield* opened(yield* subject.make, (store) => run(store, steps))
         assert.deepStrictEqual(actual, expected)
       }),
-    { fastCheck: { numRuns: 30 } }
+    { fastCheck: { numRuns: 30 }, timeout: 60_000 }
   )
 }
 

@@ -317,7 +317,7 @@ it.effect("T2 a client is connected, and subscribed, only after the commit", () 
         assert.isFalse(yield* isDone(subscribing))
         yield* store.release
         yield* Fiber.join(append)
-        yield* Fiber.join(subscribing)
+        yield* Effect.asVoid(Fiber.join(subscribing))
       }
     }).pipe(Effect.scoped)
   ))

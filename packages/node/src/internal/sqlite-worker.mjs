@@ -107,9 +107,12 @@ const toRefusal = (error) => {
   return { kind: kind ?? "Failed", reason: messageOf(error) }
 }
 
-/** The reason is the file, not what was asked: nothing of the transaction stands. */
+/**
+ * The reason is the file, not what was asked: nothing of the transaction stands. A damaged page is not one: whoever does
+ * not touch it can go on.
+ */
 const isOfTheFile = /** @param {unknown} error */ (error) =>
-  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|READONLY|CORRUPT|NOTADB|CANTOPEN|INTERRUPT|PROTOCOL)/.test(codeOf(error))
+  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|READONLY|NOTADB|CANTOPEN|INTERRUPT|PROTOCOL)/.test(codeOf(error))
 
 /** It may be over in a moment. */
 const isPassing = /** @param {unknown} error */ (error) =>

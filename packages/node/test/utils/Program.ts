@@ -18,16 +18,10 @@ export interface Program {
   readonly ended: Effect.Effect<number | string>
 }
 
-export interface Options {
-  /** The user it runs as, where the tests run as root. */
-  readonly uid?: number
-}
-
 /** Starts `test/programs/<name>.ts`. What is still running when the scope closes is killed. */
 export const start = (
   name: string,
-  args: ReadonlyArray<string> = [],
-  { uid }: Options = {}
+  args: ReadonlyArray<string> = []
 ): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.gen(function*() {
     const file = fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
@@ -35,8 +29,7 @@ export const start = (
       Effect.sync(() =>
         ChildProcess.spawn(process.execPath, ["--import", "tsx", file, ...args], {
           cwd: root,
-          stdio: ["ignore", "pipe", "pipe"],
-          ...(uid === undefined ? {} : { uid, env: { ...process.env, TMPDIR: "/nonexistent", HOME: "/nonexistent" } })
+          stdio: ["ignore", "pipe", "pipe"]
         })
       ),
       (child) => Effect.sync(() => child.kill("SIGKILL"))

@@ -92,10 +92,8 @@ export class Calls {
     const cancelled = !kept && entry.job?.interruptRequested === true
     turns.pipeline.push({
       changesState,
-      // what changed nothing may run again; failures are recorded so that the order of a client's calls survives
-      reply: (changesState || !kept) && !cancelled
-        ? { session: session.id, call: entry.number, exit: text }
-        : undefined,
+      // what had no consequence may run again; failures are recorded so that the order of a client's calls survives
+      reply: consequential && !cancelled ? { session: session.id, call: entry.number, exit: text } : undefined,
       release: (segment) => {
         recorded.count(segment)
         const reply = () => this.answer(session, entry, text, segment)

@@ -23,7 +23,7 @@ import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
 import { Connections } from "../Connections.ts"
-import type { Limits } from "../HostOptions.ts"
+import { type Limits, toMillis } from "../HostOptions.ts"
 import { Placement } from "../Placement.ts"
 import type { OpenRequest } from "./Admission.ts"
 import { Expiry } from "./Expiry.ts"
@@ -92,7 +92,7 @@ export class Host {
       Effect.map(Effect.runtime<never>(), (runtime) => {
         const name = implementation.contract.contract
         if (this.registrations.has(name)) throw new Error(`the host has an implementation of ${name} already`)
-        const idleMillis = Duration.toMillis(
+        const idleMillis = toMillis(
           implementation.options.idleTimeout ?? Duration.millis(this.services.options.idleTimeoutMillis)
         )
         const idle = new Expiry(this.services.clock, this.fork, idleMillis)
@@ -294,7 +294,7 @@ export class Host {
   ): DisconnectReason | undefined => {
     const slot = this.slots.get(Address.idOf(contract, key))
     if (slot?._tag !== "Awake") return { _tag: "ActivationLost" }
-    return slot.activation.resume(connectionId, token, received, attachment) ? undefined : { _tag: "ResumeExpired" }
+    return slot.activation.resume(connectionId, token, received, attachment)
   }
 
   // --- calls from backends and other actors --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import { Admission, type OpenRequest } from "./Admission.ts"
 import { Answers } from "./Answers.ts"
 import { Calls } from "./Calls.ts"
 import type { Expirable } from "./Expiry.ts"
+import { Farewells } from "./Farewells.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
 import * as Room from "./Room.ts"
@@ -51,7 +52,6 @@ export class LiveActivation implements Owner, Expirable {
   readonly scope: Scope.CloseableScope
   readonly turns: Turns
   readonly stageEvent: Room.StageEvent
-  readonly open: Admission["open"]
   private readonly runtime: Runtime.Runtime<never>
   private readonly sessions = new Map<string, Session>()
   private readonly subscribers = new Subscribers()
@@ -60,6 +60,7 @@ export class LiveActivation implements Owner, Expirable {
   private readonly recorded: Recorded
   private readonly admission: Admission
   private readonly calls: Calls
+  private readonly farewells: Farewells
   private publicHandlers: ReadonlyMap<string, Handler> = new Map()
   private internalHandlers: ReadonlyMap<string, Handler> = new Map()
   private internalCalls = 0
@@ -85,8 +86,8 @@ export class LiveActivation implements Owner, Expirable {
     this.recorded = new Recorded(options.recorded, origin.version, (seq) => this.turns.pipeline.settleSegment(seq))
     this.stageEvent = Room.makeStageEvent(this.turns, registration.codecs.contract)
     this.admission = this.makeAdmission()
-    this.open = this.admission.open
     this.calls = this.makeCalls()
+    this.farewells = new Farewells(services.resumeWindows)
   }
 
   private makeAdmission(): Admission {
@@ -239,13 +240,23 @@ export class LiveActivation implements Owner, Expirable {
 
   // --- sessions and connections --------------------------------------------------------------------------------------
 
-  /** Resumes a connection on a link; false if there is none that could be. */
-  resume(id: ConnectionId, token: string, received: number, attachment: Attachment): boolean {
-    return this.admission.get(id)?.resume(attachment, token, received) ?? false
+  /** Opens a connection, unless the client has been told not to come back. */
+  open(request: OpenRequest, attachment: Attachment): Effect.Effect<ServerConnection, DisconnectReason> {
+    return Effect.suspend(() => {
+      const farewell = this.farewells.onOpen(request.session)
+      return farewell ? Effect.fail(farewell) : this.admission.open(request, attachment)
+    })
+  }
+
+  /** Resumes a connection on a link. Returns why not, if it cannot be. */
+  resume(id: ConnectionId, token: string, received: number, attachment: Attachment): DisconnectReason | undefined {
+    if (this.admission.get(id)?.resume(attachment, token, received)) return undefined
+    return this.farewells.onResume(id, token) ?? { _tag: "ResumeExpired" }
   }
 
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
+    if (connection.session.gone && reason._tag !== "ClientClosed") this.farewells.add(connection, reason)
     this.admission.leave(connection, reason)
   }
 

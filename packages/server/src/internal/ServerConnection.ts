@@ -128,9 +128,14 @@ export class ServerConnection implements ReplyTarget, Recipient {
     this.replay(attachment)
   }
 
+  /** Whether a token is one that resumes this connection. */
+  knows(token: string): boolean {
+    return token === this.token || token === this.previousToken
+  }
+
   /** Goes on with a link. Returns false if the token is not one of this connection, or nothing can be continued. */
   resume(attachment: Attachment, token: string, received: number): boolean {
-    if (this.ended || (token !== this.token && token !== this.previousToken)) return false
+    if (this.ended || !this.knows(token)) return false
     if (!this.outbox.acknowledge(received, this.onArrival)) return false
     this.attachment?.release()
     this.owner.services.resumeWindows.stop(this)
