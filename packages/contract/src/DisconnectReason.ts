@@ -26,10 +26,10 @@ export const UnknownActor = Schema.TaggedStruct("UnknownActor", { issue: Schema.
 export const ProtocolViolation = Schema.TaggedStruct("ProtocolViolation", { issue: Schema.String })
 
 /** A limit of the server was reached; `limit` names the option, `max` is its value. */
-export const LimitReached = Schema.TaggedStruct("LimitReached", { limit: Schema.String, max: Schema.Number })
+export const LimitReached = Schema.TaggedStruct("LimitReached", { limit: Schema.String, max: Schema.Finite })
 
 /** `onBeforeConnect` and `onConnect` together took longer than the server allows. */
-export const ConnectTimeout = Schema.TaggedStruct("ConnectTimeout", { afterMillis: Schema.Number })
+export const ConnectTimeout = Schema.TaggedStruct("ConnectTimeout", { afterMillis: Schema.Finite })
 
 /** The actor could not be built or a hook died. `defectId` is found in the server's log, with the cause. */
 export const Unavailable = Schema.TaggedStruct("Unavailable", { defectId: Schema.String })

@@ -21,7 +21,7 @@ export interface Options {
    */
   readonly filename: string
   /**
-   * How long recorded replies are kept, by the clock of the process. Must not be shorter than the host's retention.
+   * How long recorded replies are kept, by the clock of the process. Clients are told.
    * Default: 24 hours.
    */
   readonly retention?: Duration.DurationInput
@@ -111,7 +111,10 @@ const toRow = ({ address, epoch, fsync, replies, settledSegments, state, version
   fsync
 })
 
-const toStore = (thread: SqliteThread.SqliteThread, filename: string): typeof ActorStore.Service => {
+const toStore = (
+  thread: SqliteThread.SqliteThread,
+  { filename, retention = defaults.retention }: Options
+): typeof ActorStore.Service => {
   const ask = <Name extends keyof Operations & StoreError["operation"]>(
     operation: Name,
     argument: Parameters<Operations[Name]>[0]
@@ -121,6 +124,7 @@ const toStore = (thread: SqliteThread.SqliteThread, filename: string): typeof Ac
       (message) => new StoreError({ operation, message: `${filename}: ${message}` })
     )
   return {
+    retentionMillis: Duration.toMillis(retention),
     nextEpoch: ask("epoch", undefined),
     claim: (address) => ask("claim", toActor(address)),
     replies: (address) => Effect.map(ask("replies", toActor(address)), (segments) => segments.map(decodeSegment)),
@@ -140,7 +144,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const interval = options.sweepInterval ?? defaults.sweepInterval
   // a layer may be built where nothing can be interrupted, and a fiber takes that over
   yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(sweep(thread), interval))))
-  return toStore(thread, options.filename)
+  return toStore(thread, options)
 })
 
 /**

@@ -235,32 +235,56 @@ describe("a file that cannot be opened", () => {
     }))
 })
 
-it.scoped("damage in the middle of the file fails what meets it, and nothing else", () =>
-  Effect.gen(function*() {
-    const filename = yield* filled
-    yield* using(filename, (store) =>
-      Effect.flatMap(store.claim(bob), (claim) =>
-        store.commit([commitOf(claim, { address: bob, state: JSON.stringify("x".repeat(100_000)) })])))
-    const bytes = Fs.readFileSync(filename)
-    // the links of the chain of pages that holds the state of bob
-    for (let page = 0; page < bytes.length; page += 4096) {
-      if (bytes.toString("latin1", page + 4, page + 8) === "xxxx")
-        bytes.fill(0xa5, page, page + 4)
-    }
-    Fs.writeFileSync(filename, bytes)
-    yield* using(filename, (store) =>
+describe("damage in the middle of the file", () => {
+  const large = JSON.stringify("x".repeat(100_000))
+
+  /** A store with a large commit of bob, of which the links between its pages are damaged. */
+  const damaged = (rest: Partial<ActorStore.Commit>) =>
+    Effect.tap(filled, (filename) =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(store.claim(bob))
-        assert.instanceOf(error, ActorStore.StoreError)
-        assert.include(error.message, filename)
-        assert.include(error.message, "damaged")
-        // also in one transaction with it
-        const [, claim] = yield* Effect.all([Effect.exit(store.claim(bob)), store.claim(alice)], {
+        yield* using(
+          filename,
+          (store) =>
+            Effect.flatMap(store.claim(bob), (claim) => store.commit([commitOf(claim, { address: bob, ...rest })]))
+        )
+        const bytes = Fs.readFileSync(filename)
+        for (let page = 0; page < bytes.length; page += 4096) {
+          if (bytes.toString("latin1", page + 4, page + 8) === "xxxx") bytes.fill(0xa5, page, page + 4)
+        }
+        Fs.writeFileSync(filename, bytes)
+      }))
+
+  it.scoped("fails the claim that meets it, and no other of its transaction", () =>
+    Effect.gen(function*() {
+      const filename = yield* damaged({ state: large })
+      const store = yield* open(filename)
+      for (let i = 0; i < 2; i++) {
+        const [failed, claim] = yield* Effect.all([Effect.flip(store.claim(bob)), store.claim(alice)], {
           concurrency: "unbounded"
         })
+        assert.instanceOf(failed, ActorStore.StoreError)
+        assert.include(failed.message, filename)
+        assert.include(failed.message, "damaged")
         assert.strictEqual(claim.state, "\"state\"")
-      }))
-  }))
+      }
+    }))
+
+  it.scoped("fails the commit that meets it, and no other of its transaction", () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* damaged({ replies: [{ session: "s", call: 1, exit: large }] }))
+      const [his, hers] = [yield* store.claim(bob), yield* store.claim(alice)]
+      for (let i = 0; i < 2; i++) {
+        const results = yield* store.commit([
+          commitOf(his, { address: bob, settledSegments: [1] }),
+          commitOf({ ...hers, version: hers.version + i }, { state: "1" })
+        ])
+        assert.deepStrictEqual(results.map(({ _tag }) => _tag), ["failed", "committed"])
+        assert.include(results[0]?._tag === "failed" ? results[0].message : "", "damaged")
+      }
+      // nothing of it was applied
+      assert.strictEqual((yield* store.claim(bob)).version, his.version)
+    }))
+})
 
 it.scoped("an empty file, and a name with every kind of character, are stores like others", () =>
   Effect.gen(function*() {

@@ -67,6 +67,8 @@ export type CommitResult =
 
 /** Keeps actors. All methods may be called at the same time. */
 export class ActorStore extends Context.Tag("@troupe/server/ActorStore")<ActorStore, {
+  /** How long recorded replies are kept for clients that have not got them. Clients are told. */
+  readonly retentionMillis: number
   /** The next number of the store-wide counter. */
   readonly nextEpoch: Effect.Effect<number, StoreError>
   /** Takes ownership of an actor with a new epoch, and reads its state. */
@@ -100,6 +102,7 @@ const makeMemory = Effect.sync((): typeof ActorStore.Service => {
     return { _tag: "committed" }
   }
   return {
+    retentionMillis: Number.MAX_SAFE_INTEGER,
     nextEpoch: Effect.sync(() => ++epoch),
     claim: (address) =>
       Effect.sync(() => {

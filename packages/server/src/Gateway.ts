@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function*(
     heartbeatMillis: toMillis(limits.heartbeat),
     silenceMillis: toMillis(limits.silence),
     openTimeoutMillis: toMillis(limits.openTimeout),
-    messageBytesMax: limits.messageBytesMax,
+    messageBytesMax: Math.min(limits.messageBytesMax, Number.MAX_SAFE_INTEGER),
     openBytesMax: limits.openBytesMax,
     connectionsMax: limits.connectionsMax
   }

@@ -14,8 +14,6 @@ export interface Options {
   readonly callTimeout?: Duration.DurationInput
   /** How long running turns may take to finish when the host shuts down. Default: 15 seconds. */
   readonly shutdownTimeout?: Duration.DurationInput
-  /** How long recorded replies are kept for clients that have not got them; told to clients. Default: 24 hours. */
-  readonly retention?: Duration.DurationInput
   /** How many calls of one connection may be in flight. Default: 256. */
   readonly window?: number
   /** How many calls from backends and other actors may wait at one actor. Default: 1000. */
@@ -37,7 +35,6 @@ export const defaults: Required<Options> = {
   resumeWindow: "2 minutes",
   callTimeout: "30 seconds",
   shutdownTimeout: "15 seconds",
-  retention: "24 hours",
   window: 256,
   mailboxMax: 1000,
   outboxBytesMax: 1024 * 1024,
@@ -53,7 +50,6 @@ export interface Limits {
   readonly resumeWindowMillis: number
   readonly callTimeoutMillis: number
   readonly shutdownTimeoutMillis: number
-  readonly retentionMillis: number
   readonly window: number
   readonly mailboxMax: number
   readonly outboxBytesMax: number
@@ -68,17 +64,17 @@ export const toMillis = (duration: Duration.DurationInput): number =>
 
 /** Fills in the defaults. */
 export const limits = (options: Options): Limits => {
-  const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, retention, ...rest } = {
+  const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = {
     ...defaults,
     ...options
   }
   return {
     ...rest,
+    window: Math.min(rest.window, Number.MAX_SAFE_INTEGER),
     idleTimeoutMillis: toMillis(idleTimeout),
     connectTimeoutMillis: toMillis(connectTimeout),
     resumeWindowMillis: toMillis(resumeWindow),
     callTimeoutMillis: toMillis(callTimeout),
-    shutdownTimeoutMillis: toMillis(shutdownTimeout),
-    retentionMillis: toMillis(retention)
+    shutdownTimeoutMillis: toMillis(shutdownTimeout)
   }
 }

@@ -180,7 +180,7 @@ it.effect("L2 the idle timeout is an option of the host, and of the implementati
     yield* run(sleepsAfter(60_000), { host: { idleTimeout: "5 seconds" }, idleTimeout: "1 minute" })
   }))
 
-it.effect("L2 an infinite idle timeout, retention and resume window are as good as none", () =>
+it.effect("L2 an infinite idle timeout and resume window are as good as none", () =>
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
@@ -198,7 +198,7 @@ it.effect("L2 an infinite idle timeout, retention and resume window are as good 
       assert.deepStrictEqual(yield* ann.rpc.Items(), ["x"])
       assert.strictEqual(probe.count("sleep main"), 0)
     }),
-    { host: { idleTimeout: Duration.infinity, retention: Duration.infinity, resumeWindow: Duration.infinity } }
+    { host: { idleTimeout: Duration.infinity, resumeWindow: Duration.infinity } }
   ))
 
 it.effect("L2 an actor does not sleep while somebody is connected, also while the link is away", () =>

@@ -13,7 +13,7 @@ export const version = 1
 const Channel = Schema.Int.pipe(Schema.nonNegative())
 const Sequence = Schema.Int.pipe(Schema.nonNegative())
 const Call = Schema.Int.pipe(Schema.positive())
-const Millis = Schema.Number.pipe(Schema.nonNegative())
+const Millis = Schema.Finite.pipe(Schema.nonNegative())
 const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
 const Name = Schema.String.pipe(Schema.maxLength(256))
 

@@ -107,12 +107,9 @@ const toRefusal = (error) => {
   return { kind: kind ?? "Failed", reason: messageOf(error) }
 }
 
-/**
- * The reason is the file, not what was asked: nothing of the transaction stands. A damaged page is not one: whoever does
- * not touch it can go on.
- */
+/** The reason is the file, not what was asked: nothing of the transaction stands. */
 const isOfTheFile = /** @param {unknown} error */ (error) =>
-  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|READONLY|NOTADB|CANTOPEN|INTERRUPT|PROTOCOL)/.test(codeOf(error))
+  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|READONLY|CORRUPT|NOTADB|CANTOPEN|INTERRUPT|PROTOCOL)/.test(codeOf(error))
 
 /** It may be over in a moment. */
 const isPassing = /** @param {unknown} error */ (error) =>
@@ -334,6 +331,13 @@ const makeTransactions = (db) => {
 /** @typedef {ReturnType<typeof makeTransactions>} Transactions */
 
 /**
+ * Instead of `get`: that one fails for ever once it has failed (libsql 0.5).
+ * @param {import("libsql").Statement} statement
+ * @param {ReadonlyArray<unknown>} parameters
+ */
+const firstOf = (statement, ...parameters) => statement.all(...parameters)[0]
+
+/**
  * A source of numbers of which no two are the same, also not after a loss of power.
  * @param {Db} db
  * @param {Transactions} transactions
@@ -350,7 +354,7 @@ const makeEpochs = (db, { transaction }) => {
     ensure: (count) => {
       if (reserved - last >= count) return
       const more = Math.max(count, epochBlock)
-      const row = /** @type {{ reserved: number }} */ (transaction("FULL", () => reserve.get(more)))
+      const row = /** @type {{ reserved: number }} */ (transaction("FULL", () => firstOf(reserve, more)))
       reserved = row.reserved
       last = reserved - more
     },
@@ -406,7 +410,7 @@ const makeClaim = (db, nextEpoch) => {
     const epoch = nextEpoch()
     deleteExpired.run(actor.name, actor.key, expiredMillis)
     const row = /** @type {{ version: number, state: string | null } | undefined} */ (
-      takeOver.get(epoch, actor.name, actor.key)
+      firstOf(takeOver, epoch, actor.name, actor.key)
     )
     if (row) {
       rowless.forget(actor)
@@ -536,6 +540,25 @@ const makeStore = (db) => {
   }
 
   /**
+   * Each of them in a transaction of its own: a damaged page ends the transaction that meets it, and those who do not
+   * touch it can go on.
+   * @param {Batch} batch
+   * @returns {Array<Answer>}
+   */
+  const answerApart = ({ nowMillis, requests }) =>
+    requests.flatMap((request) => {
+      if (request.operation !== "commit") return answer({ nowMillis, requests: [request] })
+      const value = request.argument.flatMap((one) =>
+        answer({ nowMillis, requests: [{ ...request, argument: [one] }] }).map((answer) =>
+          "error" in answer
+            ? { _tag: "failed", message: answer.error }
+            : /** @type {any} one commit */ (answer.value)[0]
+        )
+      )
+      return { id: request.id, value }
+    })
+
+  /**
    * @param {Batch} batch
    * @returns {Array<Answer>}
    */
@@ -543,6 +566,11 @@ const makeStore = (db) => {
     try {
       return retrying(() => attempt(batch))
     } catch (error) {
+      const count = batch.requests.reduce(
+        (sum, { argument, operation }) => sum + (operation === "commit" ? argument.length : 1),
+        0
+      )
+      if (count > 1 && !isPassing(error)) return answerApart(batch)
       return batch.requests.map(({ id }) => ({ id, error: messageOf(error) }))
     }
   }

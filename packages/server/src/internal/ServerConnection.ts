@@ -111,7 +111,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
 
   /** The connection is a new one and has been committed: the client is told. */
   open(attachment: Attachment): void {
-    const { options } = this.owner.services
+    const { options, store } = this.owner.services
     this.attachment = attachment
     if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })
     if (attachment.state === "lost") return this.detach(attachment)
@@ -122,7 +122,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
       connectionId: this.id,
       token: this.token,
       window: options.window,
-      retentionMillis: options.retentionMillis
+      retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER)
     }))
     // what was committed while the connection was being opened
     this.replay(attachment)

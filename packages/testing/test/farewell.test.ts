@@ -1,0 +1,55 @@
+/** Who is disconnected while away is told so on coming back, and does not come in again. */
+import { assert, it } from "@effect/vitest"
+import { ConnectionError } from "@troupe/contract"
+import { Effect } from "effect"
+import { Tally } from "./support/tally.ts"
+import { atOnce, begin, failure, makeWorld, pass, statusOf } from "./support/world.ts"
+
+it.scoped("A7 who was disconnected while away is told so on resuming, and what waits is not sent", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client(atOnce)
+    for (const round of ["x", "y"]) {
+      const tally = yield* client.connect(Tally, "a", { params: { who: "ann" } })
+      let lost = false
+      // the answer and the farewell are lost with the link
+      yield* world.network.onMessage(({ from, text }) => {
+        if (lost || from !== "server" || !text.includes("\"Close\"")) return undefined
+        lost = true
+        return "cut-before"
+      })
+      yield* world.network.setReachability("reachable")
+      const leaving = yield* begin(tally.rpc.Leave({ reason: round }))
+      const waiting = yield* begin(tally.rpc.Add({ label: `${round} late` }))
+      yield* pass("10 seconds")
+      assert.isTrue(lost)
+      assert.strictEqual(yield* statusOf(tally), "closed Disconnected")
+      assert.deepStrictEqual(yield* tally.status.get, {
+        _tag: "Closed",
+        reason: { _tag: "Disconnected", reason: round }
+      } as never)
+      for (const error of [yield* failure(leaving), yield* failure(waiting)]) {
+        assert.instanceOf(error, ConnectionError.ConnectionClosed)
+        assert.strictEqual(error.reason._tag, "Disconnected")
+      }
+      const dials = yield* world.network.dials
+      yield* pass("5 minutes")
+      assert.strictEqual(yield* world.network.dials, dials)
+    }
+    assert.deepStrictEqual(world.labels(), [])
+  }))
+
+it.scoped("A7 S4 only the one who was disconnected is told why", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client(atOnce)).connect(Tally, "a", { params: { who: "ann" } })
+    const { id } = yield* tally.rpc.WhoAmI()
+    yield* Effect.exit(tally.rpc.Leave({ reason: "secret reason" }))
+    yield* pass("1 second")
+    const stranger = yield* world.rawLink
+    const resume = { channel: 1, contract: "Tally", key: "a", connectionId: id, token: "0".repeat(32), received: 0 }
+    yield* stranger.send(JSON.stringify({ _tag: "Hello", version: 1 }), JSON.stringify({ _tag: "Resume", ...resume }))
+    assert.deepStrictEqual(stranger.of("Close").map(({ reason }) => reason._tag), ["ResumeExpired"])
+  }))
