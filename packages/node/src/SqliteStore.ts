@@ -126,7 +126,7 @@ const toStore = (
   return {
     retentionMillis: Duration.toMillis(retention),
     nextEpoch: ask("epoch", undefined),
-    claim: (address) => ask("claim", toActor(address)),
+    claim: (address) => Effect.zipRight(checkAddress(address), ask("claim", toActor(address))),
     replies: (address) => Effect.map(ask("replies", toActor(address)), (segments) => segments.map(decodeSegment)),
     commit: (batch) => Effect.suspend(() => ask("commit", batch.map(toRow)))
   }

@@ -1,7 +1,8 @@
 /** Real sockets keep to the laws of transports, and what only sockets can do. */
 import { HttpServer } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Transport, WebSocketLink } from "@troupe/contract"
+import type { WebSocketLink } from "@troupe/contract"
+import { Transport } from "@troupe/contract"
 import { NodeActors, NodeWebSocketTransport } from "@troupe/node"
 import { LinkListener } from "@troupe/server"
 import * as TransportLaws from "@troupe/testing/TransportLaws"

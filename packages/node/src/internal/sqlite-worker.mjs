@@ -2,8 +2,9 @@
  * The thread that owns a store file: SQL, and the messages that ask for it. JavaScript, because a worker thread of Node 20
  * loads no TypeScript; the same file runs in development and in tests, and the build copies it to `dist`.
  *
- * All that is asked in one message is done in one transaction, in order. What fails for a reason of its own is undone alone;
- * what fails for a reason of the file undoes everything, and everything is tried again.
+ * All that is asked in one message is done in one transaction, in order. If that fails for a reason of the file, everything
+ * is tried again; if it fails for a reason in what was asked, the message is halved until only the culprit fails. That is
+ * cheaper than a savepoint for each, which nearly always protects from nothing.
  */
 import Database from "libsql"
 import * as fs from "node:fs"
@@ -107,9 +108,9 @@ const toRefusal = (error) => {
   return { kind: kind ?? "Failed", reason: messageOf(error) }
 }
 
-/** The reason is the file, not what was asked: nothing of the transaction stands. */
+/** The reason is the file, not what was asked: whoever asks will hear the same. */
 const isOfTheFile = /** @param {unknown} error */ (error) =>
-  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|READONLY|CORRUPT|NOTADB|CANTOPEN|INTERRUPT|PROTOCOL)/.test(codeOf(error))
+  isPassing(error) || /^SQLITE_(READONLY|NOTADB|CANTOPEN|INTERRUPT)/.test(codeOf(error))
 
 /** It may be over in a moment. */
 const isPassing = /** @param {unknown} error */ (error) =>
@@ -243,7 +244,7 @@ const openDatabase = (name) => {
     versionOf(db)
     retrying(() => setModes(db))
     retrying(() => migrate(db))
-    return { db, store: makeStore(db) }
+    return { attempt: makeStore(db), db }
   } catch (error) {
     db.close()
     throw error
@@ -254,7 +255,7 @@ const open = () => {
   const name = inspectPath()
   const held = lock(`${name}-lock`)
   try {
-    const { db, store } = openDatabase(name)
+    const { attempt, db } = openDatabase(name)
     const close = () => {
       try {
         db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -263,7 +264,7 @@ const open = () => {
         unlock(held)
       }
     }
-    return { answer: store.answer, close }
+    return { answer: makeAnswer(attempt), close }
   } catch (error) {
     unlock(held)
     throw error
@@ -272,28 +273,20 @@ const open = () => {
 
 // Transactions
 
-/** @param {Db} db */
-const makeTransactions = (db) => {
+/**
+ * Runs a body as one transaction. `FULL` survives a loss of power, and so does everything before it.
+ * @typedef {<A>(level: "NORMAL" | "FULL", body: () => A) => A} Transaction
+ */
+
+/**
+ * @param {Db} db
+ * @returns {Transaction}
+ */
+const makeTransaction = (db) => {
   let synchronous = "NORMAL"
-
-  /**
-   * `FULL` survives a loss of power, and so does everything before it.
-   * @param {"NORMAL" | "FULL"} level
-   */
-  const setSynchronous = (level) => {
-    if (level === synchronous) return
-    db.exec(`PRAGMA synchronous = ${level}`)
+  return (level, body) => {
+    if (level !== synchronous) db.exec(`PRAGMA synchronous = ${level}`)
     synchronous = level
-  }
-
-  /**
-   * @template A
-   * @param {"NORMAL" | "FULL"} level
-   * @param {() => A} body
-   * @returns {A}
-   */
-  const transaction = (level, body) => {
-    setSynchronous(level)
     db.exec("BEGIN IMMEDIATE")
     try {
       const result = body()
@@ -304,31 +297,7 @@ const makeTransactions = (db) => {
       throw error
     }
   }
-
-  /**
-   * Undoes what fails for a reason of its own, and nothing else.
-   * @template A, B
-   * @param {() => A} body
-   * @param {(message: string) => B} failed
-   * @returns {A | B}
-   */
-  const apart = (body, failed) => {
-    db.exec("SAVEPOINT apart")
-    try {
-      const result = body()
-      db.exec("RELEASE apart")
-      return result
-    } catch (error) {
-      if (!db.inTransaction || isOfTheFile(error)) throw error
-      db.exec("ROLLBACK TO apart; RELEASE apart")
-      return failed(messageOf(error))
-    }
-  }
-
-  return { transaction, apart }
 }
-
-/** @typedef {ReturnType<typeof makeTransactions>} Transactions */
 
 /**
  * Instead of `get`: that one fails for ever once it has failed (libsql 0.5).
@@ -340,9 +309,9 @@ const firstOf = (statement, ...parameters) => statement.all(...parameters)[0]
 /**
  * A source of numbers of which no two are the same, also not after a loss of power.
  * @param {Db} db
- * @param {Transactions} transactions
+ * @param {Transaction} transaction
  */
-const makeEpochs = (db, { transaction }) => {
+const makeEpochs = (db, transaction) => {
   const reserve = db.prepare("UPDATE epoch SET reserved = reserved + ? RETURNING reserved")
   let last = 0
   let reserved = 0
@@ -363,11 +332,6 @@ const makeEpochs = (db, { transaction }) => {
 }
 
 // Operations
-
-/** SQLite keeps text as UTF-8, which has no lone surrogates: two keys that differ there would be one. */
-const checkKey = /** @param {ActorRow} actor */ ({ name, key }) => {
-  if (/\p{Surrogate}/u.test(name + key)) throw new Error("a name or a key is not well-formed Unicode")
-}
 
 /**
  * Who may make the first commit of an actor. An actor has a row only from then on, so that strangers who are refused leave
@@ -406,7 +370,6 @@ const makeClaim = (db, nextEpoch) => {
    * @returns {Claim}
    */
   const claim = (actor, expiredMillis) => {
-    checkKey(actor)
     const epoch = nextEpoch()
     deleteExpired.run(actor.name, actor.key, expiredMillis)
     const row = /** @type {{ version: number, state: string | null } | undefined} */ (
@@ -425,9 +388,8 @@ const makeClaim = (db, nextEpoch) => {
 /**
  * @param {Db} db
  * @param {ReturnType<typeof makeRowless>} rowless
- * @param {Transactions} transactions
  */
-const makeCommit = (db, rowless, { apart }) => {
+const makeCommit = (db, rowless) => {
   const insertActor = db.prepare("INSERT INTO actor VALUES(?, ?, 0, ?, 1, ?) ON CONFLICT DO NOTHING")
   const updateState = db.prepare(
     "UPDATE actor SET state = ?, version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
@@ -466,27 +428,15 @@ const makeCommit = (db, rowless, { apart }) => {
     return { _tag: "committed" }
   }
 
-  /**
-   * @param {ReadonlyArray<CommitRow>} batch
-   * @param {number} nowMillis
-   * @returns {Array<CommitResult>}
-   */
-  const commit = (batch, nowMillis) =>
-    batch.map((one) =>
-      apart(
-        () => commitOne(one, nowMillis),
-        (message) => /** @type {const} */ ({ _tag: "failed", message })
-      )
-    )
-  return commit
+  return commitOne
 }
 
 /** @param {Db} db */
 const makeStore = (db) => {
-  const transactions = makeTransactions(db)
-  const epochs = makeEpochs(db, transactions)
+  const transaction = makeTransaction(db)
+  const epochs = makeEpochs(db, transaction)
   const { claim, rowless } = makeClaim(db, epochs.next)
-  const commit = makeCommit(db, rowless, transactions)
+  const commitOne = makeCommit(db, rowless)
   const readReplies = db.prepare("SELECT seq, body FROM reply WHERE name = ? AND key = ? AND at > ? ORDER BY seq")
   // A row's number grows with its age, so what has expired comes first.
   const sweep = db.prepare(
@@ -509,7 +459,7 @@ const makeStore = (db) => {
       case "replies":
         return readReplies.all(argument.name, argument.key, expiredMillis)
       case "commit":
-        return commit(argument, nowMillis)
+        return argument.map((one) => commitOne(one, nowMillis))
       case "sweep":
         return sweep.run(argument, expiredMillis).changes
       case "close":
@@ -518,68 +468,66 @@ const makeStore = (db) => {
   }
 
   /**
-   * @param {Request} request
-   * @param {number} nowMillis
-   * @returns {Answer}
-   */
-  const answerOne = (request, nowMillis) => {
-    const answered = () => ({ id: request.id, value: perform(request, nowMillis) })
-    // The commits of a batch are apart from each other already.
-    if (request.operation === "commit") return answered()
-    return transactions.apart(answered, (error) => ({ id: request.id, error }))
-  }
-
-  /**
    * @param {Batch} batch
    * @returns {Array<Answer>}
    */
   const attempt = ({ nowMillis, requests }) => {
     epochs.ensure(requests.filter(({ operation }) => operation === "epoch" || operation === "claim").length)
-    const level = requests.some(isFsync) ? "FULL" : "NORMAL"
-    return transactions.transaction(level, () => requests.map((request) => answerOne(request, nowMillis)))
+    return transaction(
+      requests.some(isFsync) ? "FULL" : "NORMAL",
+      () => requests.map((request) => ({ id: request.id, value: perform(request, nowMillis) }))
+    )
   }
+  return attempt
+}
 
+/** @param {Request} request */
+const isFsync = ({ argument, operation }) => operation === "commit" && argument.some(({ fsync }) => fsync)
+
+// Answers
+
+/**
+ * @template A
+ * @param {ReadonlyArray<A>} all
+ */
+const halves = (all) => [all.slice(0, all.length >> 1), all.slice(all.length >> 1)]
+
+/** @param {(batch: Batch) => Array<Answer>} attempt */
+const makeAnswer = (attempt) => {
   /**
-   * Each of them in a transaction of its own: a damaged page ends the transaction that meets it, and those who do not
-   * touch it can go on.
-   * @param {Batch} batch
-   * @returns {Array<Answer>}
+   * @param {Extract<Request, { operation: "commit" }>} request
+   * @param {number} nowMillis
+   * @returns {Array<CommitResult>}
    */
-  const answerApart = ({ nowMillis, requests }) =>
-    requests.flatMap((request) => {
-      if (request.operation !== "commit") return answer({ nowMillis, requests: [request] })
-      const value = request.argument.flatMap((one) =>
-        answer({ nowMillis, requests: [{ ...request, argument: [one] }] }).map((answer) =>
-          "error" in answer
-            ? { _tag: "failed", message: answer.error }
-            : /** @type {any} one commit */ (answer.value)[0]
-        )
-      )
-      return { id: request.id, value }
+  const commitHalves = (request, nowMillis) =>
+    halves(request.argument).flatMap((argument) => {
+      const [answer] = /** @type {[Answer]} */ (answerAll({ nowMillis, requests: [{ ...request, argument }] }))
+      if ("value" in answer) return /** @type {Array<CommitResult>} */ (answer.value)
+      return argument.map(() => ({ _tag: "failed", message: answer.error }))
     })
 
   /**
    * @param {Batch} batch
    * @returns {Array<Answer>}
    */
-  const answer = (batch) => {
+  const answerAll = (batch) => {
+    const { nowMillis, requests } = batch
     try {
       return retrying(() => attempt(batch))
     } catch (error) {
-      const count = batch.requests.reduce(
-        (sum, { argument, operation }) => sum + (operation === "commit" ? argument.length : 1),
-        0
-      )
-      if (count > 1 && !isPassing(error)) return answerApart(batch)
-      return batch.requests.map(({ id }) => ({ id, error: messageOf(error) }))
+      const [first] = requests
+      if (!isOfTheFile(error)) {
+        if (requests.length > 1) return halves(requests).flatMap((requests) => answerAll({ nowMillis, requests }))
+        if (first?.operation === "commit" && first.argument.length > 1) {
+          return [{ id: first.id, value: commitHalves(first, nowMillis) }]
+        }
+      }
+      return requests.map(({ id }) => ({ id, error: messageOf(error) }))
     }
   }
 
-  return { answer }
+  return answerAll
 }
-
-/** @param {Request} request */
-const isFsync = ({ argument, operation }) => operation === "commit" && argument.some(({ fsync }) => fsync)
 
 // Messages
 

@@ -1,0 +1,56 @@
+/** Starting and stopping a server, over real sockets: nobody waits for an answer that nobody gives. */
+import { HttpServer } from "@effect/platform"
+import { assert, it } from "@effect/vitest"
+import { NodeActors } from "@troupe/node"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { createServer } from "node:http"
+import * as Net from "node:net"
+
+const portOf = (context: Context.Context<HttpServer.HttpServer>) => {
+  const { address } = Context.get(context, HttpServer.HttpServer)
+  return address._tag === "TcpAddress" ? address.port : 0
+}
+
+const listen = Effect.gen(function*() {
+  const scope = yield* Scope.make()
+  const layer = NodeActors.layer(createServer, { port: 0, host: "127.0.0.1" })
+  return { scope, port: portOf(yield* Layer.buildWithScope(layer, scope)) }
+})
+
+const connected = (port: number) =>
+  Effect.acquireRelease(
+    Effect.async<Net.Socket>((resume) => {
+      const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+it.scopedLive(
+  "real sockets: a server closes although a connection has never asked for anything",
+  () =>
+    Effect.gen(function*() {
+      const { port, scope } = yield* listen
+      const silent = yield* connected(port)
+      const half = yield* connected(port)
+      half.write("GET / HTTP/1.1\r\nHost:")
+      const closed = yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "5 seconds")
+      assert.strictEqual(closed._tag, "Some")
+      assert.isDefined(silent)
+    }),
+  10_000
+)
+
+it.scopedLive(
+  "real sockets: a request that nobody serves yet is answered with 503, and so ends",
+  () =>
+    Effect.gen(function*() {
+      const { port, scope } = yield* listen
+      for (const _ of [1, 2]) {
+        const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/health`))
+        assert.strictEqual(response.status, 503)
+      }
+      yield* Scope.close(scope, Exit.void)
+    }),
+  10_000
+)
