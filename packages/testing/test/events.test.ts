@@ -288,8 +288,8 @@ it.scoped("E4 the end of the last reader ends the subscription; the next one beg
     for (const _ of [1, 2, 3]) {
       const first = yield* Scope.make()
       const second = yield* Scope.make()
-      yield* Scope.extend(tally.events("tick"), first)
-      yield* Scope.extend(tally.events("tick"), second)
+      yield* Effect.asVoid(Scope.extend(tally.events("tick"), first))
+      yield* Effect.asVoid(Scope.extend(tally.events("tick"), second))
       yield* burst
       assert.deepStrictEqual(sent.splice(0), ["Subscribe tick", "Subscribed tick", "Event tick"])
       yield* Scope.close(first, Exit.void)

@@ -436,7 +436,7 @@ it.scoped("A6 S1 a collector that is never read does not hold up calls", () =>
     const world = yield* makeWorld()
     yield* world.serve()
     const tally = yield* (yield* world.client({ eventBufferMax: 2 })).connect(Tally, "a", options)
-    yield* tally.events("added")
+    yield* Effect.asVoid(tally.events("added"))
     const read = yield* collect(yield* tally.events("added"))
     for (let i = 1; i <= 20; i++) assert.strictEqual(yield* result(yield* begin(tally.rpc.Add({ label: `${i}` }))), i)
     assert.lengthOf(read, 20)
