@@ -25,9 +25,13 @@ export const idOf = (contract: string, key: string): string => `${contract.lengt
 
 const encoder = new TextEncoder()
 
-/** What is wrong with a key, or `undefined` if it is acceptable: non-empty, and at most `bytesMax` UTF-8 bytes. */
+/**
+ * What is wrong with a key, or `undefined` if it is acceptable: non-empty, well-formed Unicode (two keys that differ in a
+ * lone surrogate would be the same UTF-8, in a store for example), and at most `bytesMax` UTF-8 bytes.
+ */
 export const keyIssue = (key: string, bytesMax: number = keyBytesMax): string | undefined => {
   if (key.length === 0) return "a key must not be empty"
+  if (/\p{Surrogate}/u.test(key)) return "a key must be well-formed Unicode"
   const bytes = encoder.encode(key).byteLength
   return bytes > bytesMax ? `a key may have at most ${bytesMax} bytes, this one has ${bytes}` : undefined
 }

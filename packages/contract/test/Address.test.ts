@@ -5,15 +5,16 @@ import { Effect, FastCheck as fc } from "effect"
 const anyText = fc.oneof(fc.string({ unit: "binary" }), fc.string({ unit: "grapheme" }), fc.string({ maxLength: 600 }))
 
 it.effect.prop(
-  "a key is accepted if it has 1 to max UTF-8 bytes",
+  "a key is accepted if it is well-formed and has 1 to max UTF-8 bytes",
   [anyText, fc.integer({ min: 1, max: 64 })],
   ([key, max]) =>
     Effect.sync(() => {
       const bytes = Buffer.byteLength(key, "utf8")
       for (const [limit, issue] of [[max, Address.keyIssue(key, max)], [512, Address.keyIssue(key)]] as const) {
-        if (bytes >= 1 && bytes <= limit) assert.isUndefined(issue)
+        const isWellFormed = !/\p{Surrogate}/u.test(key)
+        if (bytes >= 1 && bytes <= limit && isWellFormed) assert.isUndefined(issue)
         else assert.isString(issue)
-        if (bytes > limit) assert.include(issue ?? "", `${limit} bytes, this one has ${bytes}`)
+        if (bytes > limit && isWellFormed) assert.include(issue ?? "", `${limit} bytes, this one has ${bytes}`)
       }
     })
 )
@@ -24,6 +25,7 @@ it("the limit is in bytes", () => {
     assert.include(Address.keyIssue(`${key}x`) ?? "", "513")
   }
   assert.include(Address.keyIssue("") ?? "", "empty")
+  assert.include(Address.keyIssue("a\ud800") ?? "", "well-formed")
 })
 
 it.effect.prop(

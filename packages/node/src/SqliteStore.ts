@@ -111,6 +111,12 @@ const toRow = ({ address, epoch, fsync, replies, settledSegments, state, version
   fsync
 })
 
+/** SQLite keeps text as UTF-8, which has no lone surrogates: two keys that differ there would be one. */
+const checkAddress = ({ contract, key }: Address): Effect.Effect<void, StoreError> =>
+  /\p{Surrogate}/u.test(contract + key)
+    ? new StoreError({ operation: "claim", message: "a name or a key is not well-formed Unicode" })
+    : Effect.void
+
 const toStore = (
   thread: SqliteThread.SqliteThread,
   { filename, retention = defaults.retention }: Options
