@@ -30,7 +30,9 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     browser = await Chromium.launch(executable)
   })
 
-  afterEach(() => {
+  afterEach(async () => {
+    // A test that failed leaves nobody behind for the next.
+    await Promise.all(browser.contexts().map((context) => context.close()))
     const found = problems.splice(0)
     if (found.length > 0) throw new Error(`the page had problems:\n${found.join("\n")}`)
   })
@@ -54,6 +56,9 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     await write(bob, "<b>Hello</b>, Ada")
     await eventually(() => messages(ada)).toEqual(["Hello, Bob", "<b>Hello</b>, Ada"])
     let said = ["Hello, Bob", "<b>Hello</b>, Ada"]
+
+    // Until the answer is there it counts as waiting, also for a person who has seen it at the other end.
+    await eventually(() => waiting(bob)).toEqual([])
 
     // By the switch.
     await bob.getByRole("switch").check()
@@ -87,6 +92,7 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     await eventually(() => waiting(bob)).toEqual([])
 
     // By a server that stops and comes back, under both.
+    await eventually(() => waiting(ada)).toEqual([])
     expect(await server.stop()).toBe(0)
     await eventually(() => status(ada)).toBe("Reconnecting")
     await write(ada, "Is anybody there?")

@@ -50,7 +50,6 @@ type OnBeforeConnect<D extends Definition, ConnectionState> = (
 /** What `build` returns. */
 export type Behavior<Self, D extends Definition, ConnectionState> =
   & {
-    readonly rpcs: Handlers<Rpcs<D>>
     /**
      * Runs as a turn when the connection stands, in the connection's scope: what it acquires is released when the
      * connection ends. The scope is closed with the `DisconnectReason` as a success.
@@ -63,6 +62,7 @@ export type Behavior<Self, D extends Definition, ConnectionState> =
     ) => Effect.Effect<unknown, never, any>
     readonly [Phantom]?: Self
   }
+  & ([Rpcs<D>] extends [never] ? {} : { readonly rpcs: Handlers<Rpcs<D>> })
   & ([InternalRpcs<D>] extends [never] ? {} : { readonly internal: Handlers<InternalRpcs<D>> })
   & ([ConnectionState] extends [void] ? { readonly onBeforeConnect?: OnBeforeConnect<D, void> }
     : { readonly onBeforeConnect: OnBeforeConnect<D, ConnectionState> })

@@ -11,8 +11,8 @@ export interface Definition {
   readonly params?: AnySchema
   /** What `onBeforeConnect` may fail with. Absent: it cannot fail. */
   readonly connectError?: AnySchema
-  /** Public rpcs, called over a connection. */
-  readonly rpcs: RpcGroup.RpcGroup<any>
+  /** Public rpcs, called over a connection. Absent: clients can only listen. */
+  readonly rpcs?: RpcGroup.RpcGroup<any>
   /** Internal rpcs, called by backends and other actors. They cannot be reached from a socket. */
   readonly internal?: RpcGroup.RpcGroup<any>
   /** Events the actor sends to its connections, by name. */
@@ -43,7 +43,7 @@ export type Params<C> = DefinitionOf<C> extends { readonly params: infer S } ? T
 export type ConnectError<C> = DefinitionOf<C> extends { readonly connectError: infer S } ? TypeOf<S, never> : never
 
 /** The public rpcs of a contract, as a union of `Rpc`s. */
-export type Rpcs<C> = RpcGroup.Rpcs<DefinitionOf<C>["rpcs"]>
+export type Rpcs<C> = DefinitionOf<C> extends { readonly rpcs: infer G } ? RpcGroup.Rpcs<G> : never
 
 /** The internal rpcs of a contract, as a union of `Rpc`s. */
 export type InternalRpcs<C> = DefinitionOf<C> extends { readonly internal: infer G } ? RpcGroup.Rpcs<G> : never

@@ -3,7 +3,7 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { NodeActors, NodeWebSocketTransport } from "@troupe/node"
 import { ActorHost, ActorServer, ActorStore } from "@troupe/server"
-import { TransportSuite } from "@troupe/testing"
+import * as TransportSuite from "@troupe/testing/TransportSuite"
 import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
@@ -30,7 +30,7 @@ const throughProxy = Layer.unwrapScoped(Effect.gen(function*() {
   )
 }))
 
-TransportSuite.run("real sockets", {
+TransportSuite.register("real sockets", {
   transport: throughProxy.pipe(
     Layer.provide(HttpLayerRouter.serve(ActorServer.layer({ actors: TransportSuite.actors }), quiet)),
     Layer.provide(NodeActors.layer(() => Http.createServer(), { port: 0, host: "127.0.0.1" }))

@@ -490,7 +490,7 @@ const withCuts = (cut: Effect.Effect<unknown>): Record<string, Effect.Effect<voi
 })
 
 /** Declares the suite. Each test builds its own server, and the transport to it. */
-export const run = <R = never, E = never>(name: string, { cut, transport }: Options<R, E>): void => {
+export const register = <R = never, E = never>(name: string, { cut, transport }: Options<R, E>): void => {
   const layer = ActorClient.layer({ schedule: Schedule.spaced("5 millis") }).pipe(
     Layer.provideMerge(transport),
     Layer.provideMerge(layerServer)

@@ -1,3 +1,2 @@
-/** Tools to test actors, clients, stores and transports. */
+/** Tools to test actors and clients. The laws of stores and transports need vitest, and are modules of their own. */
 export * as MemoryTransport from "./MemoryTransport.ts"
-export * as TransportSuite from "./TransportSuite.ts"

@@ -1,12 +1,13 @@
 import { LocalTransport } from "@troupe/server"
-import { MemoryTransport, TransportSuite } from "@troupe/testing"
+import { MemoryTransport } from "@troupe/testing"
+import * as TransportSuite from "@troupe/testing/TransportSuite"
 import { Effect, Layer } from "effect"
 
 const { actors } = TransportSuite
 
-TransportSuite.run("in memory", {
+TransportSuite.register("in memory", {
   transport: MemoryTransport.layerServer({ actors }).pipe(Layer.provideMerge(MemoryTransport.layer)),
   cut: Effect.flatMap(MemoryTransport.MemoryNetwork, ({ cut }) => cut)
 })
 
-TransportSuite.run("inside one process", { transport: LocalTransport.layer({ actors }) })
+TransportSuite.register("inside one process", { transport: LocalTransport.layer({ actors }) })

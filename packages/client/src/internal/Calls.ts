@@ -8,6 +8,7 @@ import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { RpcCodec } from "@troupe/contract/protocol/Codec"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 
 /** One call, until it has ended. */
@@ -28,6 +29,9 @@ export interface Bounds {
   readonly pendingBytesMax: number
 }
 
+/** How many cancelled entries the queue may hold in any case. */
+const cancelledMax = 64
+
 const sentOf = (call: Call) => call.sentAt === undefined ? "no" : "maybe"
 
 export class Calls {
@@ -38,6 +42,8 @@ export class Calls {
   /** Calls to be sent again, before those that have never been. */
   private again: Array<Call> = []
   private bytes = 0
+  /** How many entries of the queue have been cancelled. */
+  private cancelled = 0
 
   constructor(
     private readonly bounds: Bounds,
@@ -77,6 +83,27 @@ export class Calls {
     this.onCount(this.pending.size)
   }
 
+  /** The caller does not wait any more. What was sent stays with the server; what was not is dropped from the queue. */
+  cancel(call: Call): void {
+    call.cancelled = true
+    this.remove(call)
+    if (call.sentAt !== undefined) return
+    this.cancelled++
+    if (this.cancelled > cancelledMax && this.cancelled > this.pending.size) this.compact()
+  }
+
+  /** Cancelled entries are skipped when they are met; while nothing is sent, there must not be more and more of them. */
+  private compact(): void {
+    const calls = Effect.runSync(Queue.takeAll(this.queue))
+    for (const call of calls) if (!call.cancelled) this.queue.unsafeOffer(call)
+    this.cancelled = 0
+  }
+
+  /** How many entries the queue has, for tests. */
+  get queued(): number {
+    return Option.getOrElse(this.queue.unsafeSize(), () => 0)
+  }
+
   /** Ends a call with the answer the server gave. */
   end(call: Call, exit: Exit.Exit<unknown, unknown>): void {
     this.remove(call)
@@ -87,10 +114,11 @@ export class Calls {
   take(max: number): ReadonlyArray<Call> {
     if (max <= 0) return []
     const calls = this.again.splice(0, max)
-    if (calls.length < max && this.queue.unsafeSize()._tag === "Some") {
+    if (calls.length < max && this.queued > 0) {
       calls.push(...Effect.runSync(Queue.takeUpTo(this.queue, max - calls.length)))
     }
     const live = calls.filter((call) => !call.cancelled)
+    this.cancelled = Math.max(0, this.cancelled - (calls.length - live.length))
     return live.length < calls.length && calls.length > 0 ? [...live, ...this.take(calls.length - live.length)] : live
   }
 

@@ -155,8 +155,7 @@ export class ClientConnection {
   /** The caller was interrupted. A call that was sent is cancelled at the server, and never sent again. */
   private cancel(call: Call): void {
     if (this.calls.get(call.number) !== call) return
-    call.cancelled = true
-    this.calls.remove(call)
+    this.calls.cancel(call)
     if (call.sentAt === undefined) return
     if (this.openPending.includes(call.number)) this.services.flush(this.askAnew)
     else this.send(Frame.encodeInterrupt(call.number))

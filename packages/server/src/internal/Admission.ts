@@ -57,7 +57,7 @@ type AnyBehavior = Behavior<unknown, any, any>
 export class Admission {
   /** The connections, as the actor sees them. */
   readonly connections = new Cell(HashMap.empty<ConnectionId, Connection<any, any>>())
-  behavior: AnyBehavior = { rpcs: {} }
+  behavior: AnyBehavior = {}
   private readonly standing = new Map<ConnectionId, ServerConnection>()
   /** The newest attempt of each session that is being opened. */
   private readonly attempts = new Map<string, object>()

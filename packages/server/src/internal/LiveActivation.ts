@@ -140,7 +140,7 @@ export class LiveActivation implements Owner, Expirable {
     return Effect.provide(this.registration.build(room), this.runtime.context as Context.Context<unknown>)
   }).pipe(Effect.map((behavior) => {
     this.admission.behavior = behavior
-    const { rpcs, internal = {} } = behavior as { readonly rpcs: object; readonly internal?: object }
+    const { rpcs = {}, internal = {} } = behavior as { readonly rpcs?: object; readonly internal?: object }
     this.publicHandlers = new Map<string, Handler>(Object.entries(rpcs))
     this.internalHandlers = new Map<string, Handler>(Object.entries(internal))
   }))

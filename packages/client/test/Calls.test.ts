@@ -1,0 +1,51 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, Exit } from "effect"
+import { type Call, Calls } from "../src/internal/Calls.ts"
+
+const bounds = { pendingCallsMax: 10, pendingBytesMax: 1000 }
+
+const makeCall = (calls: Calls, ended: Array<number> = []): Call => {
+  const number = calls.next++
+  return {
+    number,
+    codec: undefined as never,
+    text: "x",
+    bytes: 1,
+    end: () => void ended.push(number),
+    sentAt: undefined,
+    cancelled: false
+  }
+}
+
+it.effect("C5 calls that are cancelled while nothing is sent do not pile up in the queue", () =>
+  Effect.sync(() => {
+    const counts: Array<number> = []
+    const calls = new Calls(bounds, (count) => counts.push(count))
+    const kept = makeCall(calls)
+    calls.add(kept)
+    for (let i = 0; i < 10_000; i++) {
+      const call = makeCall(calls)
+      assert.isUndefined(calls.full(call.bytes))
+      calls.add(call)
+      calls.cancel(call)
+      assert.isAtMost(calls.queued, 100)
+    }
+    assert.strictEqual(calls.count, 1)
+    assert.deepStrictEqual(calls.take(5), [kept])
+  }))
+
+it.effect("C4 calls are taken in call order, cancelled ones skipped, up to the credit", () =>
+  Effect.sync(() => {
+    const ended: Array<number> = []
+    const calls = new Calls(bounds, () => {})
+    const all = Array.from({ length: 6 }, () => makeCall(calls, ended))
+    for (const call of all) calls.add(call)
+    calls.cancel(all[0]!)
+    calls.cancel(all[2]!)
+    assert.deepStrictEqual(calls.take(2).map(({ number }) => number), [2, 4])
+    assert.deepStrictEqual(calls.take(0), [])
+    assert.deepStrictEqual(calls.take(9).map(({ number }) => number), [5, 6])
+    calls.end(all[1]!, Exit.void)
+    assert.deepStrictEqual(ended, [2])
+    assert.strictEqual(calls.settledBelow, 4)
+  }))
