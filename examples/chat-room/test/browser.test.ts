@@ -116,6 +116,23 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     for (const page of [bob, eve]) await page.close()
   })
 
+  it("C13 comes back at once when the browser is online again", async () => {
+    const bob = await open(browser, proxy.port)
+    await enter(bob, "Bob")
+    await proxy.cut()
+    await bob.context().setOffline(true)
+    await write(bob, "Is it me?")
+    // The waits double: this one has at least three seconds to go, and is cut short.
+    const detail = bob.locator("#status-detail")
+    await eventually(() => detail.textContent()).toMatch(/^in ([4-9]|\d\d) s/)
+    await proxy.restore()
+    const from = Date.now()
+    await bob.context().setOffline(false)
+    await eventually(() => status(bob)).toBe("Connected")
+    expect(Date.now() - from).toBeLessThan(2500)
+    await eventually(() => waiting(bob)).toEqual([])
+  })
+
   it("whispers to one person", async () => {
     const [ada, bob, eve] = [
       await open(browser, server.port),
