@@ -57,7 +57,9 @@ it.scopedLive("T2 over sockets, when a reply or an event has arrived, the file h
     )
     const stored = () => {
       const rows = reader.prepare("SELECT state FROM actor").all() as ReadonlyArray<{ readonly state: string }>
-      return rows.length === 0 ? 0 : (JSON.parse(rows[0]!.state) as { readonly entries: ReadonlyArray<string> }).entries.length
+      return rows.length === 0
+        ? 0
+        : (JSON.parse(rows[0]!.state) as { readonly entries: ReadonlyArray<string> }).entries.length
     }
     const calls = 200
     const appended = yield* log.events("appended")
@@ -68,9 +70,11 @@ it.scopedLive("T2 over sockets, when a reply or an event has arrived, the file h
       Stream.runForEach(() => Effect.sync(() => assert.isAtLeast(stored(), ++heard))),
       Effect.fork
     )
-    yield* Effect.forEach(Array.from({ length: calls }, (_, i) => `${i}`), (entry) =>
-      Effect.map(log.rpc.Append({ entry }), (count) =>
-        assert.isAtLeast(stored(), count)), { concurrency: 8, discard: true })
+    yield* Effect.forEach(
+      Array.from({ length: calls }, (_, i) => `${i}`),
+      (entry) => Effect.map(log.rpc.Append({ entry }), (count) => assert.isAtLeast(stored(), count)),
+      { concurrency: 8, discard: true }
+    )
     yield* Fiber.join(hearing)
     assert.strictEqual(heard, calls)
   }))
