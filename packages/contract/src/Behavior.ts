@@ -36,9 +36,16 @@ export interface ConnectRequest {
   readonly remoteAddress: string | undefined
 }
 
+/** What a handler is given beside the payload. */
+export interface HandlerOptions {
+  /** The headers the caller has sent with this call; none unless it has given some. */
+  readonly headers: Headers.Headers
+}
+
 type Handlers<R extends Rpc.Any> = {
   readonly [Current in R as Current["_tag"]]: (
-    payload: Rpc.Payload<Current>
+    payload: Rpc.Payload<Current>,
+    options: HandlerOptions
   ) => Rpc.ResultFrom<Current, any> | Rpc.Wrapper<Rpc.ResultFrom<Current, any>>
 }
 

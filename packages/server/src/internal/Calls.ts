@@ -1,4 +1,5 @@
 /** The calls and subscriptions of clients: decoded, joined with what is known of them, run as turns, answered. */
+import * as Headers from "@effect/platform/Headers"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
@@ -25,7 +26,11 @@ export interface CallsOptions {
   readonly recorded: Recorded
   readonly subscribers: Subscribers
   /** Runs the handler of an rpc. */
-  readonly handle: (codec: Codec.RpcCodec, payload: unknown) => Effect.Effect<unknown, unknown>
+  readonly handle: (
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    headers: Headers.Headers
+  ) => Effect.Effect<unknown, unknown>
   /** Something of the session is not needed any more. */
   readonly onSettled: (session: Session) => void
 }
@@ -52,7 +57,7 @@ export class Calls {
     this.options.recorded.settle(entry.segment)
   }
 
-  private onRequest(connection: ServerConnection, { id, tag, payload }: MessageOf<"Request">): void {
+  private onRequest(connection: ServerConnection, { id, tag, payload, headers }: MessageOf<"Request">): void {
     const { codec, contract, window } = this.options
     const { session } = connection
     const reject = (issue: string) => connection.push(Frame.encodeRejected(id, issue))
@@ -64,13 +69,19 @@ export class Calls {
     if (!rpc) return reject(`${contract} has no rpc ${tag}`)
     const decoded = rpc.payload.decode(payload)
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
-    this.begin(session, session.begin(id), rpc, decoded.right)
+    const handle = this.options.handle(rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty)
+    this.begin(session, session.begin(id), rpc, handle)
   }
 
-  private begin(session: Session, entry: CallEntry, codec: Codec.RpcCodec, payload: unknown): void {
+  private begin(
+    session: Session,
+    entry: CallEntry,
+    codec: Codec.RpcCodec,
+    handle: Effect.Effect<unknown, unknown>
+  ): void {
     const job = new Job({
       start: () => new Turn(this.options.turns, session.connection),
-      run: () => this.options.handle(codec, payload),
+      run: () => handle,
       end: (exit, turn) => this.onEnd(session, entry, codec, exit, turn),
       removed: () => session.forget(entry)
     })

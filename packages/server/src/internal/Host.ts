@@ -1,4 +1,5 @@
 /** A host: its implementations, and the activation of each address that is in use. */
+import * as Headers from "@effect/platform/Headers"
 import { ActorUnavailable, CallTimeout } from "@troupe/contract/ActorError"
 import { ActorHost } from "@troupe/contract/ActorHost"
 import type { Implementation } from "@troupe/contract/ActorHost"
@@ -306,25 +307,32 @@ export class Host {
         RpcObject.make(codecs, (codec, payload, options) => {
           const issue = Address.keyIssue(key, this.services.options.keyBytesMax)
           if (issue) return Effect.dieMessage(issue)
-          const call = this.call(Address.make(contract.contract, key), codec, payload)
+          const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
+          const call = this.call(Address.make(contract.contract, key), codec, payload, headers)
           return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
         }) as never
     }
   }
 
   /** A call that is made in a turn leaves only when everything before that turn is durable. */
-  private call(address: Address.Address, codec: Codec.RpcCodec, payload: unknown): Effect.Effect<unknown, unknown> {
+  private call(
+    address: Address.Address,
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    headers: Headers.Headers
+  ): Effect.Effect<unknown, unknown> {
     const afterMillis = this.services.options.callTimeoutMillis
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
       if (turn) turn.calledOthers = true
       const gate = turn?.owner instanceof Turns ? turn.owner.committed : Effect.void
-      return Effect.zipRight(gate, this.use(address, (activation) => activation.callInternal(codec, payload))).pipe(
-        Effect.timeoutFail({
-          duration: afterMillis,
-          onTimeout: () => new CallTimeout({ address, afterMillis })
-        })
-      )
+      return Effect.zipRight(gate, this.use(address, (activation) => activation.callInternal(codec, payload, headers)))
+        .pipe(
+          Effect.timeoutFail({
+            duration: afterMillis,
+            onTimeout: () => new CallTimeout({ address, afterMillis })
+          })
+        )
     })
   }
 }

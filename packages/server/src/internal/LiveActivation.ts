@@ -1,7 +1,9 @@
 /** An actor in memory: puts its turns, its calls and its connections together, and knows when it may go. */
+import type * as Headers from "@effect/platform/Headers"
 import * as Rpc from "@effect/rpc/Rpc"
 import { ActorOverloaded, ActorUnavailable } from "@troupe/contract/ActorError"
 import type { Address } from "@troupe/contract/Address"
+import type { HandlerOptions } from "@troupe/contract/Behavior"
 import { ConnectionId } from "@troupe/contract/ConnectionId"
 import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
 import type * as Codec from "@troupe/contract/protocol/Codec"
@@ -30,7 +32,7 @@ import { type Loss, type Origin, Turns } from "./Turns.ts"
 /** How many connection ids one epoch has. The next epoch is taken when they are used up. */
 const idsPerEpoch = 2 ** 20
 
-type Handler = (payload: unknown) => unknown
+type Handler = (payload: unknown, options: HandlerOptions) => unknown
 
 export interface ActivationOptions {
   readonly services: Services
@@ -121,7 +123,7 @@ export class LiveActivation implements Owner, Expirable {
       answers,
       recorded,
       subscribers,
-      handle: (codec, payload) => this.handle(this.publicHandlers, codec, payload),
+      handle: (codec, payload, headers) => this.handle(this.publicHandlers, codec, payload, headers),
       onSettled: (session) => this.dispose(session)
     })
   }
@@ -203,24 +205,27 @@ export class LiveActivation implements Owner, Expirable {
 
   private handle(
     handlers: ReadonlyMap<string, Handler>,
-    codec: Codec.RpcCodec,
-    payload: unknown
+    { rpc }: Codec.RpcCodec,
+    payload: unknown,
+    headers: Headers.Headers
   ): Effect.Effect<unknown, unknown> {
-    const result = handlers.get(codec.rpc._tag)!(payload) as Effect.Effect<unknown, unknown>
-    if (!Rpc.isWrapper(result)) return Effect.interruptible(result)
-    const { value, fork, uninterruptible } = result as Rpc.Wrapper<Effect.Effect<unknown, unknown>>
-    if (fork) return Effect.dieMessage(`the handler of ${codec.rpc._tag} is forked: handlers run as turns`)
-    return uninterruptible ? value : Effect.interruptible(value)
+    return Effect.suspend(() => {
+      const result = handlers.get(rpc._tag)!(payload, { headers }) as Effect.Effect<unknown, unknown>
+      if (!Rpc.isWrapper(result)) return Effect.interruptible(result)
+      const { value, fork, uninterruptible } = result as Rpc.Wrapper<Effect.Effect<unknown, unknown>>
+      if (fork) return Effect.dieMessage(`the handler of ${rpc._tag} is forked: handlers run as turns`)
+      return uninterruptible ? value : Effect.interruptible(value)
+    })
   }
 
   /** An internal rpc, called by a backend or by another actor. */
-  callInternal(codec: Codec.RpcCodec, payload: unknown): Effect.Effect<unknown, unknown> {
+  callInternal(codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
       const { address } = this
       const capacity = this.services.options.mailboxMax
       if (this.internalCalls >= capacity) return Effect.fail(new ActorOverloaded({ address, capacity }))
       this.internalCalls++
-      const handle = Effect.suspend(() => this.handle(this.internalHandlers, codec, payload))
+      const handle = this.handle(this.internalHandlers, codec, payload, headers)
       const turn = this.turns.runIn(this.internal, undefined, handle)
       return Effect.exit(turn).pipe(
         Effect.flatMap((exit) =>
