@@ -97,7 +97,7 @@ export class Calls {
     turn: Turn
   ): void {
     const { turns, answers, recorded } = this.options
-    const { text, kept } = answers.encode(codec, turns.examine(turn, exit))
+    const { text, kept } = answers.encode(codec, exit)
     const changesState = turns.apply(turn, kept)
     const consequential = changesState || turn.calledOthers || !kept
     const cancelled = !kept && entry.job?.interruptRequested === true

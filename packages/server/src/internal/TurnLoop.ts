@@ -65,6 +65,8 @@ export class TurnLoop {
   constructor(
     private readonly runtime: Runtime.Runtime<never>,
     private readonly schedule: (task: () => void) => void,
+    /** Looks at a turn that has ended, and may fail it. */
+    private readonly examine: (turn: Turn, exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>,
     private readonly onIdle: () => void
   ) {}
 
@@ -162,7 +164,7 @@ export class TurnLoop {
         this.size--
         // interrupted from within: the fiber is marked, and must not run another job
         if (Exit.isInterrupted(exit)) job.interruptRequested = true
-        job.options.end(exit, turn)
+        job.options.end(this.examine(turn, exit), turn)
       })
     )
   }

@@ -30,6 +30,9 @@ export interface Loss {
   readonly encoding: boolean
 }
 
+/** How long an activation stays careful: the turns that were lost together are at most a window of each client. */
+const carefulTurnsMax = 10_000
+
 type Exited = Exit.Exit<unknown, unknown>
 
 export class Turns implements TurnAccess {
@@ -37,7 +40,8 @@ export class Turns implements TurnAccess {
   readonly pipeline: CommitPipeline
   private readonly loop: TurnLoop
   private readonly background = new Lane()
-  private careful: boolean
+  /** How many more turns are examined one by one. */
+  private carefulTurns: number
   private encodingFailed = false
 
   constructor(
@@ -50,8 +54,8 @@ export class Turns implements TurnAccess {
     onLost: (loss: Loss) => void
   ) {
     this.state = new Cell(origin.state)
-    this.careful = origin.careful
-    this.loop = new TurnLoop(runtime, services.schedule, onIdle)
+    this.carefulTurns = origin.careful ? carefulTurnsMax : 0
+    this.loop = new TurnLoop(runtime, services.schedule, (turn, exit) => this.examine(turn, exit), onIdle)
     this.pipeline = new CommitPipeline({
       address,
       epoch: origin.epoch,
@@ -158,16 +162,20 @@ export class Turns implements TurnAccess {
     return changes
   }
 
-  /** In careful mode a turn whose state does not encode fails alone. */
-  examine(turn: Turn, exit: Exited): Exited {
-    if (!this.careful || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
+  /**
+   * In careful mode a turn whose state does not encode fails alone. The mode ends when the guilty turn has been found, or
+   * has not come again for long.
+   */
+  private examine(turn: Turn, exit: Exited): Exited {
+    if (this.carefulTurns === 0 || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
     const before = this.state.current
     try {
+      this.carefulTurns--
       this.state.current = turn.read(this.state)
       this.encodeState()
-      this.careful = false
       return exit
     } catch (error) {
+      this.carefulTurns = 0
       return Exit.die(error)
     } finally {
       this.state.current = before
