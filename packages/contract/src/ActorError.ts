@@ -35,7 +35,19 @@ export class CallTimeout extends Schema.TaggedError<CallTimeout>("@troupe/contra
   }
 }
 
+/**
+ * The call would have closed a circle of turns that wait for each other, so it was refused before it ran. `path` is the
+ * circle, from the caller round to the caller. Repeating fails again for as long as the others wait.
+ */
+export class CallCycle extends Schema.TaggedError<CallCycle>("@troupe/contract/CallCycle")("CallCycle", {
+  path: Schema.NonEmptyArray(Address)
+}) {
+  override get message() {
+    return `actors would wait for each other for ever: ${this.path.join(" -> ")}`
+  }
+}
+
 /** What every call through a `Directory` may fail with. */
-export const ActorError = Schema.Union(ActorOverloaded, ActorUnavailable, CallTimeout)
+export const ActorError = Schema.Union(ActorOverloaded, ActorUnavailable, CallTimeout, CallCycle)
 
 export type ActorError = typeof ActorError.Type

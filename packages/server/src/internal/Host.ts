@@ -1,6 +1,6 @@
 /** A host: its implementations, and the activation of each address that is in use. */
 import * as Headers from "@effect/platform/Headers"
-import { ActorUnavailable, CallTimeout } from "@troupe/contract/ActorError"
+import { ActorUnavailable, CallCycle, CallTimeout } from "@troupe/contract/ActorError"
 import { ActorHost } from "@troupe/contract/ActorHost"
 import type { Implementation } from "@troupe/contract/ActorHost"
 import * as Address from "@troupe/contract/Address"
@@ -33,8 +33,9 @@ import { LiveActivation } from "./LiveActivation.ts"
 import * as Registration from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
-import { ofFiber } from "./Turn.ts"
+import { ofFiber, type Turn } from "./Turn.ts"
 import { type Loss, type Origin, Turns } from "./Turns.ts"
+import { WaitGraph } from "./WaitGraph.ts"
 
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
@@ -74,6 +75,7 @@ export class Host {
   readonly context: Context.Context<ActorHost | Connections>
   private readonly registrations = new Map<string, Registration.Registration>()
   private readonly slots = new Map<string, Slot>()
+  private readonly waits = new WaitGraph()
 
   private constructor(
     private readonly services: Services,
@@ -322,18 +324,28 @@ export class Host {
     headers: Headers.Headers
   ): Effect.Effect<unknown, unknown> {
     const afterMillis = this.services.options.callTimeoutMillis
+    const call = this.use(address, (activation) => activation.callInternal(codec, payload, headers)).pipe(
+      Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
+    )
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      if (turn) turn.calledOthers = true
-      const gate = turn?.owner instanceof Turns ? turn.owner.committed : Effect.void
-      return Effect.zipRight(gate, this.use(address, (activation) => activation.callInternal(codec, payload, headers)))
-        .pipe(
-          Effect.timeoutFail({
-            duration: afterMillis,
-            onTimeout: () => new CallTimeout({ address, afterMillis })
-          })
-        )
+      return turn?.owner instanceof Turns ? this.callFromTurn(turn, turn.owner, address, call) : call
     })
+  }
+
+  /** The caller's actor is held up until the answer is there, unless its turn does not wait for it. */
+  private callFromTurn<A, E>(
+    turn: Turn,
+    { address: caller, committed }: Turns,
+    callee: Address.Address,
+    call: Effect.Effect<A, E>
+  ): Effect.Effect<A, E | CallCycle> {
+    turn.calledOthers = true
+    if (turn.sealed || turn.readOnly) return Effect.zipRight(committed, call)
+    const path = this.waits.cycle(caller, callee)
+    if (path) return new CallCycle({ path })
+    const end = this.waits.begin(caller, turn, callee)
+    return Effect.ensuring(Effect.zipRight(committed, call), Effect.sync(end))
   }
 }
 

@@ -47,7 +47,7 @@ export class Turns implements TurnAccess {
   constructor(
     private readonly services: Services,
     private readonly registration: Registration,
-    address: Address,
+    readonly address: Address,
     origin: Origin,
     runtime: Runtime.Runtime<never>,
     onIdle: () => void,
