@@ -24,6 +24,7 @@ export const Tag =
   <Self>() =>
   <const Name extends string, const D extends Definition>(name: Name, definition: D): Contract<Self, Name, D> => {
     const tag = Context.Tag(`@troupe/actor/${name}`)<Self, never>()
+    // a tag becomes a contract by what is assigned to it here and below; no type says "this class and more"
     const self = Object.assign(tag, { contract: name, definition, [TypeId]: definition }) as unknown as Contract<
       Self,
       Name,

@@ -4,6 +4,7 @@ import { ActorClient } from "@troupe/client"
 import { NodeWebSocketTransport } from "@troupe/node"
 import { Context, Effect, Fiber, Layer, Random, Schedule } from "effect"
 import * as Net from "node:net"
+import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
 import { Log } from "./utils/Log.ts"
 import * as Program from "./utils/Program.ts"
@@ -25,9 +26,10 @@ it.scopedLive(
     Effect.gen(function*() {
       const port = yield* freePort
       const filename = `${yield* Directory.temporary}/store.db`
+      const proxy = yield* ChaosProxy.make({ target: port })
       const client = yield* Layer.build(
         ActorClient.layer({ schedule: Schedule.spaced("20 millis") }).pipe(
-          Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` }))
+          Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${proxy.port}/actors` }))
         )
       )
       const { connect } = Context.get(client, ActorClient.ActorClient)

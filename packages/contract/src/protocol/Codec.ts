@@ -97,6 +97,7 @@ const rpcCodecs = (name: string, group: Definition["internal"]): ReadonlyMap<str
 const compile = ({ contract, definition }: Any): ContractCodec => ({
   params: make(definition.params ?? Schema.Void, `the params of ${contract}`),
   connectError: make(
+    // a schema of nothing is one of anything, but for the variance of its annotations
     definition.connectError ?? (Schema.Never as unknown as AnySchema),
     `the connectError of ${contract}`
   ),
