@@ -56,6 +56,8 @@ it.scopedLive(
       )
       for (let kill = 0; kill < kills; kill++) {
         yield* Effect.sleep(yield* Random.nextIntBetween(50, 400))
+        // answers are lost from here on, so that calls are committed which the clients will ask for again
+        if (kill % 3 !== 2) yield* Effect.zipRight(proxy.deafen, Effect.sleep("100 millis"))
         yield* server.kill("SIGKILL")
         yield* server.ended
         server = yield* start
