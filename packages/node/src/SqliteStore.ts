@@ -101,15 +101,23 @@ const decodeSegment = ({ body, seq }: SegmentRow): ReplySegment => ({
   }))
 })
 
-const toRow = ({ address, epoch, fsync, replies, settledSegments, state, version }: Commit): CommitRow => ({
-  ...toActor(address),
-  epoch,
-  version,
-  state,
-  body: replies.length > 0 ? encodeReplies(replies) : undefined,
-  settledSegments,
-  fsync
-})
+const noChanges: CommitRow["alarms"] = []
+
+const toRow = (commit: Commit): CommitRow => {
+  const { address, alarms = noChanges, destroy = false, epoch, fsync, replies, settledSegments, state, version } =
+    commit
+  return {
+    ...toActor(address),
+    epoch,
+    version,
+    state,
+    body: replies.length > 0 ? encodeReplies(replies) : undefined,
+    settledSegments,
+    alarms,
+    destroy,
+    fsync
+  }
+}
 
 /** SQLite keeps text as UTF-8, which has no lone surrogates: two keys that differ there would be one. */
 const checkAddress = ({ contract, key }: Address): Effect.Effect<void, StoreError> =>
@@ -134,6 +142,7 @@ const toStore = (
     nextEpoch: ask("epoch", undefined),
     claim: (address) => Effect.zipRight(checkAddress(address), ask("claim", toActor(address))),
     replies: (address) => Effect.map(ask("replies", toActor(address)), (segments) => segments.map(decodeSegment)),
+    alarms: (query) => ask("alarms", query),
     commit: (batch) => Effect.suspend(() => ask("commit", batch.map(toRow)))
   }
 }

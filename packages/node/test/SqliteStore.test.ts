@@ -89,12 +89,79 @@ const rows = (filename: string, table: string): number => {
 }
 
 /** What another program does with a database. */
+/** How many actors a file has, read beside the store. */
+const countActors = (filename: string) =>
+  Effect.sync(() => {
+    const db = new Database(filename, { readonly: true })
+    const [row] = db.prepare("SELECT count(*) AS count FROM actor").all() as [{ readonly count: number }]
+    db.close()
+    return row.count
+  })
+
 const sql = (filename: string, text: string) =>
   Effect.sync(() => {
     const db = new Database(filename)
     db.exec(text)
     db.close()
   })
+
+/** What the first release of the store wrote: a file of version 1 with one actor. */
+const version1 = `
+  CREATE TABLE epoch(reserved INTEGER NOT NULL);
+  INSERT INTO epoch VALUES(1024);
+  CREATE TABLE actor(name TEXT NOT NULL, key TEXT NOT NULL, incarnation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    version INTEGER NOT NULL, state TEXT, PRIMARY KEY(name, key)) WITHOUT ROWID;
+  CREATE TABLE reply(name TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY(name, key, seq));
+  INSERT INTO actor VALUES('Lab', 'alice', 0, 17, 3, '"kept"');
+  INSERT INTO reply VALUES('Lab', 'alice', 3, 0, '[["s",1,"{}"]]');
+  PRAGMA application_id = ${0x54727065};
+  PRAGMA user_version = 1`
+
+describe("a file of an earlier release", () => {
+  it.scoped("is brought up to date, with everything that is in it", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* sql(filename, version1)
+      for (const version of [3, 4]) {
+        yield* using(filename, (store) =>
+          Effect.gen(function*() {
+            const claim = yield* store.claim(alice)
+            assert.deepInclude(claim, { version, state: "\"kept\"", incarnation: 0 })
+            assert.lengthOf(claim.alarms, version - 3)
+            assert.isAbove(claim.epoch, 1024)
+            assert.deepStrictEqual(yield* store.replies(alice), [
+              { seq: 3, replies: [{ session: "s", call: 1, exit: "{}" }] }
+            ])
+            const due = { id: "a", due: 1, tag: "Ring", payload: undefined, attempt: 0, firing: "1.1" }
+            yield* store.commit([commitOf(claim, { state: undefined, alarms: [{ id: "a", alarm: due }] })])
+          }))
+      }
+    }))
+})
+
+describe("actors that were destroyed", () => {
+  it.scoped("are remembered for as long as replies are kept, and then leave nothing", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const options = { retention: "1 hour", sweepInterval: "1 minute" } as const
+      const store = yield* Effect.flatMap(Effect.scope, (scope) => openIn(scope, filename, options))
+      for (const address of [alice, bob]) {
+        yield* store.commit([commitOf(yield* store.claim(address), { address, destroy: true })])
+      }
+      // bob lives again
+      const reborn = yield* store.claim(bob)
+      yield* store.commit([commitOf(reborn, { address: bob })])
+      const rows = countActors(filename)
+      yield* TestClock.adjust("59 minutes")
+      yield* store.claim(alice)
+      assert.strictEqual(yield* rows, 2)
+      yield* TestClock.adjust("3 minutes")
+      yield* store.nextEpoch
+      assert.strictEqual(yield* rows, 1)
+      assert.deepInclude(yield* store.claim(bob), { incarnation: 1, state: "\"state\"" })
+    }))
+})
 
 describe("the lock", () => {
   it.scoped("L8 a second store of the same process is refused, whatever it calls the file", () =>
@@ -127,7 +194,7 @@ describe("the lock", () => {
       const filename = yield* filled
       yield* sql(filename, "PRAGMA user_version = 99")
       yield* refusal(filename)
-      yield* sql(filename, "PRAGMA user_version = 1")
+      yield* sql(filename, "PRAGMA user_version = 2")
       assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
     }))
 
@@ -210,7 +277,7 @@ describe("a file that cannot be opened", () => {
     Effect.gen(function*() {
       const filename = yield* filled
       yield* sql(filename, "PRAGMA user_version = 99")
-      yield* refusedUnchanged(filename, /it has version 99, and this release .* knows 1 at most/)
+      yield* refusedUnchanged(filename, /it has version 99, and this release .* knows 2 at most/)
     }))
 
   it.scoped("is damaged", () =>

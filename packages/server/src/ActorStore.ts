@@ -1,16 +1,17 @@
 /**
- * Where actors sleep: their state, the replies a client may still ask for, and the counter their epochs come from. The
- * interface that SQLite and memory implement, and the memory one.
+ * Where actors sleep: their state, their alarms, the replies a client may still ask for, and the counter their epochs come
+ * from. The interface that SQLite and memory implement, and the memory one.
  */
 import * as Address from "@troupe/contract/Address"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { AlarmIndex, type Position } from "./internal/AlarmIndex.ts"
 
 /** The store could not do what was asked. Nothing of the failed operation has been applied. */
 export class StoreError extends Schema.TaggedError<StoreError>("@troupe/server/StoreError")("StoreError", {
-  operation: Schema.Literal("claim", "replies", "commit", "epoch"),
+  operation: Schema.Literal("claim", "replies", "alarms", "commit", "epoch"),
   message: Schema.String
 }) {}
 
@@ -20,9 +21,48 @@ export interface Claim {
   readonly epoch: number
   /** Counts the commits of the actor; 0 if it has never been committed. */
   readonly version: number
-  /** The encoded state as JSON text; undefined if the actor has never been committed. */
+  /** How often the actor has been destroyed, as far as is remembered: at least within the retention. */
+  readonly incarnation: number
+  /** The encoded state as JSON text; undefined if the actor has never been committed, or was destroyed since. */
   readonly state: string | undefined
+  /** All alarms that are set, in no order. */
+  readonly alarms: ReadonlyArray<Alarm>
 }
+
+/** A call that an actor has asked to be made to itself later. */
+export interface Alarm {
+  /** Names it among the alarms of its actor. */
+  readonly id: string
+  /**
+   * When it fires, or is tried again, in milliseconds since the epoch; undefined if it is parked: it has failed too often,
+   * and stays until it is set again or cancelled.
+   */
+  readonly due: number | undefined
+  /** The internal rpc that is called. */
+  readonly tag: string
+  /** The encoded payload, as JSON text; undefined if the rpc has none. */
+  readonly payload: string | undefined
+  /** How often it has failed. */
+  readonly attempt: number
+  /** Tells it from other alarms that were set under its id before and after. Stays the same when it is tried again. */
+  readonly firing: string
+}
+
+/** An alarm that is set, or, if it has none, the end of the one with this id. */
+export interface AlarmChange {
+  readonly id: string
+  readonly alarm: Alarm | undefined
+}
+
+/** Asks for the alarms of all actors of a contract, in the order in which they are due. */
+export interface AlarmQuery {
+  readonly contract: string
+  /** Where the last answer ended; undefined for the first ones of all. */
+  readonly after: Position | undefined
+  readonly max: number
+}
+
+export type { Position } from "./internal/AlarmIndex.ts"
 
 /** The recorded end of a call: what a client that lost the answer is told, instead of running the call again. */
 export interface RecordedReply {
@@ -52,6 +92,13 @@ export interface Commit {
   readonly replies: ReadonlyArray<RecordedReply>
   /** The segments whose replies have all reached their clients. */
   readonly settledSegments: ReadonlyArray<number>
+  /** What was done to alarms, at most one change for each id. Absent: nothing. */
+  readonly alarms?: ReadonlyArray<AlarmChange>
+  /**
+   * The actor's end: instead of all that stands above, its state, its alarms and its recorded replies are deleted, and its
+   * next life has the next incarnation. Absent: false.
+   */
+  readonly destroy?: boolean
   /** Survives a loss of power, not only of the process. */
   readonly fsync: boolean
 }
@@ -71,10 +118,12 @@ export class ActorStore extends Context.Tag("@troupe/server/ActorStore")<ActorSt
   readonly retentionMillis: number
   /** The next number of the store-wide counter. */
   readonly nextEpoch: Effect.Effect<number, StoreError>
-  /** Takes ownership of an actor with a new epoch, and reads its state. */
+  /** Takes ownership of an actor with a new epoch, and reads its state and its alarms. */
   readonly claim: (address: Address.Address) => Effect.Effect<Claim, StoreError>
   /** All recorded replies of an actor that are not older than the retention, oldest first. */
   readonly replies: (address: Address.Address) => Effect.Effect<ReadonlyArray<ReplySegment>, StoreError>
+  /** Where alarms are due that are not parked, in order: each actor once for each time at which it has some. */
+  readonly alarms: (query: AlarmQuery) => Effect.Effect<ReadonlyArray<Position>, StoreError>
   /**
    * Applies the commits of several actors, at most one for each, in one transaction, and answers for each in the same
    * order. When it returns, what is `committed` is durable. Fails only if nothing was applied.
@@ -83,38 +132,106 @@ export class ActorStore extends Context.Tag("@troupe/server/ActorStore")<ActorSt
 }>() {}
 
 interface Row {
+  readonly address: Address.Address
   epoch: number
   version: number
+  incarnation: number
   state: string | undefined
   readonly segments: Map<number, ReplySegment>
+  readonly alarms: Map<string, Alarm>
+}
+
+class MemoryStore {
+  private readonly rows = new Map<string, Row>()
+  private readonly alarmsDue = new Map<string, AlarmIndex>()
+  private lastEpoch = 0
+
+  nextEpoch(): number {
+    return ++this.lastEpoch
+  }
+
+  claim(address: Address.Address): Claim {
+    const row = this.row(address)
+    row.epoch = this.nextEpoch()
+    const { epoch, version, incarnation, state, alarms } = row
+    return { epoch, version, incarnation, state, alarms: Array.from(alarms.values()) }
+  }
+
+  replies({ contract, key }: Address.Address): ReadonlyArray<ReplySegment> {
+    return Array.from(this.rows.get(Address.idOf(contract, key))?.segments.values() ?? [])
+  }
+
+  due({ contract, after, max }: AlarmQuery): ReadonlyArray<Position> {
+    return this.index(contract).after(after, max)
+  }
+
+  commit(commit: Commit): CommitResult {
+    const row = this.row(commit.address)
+    if (row.epoch !== commit.epoch || row.version !== commit.version) return { _tag: "superseded" }
+    row.version++
+    if (commit.destroy) this.destroy(row)
+    else this.apply(row, commit)
+    return { _tag: "committed" }
+  }
+
+  private apply(row: Row, { state, settledSegments, replies, alarms = [] }: Commit): void {
+    if (state !== undefined) row.state = state
+    for (const seq of settledSegments) row.segments.delete(seq)
+    if (replies.length > 0) row.segments.set(row.version, { seq: row.version, replies })
+    for (const { id, alarm } of alarms) this.setAlarm(row, id, alarm)
+  }
+
+  private destroy(row: Row): void {
+    row.incarnation++
+    row.state = undefined
+    row.segments.clear()
+    for (const id of Array.from(row.alarms.keys())) this.setAlarm(row, id, undefined)
+  }
+
+  private setAlarm({ address: { contract, key }, alarms }: Row, id: string, alarm: Alarm | undefined): void {
+    const index = this.index(contract)
+    const before = alarms.get(id)
+    if (before?.due !== undefined) index.remove({ due: before.due, key }, id)
+    if (alarm?.due !== undefined) index.add({ due: alarm.due, key }, id)
+    if (alarm) alarms.set(id, alarm)
+    else alarms.delete(id)
+  }
+
+  private row(address: Address.Address): Row {
+    const id = Address.idOf(address.contract, address.key)
+    const known = this.rows.get(id)
+    if (known) return known
+    const row = {
+      address,
+      epoch: 0,
+      version: 0,
+      incarnation: 0,
+      state: undefined,
+      segments: new Map(),
+      alarms: new Map()
+    }
+    this.rows.set(id, row)
+    return row
+  }
+
+  private index(contract: string): AlarmIndex {
+    const known = this.alarmsDue.get(contract)
+    if (known) return known
+    const index = new AlarmIndex()
+    this.alarmsDue.set(contract, index)
+    return index
+  }
 }
 
 const makeMemory = Effect.sync((): typeof ActorStore.Service => {
-  const rows = new Map<string, Row>()
-  let epoch = 0
-  const commitOne = (commit: Commit): CommitResult => {
-    const row = rows.get(Address.idOf(commit.address.contract, commit.address.key))
-    if (!row || row.epoch !== commit.epoch || row.version !== commit.version) return { _tag: "superseded" }
-    row.version++
-    if (commit.state !== undefined) row.state = commit.state
-    for (const seq of commit.settledSegments) row.segments.delete(seq)
-    if (commit.replies.length > 0) row.segments.set(row.version, { seq: row.version, replies: commit.replies })
-    return { _tag: "committed" }
-  }
+  const store = new MemoryStore()
   return {
     retentionMillis: Number.MAX_SAFE_INTEGER,
-    nextEpoch: Effect.sync(() => ++epoch),
-    claim: (address) =>
-      Effect.sync(() => {
-        const id = Address.idOf(address.contract, address.key)
-        const row = rows.get(id) ?? { epoch: 0, version: 0, state: undefined, segments: new Map() }
-        row.epoch = ++epoch
-        rows.set(id, row)
-        return { epoch: row.epoch, version: row.version, state: row.state }
-      }),
-    replies: (address) =>
-      Effect.sync(() => Array.from(rows.get(Address.idOf(address.contract, address.key))?.segments.values() ?? [])),
-    commit: (batch) => Effect.sync(() => batch.map(commitOne))
+    nextEpoch: Effect.sync(() => store.nextEpoch()),
+    claim: (address) => Effect.sync(() => store.claim(address)),
+    replies: (address) => Effect.sync(() => store.replies(address)),
+    alarms: (query) => Effect.sync(() => store.due(query)),
+    commit: (batch) => Effect.sync(() => batch.map((commit) => store.commit(commit)))
   }
 })
 

@@ -87,6 +87,8 @@ export const register = (name: string, subject: Subject): void => {
     epochLaws(law)
     commitLaws(law)
     replyLaws(law)
+    alarmLaws(law)
+    destroyLaws(law)
     valueLaws(law)
     modelLaw(subject)
     if (subject.reopens) reopenLaws(subject)
@@ -259,6 +261,147 @@ const replyLaws = (law: Law) => {
     }))
 }
 
+const alarm = (id: string, due: number | undefined, rest: Partial<ActorStore.Alarm> = {}): ActorStore.Alarm => ({
+  id,
+  due,
+  tag: "Ring",
+  payload: JSON.stringify({ id, text: "é\u0000\"" }),
+  attempt: 0,
+  firing: `${id}.1`,
+  ...rest
+})
+
+const set = (...alarms: ReadonlyArray<ActorStore.Alarm>): ReadonlyArray<ActorStore.AlarmChange> =>
+  alarms.map((alarm) => ({ id: alarm.id, alarm }))
+
+const alarmsOf = (store: Store, address: Address.Address) =>
+  Effect.map(store.claim(address), ({ alarms }) => [...alarms].sort((a, b) => a.id < b.id ? -1 : 1))
+
+/** Reads page by page. */
+const allDue = (store: Store, contract: string, max: number) =>
+  Effect.gen(function*() {
+    const all: Array<ActorStore.Position> = []
+    for (let after: ActorStore.Position | undefined;; after = all[all.length - 1]) {
+      const page = yield* store.alarms({ contract, after, max })
+      assert.isAtMost(page.length, max)
+      all.push(...page.map(({ due, key }) => ({ due, key })))
+      if (page.length < max) return all
+    }
+  })
+
+const alarmLaws = (law: Law) => {
+  law(
+    "alarms are set, replaced and cancelled by commits, and the next claim reads those that are left",
+    (store) =>
+      Effect.gen(function*() {
+        const { epoch } = yield* store.claim(alice)
+        const later = alarm("b", 7, { attempt: 3, firing: "b.2", payload: undefined })
+        const parked = alarm("c", undefined)
+        yield* commitAll(
+          store,
+          commitOf(alice, { epoch, version: 0 }, { alarms: set(alarm("a", 5), alarm("b", 6), parked) }),
+          commitOf(alice, { epoch, version: 1 }, { alarms: [...set(later), { id: "a", alarm: undefined }] }),
+          commitOf(alice, { epoch, version: 2 }, { alarms: [{ id: "unknown", alarm: undefined }] })
+        )
+        assert.deepStrictEqual(yield* alarmsOf(store, alice), [later, parked])
+        assert.deepStrictEqual(yield* alarmsOf(store, bob), [])
+      })
+  )
+
+  law("a commit that is superseded changes no alarm", (store) =>
+    Effect.gen(function*() {
+      const old = yield* store.claim(alice)
+      yield* commitAll(store, commitOf(alice, old, { alarms: set(alarm("a", 5)) }))
+      yield* store.claim(alice)
+      const stale = commitOf(alice, { epoch: old.epoch, version: 1 }, {
+        alarms: [...set(alarm("b", 6)), { id: "a", alarm: undefined }]
+      })
+      assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
+      assert.deepStrictEqual(yield* alarmsOf(store, alice), [alarm("a", 5)])
+    }))
+
+  law(
+    "alarms that are due are listed by time and key, page by page, by contract, without those that are parked",
+    (store) =>
+      Effect.gen(function*() {
+        const keys = ["b", "a", "c"]
+        for (const key of keys) {
+          const address = Address.make("Lab", key)
+          yield* commitAll(
+            store,
+            commitOf(address, yield* store.claim(address), {
+              // two that are due together count once
+              alarms: set(alarm("1", 10), alarm("2", 10), alarm("3", key === "c" ? 5 : 20), alarm("4", undefined))
+            })
+          )
+        }
+        const other = Address.make("Other", "a")
+        yield* commitAll(store, commitOf(other, yield* store.claim(other), { alarms: set(alarm("1", 1)) }))
+        const expected = [
+          { due: 5, key: "c" },
+          { due: 10, key: "a" },
+          { due: 10, key: "b" },
+          { due: 10, key: "c" },
+          { due: 20, key: "a" },
+          { due: 20, key: "b" }
+        ]
+        for (const max of [1, 2, 3, 100]) assert.deepStrictEqual(yield* allDue(store, "Lab", max), expected, `${max}`)
+        assert.deepStrictEqual(yield* allDue(store, "Nobody", 1), [])
+      })
+  )
+}
+
+const destroyLaws = (law: Law) => {
+  law(
+    "destroying deletes state, alarms and replies, and begins the next incarnation",
+    (store) =>
+      Effect.gen(function*() {
+        for (const life of [0, 1]) {
+          const claim = yield* store.claim(alice)
+          assert.deepInclude(claim, { incarnation: life, state: undefined, alarms: [] })
+          const { version } = claim
+          yield* commitAll(
+            store,
+            commitOf(alice, claim, { state: "1", replies: [reply(1)], alarms: set(alarm("a", 5)) }),
+            commitOf(alice, { ...claim, version: version + 1 }, {
+              state: "2",
+              replies: [reply(2)],
+              alarms: set(alarm("b", 6)),
+              destroy: true
+            })
+          )
+          assert.deepStrictEqual(yield* store.replies(alice), [])
+          assert.deepStrictEqual(yield* allDue(store, "Lab", 10), [])
+          // who destroyed it does not own what comes next
+          const next = yield* store.claim(alice)
+          assert.deepInclude(next, { version: version + 2, state: undefined, incarnation: life + 1, alarms: [] })
+          const stale = commitOf(alice, { ...claim, version: version + 2 }, { state: "3" })
+          assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
+        }
+      })
+  )
+
+  law("an actor can be destroyed that was never committed", (store) =>
+    Effect.gen(function*() {
+      yield* commitAll(store, commitOf(alice, yield* store.claim(alice), { state: undefined, destroy: true }))
+      const next = yield* store.claim(alice)
+      assert.deepInclude(next, { incarnation: 1, state: undefined })
+      yield* commitAll(store, commitOf(alice, next, { state: "1" }))
+      assert.deepInclude(yield* store.claim(alice), { incarnation: 1, state: "1" })
+    }))
+
+  law("an owner from before cannot destroy", (store) =>
+    Effect.gen(function*() {
+      const old = yield* store.claim(alice)
+      yield* commitAll(store, commitOf(alice, old, { state: "1", replies: [reply(1)] }))
+      yield* store.claim(alice)
+      const stale = commitOf(alice, { epoch: old.epoch, version: 1 }, { destroy: true })
+      assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
+      assert.lengthOf(yield* store.replies(alice), 1)
+      assert.deepInclude(yield* store.claim(alice), { incarnation: 0, state: "1" })
+    }))
+}
+
 const oddKeys: ReadonlyArray<string> = [
   " ",
   "a",
@@ -338,6 +481,8 @@ type Step =
     readonly state: boolean
     readonly replies: number
     readonly settled: ReadonlyArray<number>
+    readonly alarms: ReadonlyArray<readonly [id: number, due: number]>
+    readonly destroy: boolean
   }
 
 const step: FastCheck.Arbitrary<Step> = FastCheck.oneof(
@@ -350,7 +495,12 @@ const step: FastCheck.Arbitrary<Step> = FastCheck.oneof(
       versionOff: FastCheck.constantFrom(0, 0, 0, 0, -1, 1),
       state: FastCheck.boolean(),
       replies: FastCheck.nat(2),
-      settled: FastCheck.array(FastCheck.nat(8), { maxLength: 3 })
+      settled: FastCheck.array(FastCheck.nat(8), { maxLength: 3 }),
+      alarms: FastCheck.uniqueArray(FastCheck.tuple(FastCheck.nat(3), FastCheck.nat(9)), {
+        maxLength: 2,
+        selector: ([id]) => id
+      }),
+      destroy: FastCheck.constantFrom(false, false, false, false, false, true)
     })
   }
 )
@@ -366,9 +516,9 @@ const run = (store: Store, steps: ReadonlyArray<Step>) =>
     for (const [i, step] of steps.entries()) {
       if (step._tag === "claim" || claims.length === 0) {
         const address = actors[step._tag === "claim" ? step.actor : 0]!
-        const { epoch, state, version } = yield* store.claim(address)
+        const { epoch, incarnation, state, version } = yield* store.claim(address)
         claims.push({ address, epoch })
-        said.push(["claim", version, state, yield* store.replies(address)])
+        said.push(["claim", version, incarnation, state, yield* store.replies(address)])
         continue
       }
       // mostly the newest claim
@@ -378,11 +528,17 @@ const run = (store: Store, steps: ReadonlyArray<Step>) =>
         commitOf(address, { epoch, version: Math.max(0, known + step.versionOff) }, {
           state: step.state ? String(i) : undefined,
           replies: Array.from({ length: step.replies }, (_, n) => reply(i * 10 + n)),
-          settledSegments: step.settled
+          settledSegments: step.settled,
+          // an alarm is cancelled, parked, or due
+          alarms: step.alarms.map(([id, due]) => ({
+            id: `${id}`,
+            alarm: due === 0 ? undefined : alarm(`${id}`, due === 1 ? undefined : due)
+          })),
+          destroy: step.destroy
         })
       ])
       if (results[0]?._tag === "committed") versions.set(address, known + 1)
-      said.push(["commit", tags(results), yield* store.replies(address)])
+      said.push(["commit", tags(results), yield* store.replies(address), yield* allDue(store, address.contract, 3)])
     }
     return said
   })
@@ -414,11 +570,18 @@ const reopenLaws = (subject: Subject) => {
             store,
             commitOf(alice, claim, { state: "1", replies: [reply(1)] }),
             commitOf(alice, { ...claim, version: 1 }, { state: "2", replies: [reply(2)] }),
-            commitOf(alice, { ...claim, version: 2 }, { state: undefined, settledSegments: [1], replies: [reply(3)] })
+            commitOf(alice, { ...claim, version: 2 }, {
+              state: undefined,
+              settledSegments: [1],
+              replies: [reply(3)],
+              alarms: set(alarm("a", 5), alarm("b", undefined))
+            })
           )
         }))
       yield* opened(layer, (store) =>
         Effect.gen(function*() {
+          assert.deepStrictEqual(yield* allDue(store, "Lab", 10), [{ due: 5, key: "alice" }])
+          assert.deepStrictEqual(yield* alarmsOf(store, alice), [alarm("a", 5), alarm("b", undefined)])
           assert.deepInclude(yield* store.claim(alice), { version: 3, state: "2" })
           assert.deepStrictEqual(yield* store.replies(alice), [
             { seq: 2, replies: [reply(2)] },

@@ -126,9 +126,9 @@ it.scoped("T6 an older owner can neither commit nor answer: its clients are told
     for (const by of [1, 2]) {
       // somebody else takes the actor over, and commits
       const { address } = (yield* StoreControl).commits.at(-1)!
-      const claim = yield* store.claim(address)
+      const { epoch, version } = yield* store.claim(address)
       const state = JSON.stringify({ sum: total + 10, calls: [] })
-      yield* store.commit([{ ...claim, address, state, replies: [], settledSegments: [], fsync: false }])
+      yield* store.commit([{ epoch, version, address, state, replies: [], settledSegments: [], fsync: false }])
       const call = yield* Effect.fork(sum.rpc.Add({ by }))
       assert.deepStrictEqual(yield* settled([call]), [Exit.succeed(total + 10 + by)])
       total += 10 + by

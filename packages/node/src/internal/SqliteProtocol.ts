@@ -1,5 +1,5 @@
 /** What the SQLite store asks of its thread, and what it is told. Types only: the thread itself is JavaScript. */
-import type { Claim, CommitResult } from "@troupe/server/ActorStore"
+import type { AlarmChange, AlarmQuery, Claim, CommitResult, Position } from "@troupe/server/ActorStore"
 
 /** How the thread is started. */
 export interface WorkerOptions {
@@ -48,6 +48,8 @@ export interface CommitRow extends ActorRow {
   /** The body of the new segment; undefined if there is none. */
   readonly body: string | undefined
   readonly settledSegments: ReadonlyArray<number>
+  readonly alarms: ReadonlyArray<AlarmChange>
+  readonly destroy: boolean
   readonly fsync: boolean
 }
 
@@ -56,8 +58,12 @@ export interface Operations {
   readonly epoch: (nothing: undefined) => number
   readonly claim: (actor: ActorRow) => Claim
   readonly replies: (actor: ActorRow) => ReadonlyArray<SegmentRow>
+  readonly alarms: (query: AlarmQuery) => ReadonlyArray<Position>
   readonly commit: (batch: ReadonlyArray<CommitRow>) => ReadonlyArray<CommitResult>
-  /** Deletes expired replies among the oldest `rowsMax` segments of the file, and says how many. */
+  /**
+   * Deletes expired replies among the oldest `rowsMax` segments of the file, and says how many; and so many traces of
+   * actors that were destroyed before these.
+   */
   readonly sweep: (rowsMax: number) => number
   /** Ends the thread. What was asked before is done before. */
   readonly close: (nothing: undefined) => void

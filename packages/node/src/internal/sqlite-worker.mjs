@@ -13,7 +13,7 @@ import { parentPort, workerData } from "node:worker_threads"
 
 /**
  * @import { ActorRow, Answer, Batch, CommitRow, Opening, Refusal, Request, WorkerOptions } from "./SqliteProtocol.ts"
- * @import { Claim, CommitResult } from "@troupe/server/ActorStore"
+ * @import { Alarm, AlarmChange, AlarmQuery, Claim, CommitResult, Position } from "@troupe/server/ActorStore"
  * @typedef {InstanceType<typeof Database>} Db
  */
 
@@ -28,7 +28,12 @@ const migrations = [
      version INTEGER NOT NULL, state TEXT, PRIMARY KEY(name, key)) WITHOUT ROWID;
    CREATE TABLE reply(name TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
      body TEXT NOT NULL, PRIMARY KEY(name, key, seq));
-   PRAGMA application_id = ${applicationId}`
+   PRAGMA application_id = ${applicationId}`,
+  `CREATE TABLE alarm(name TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL, due INTEGER, tag TEXT NOT NULL, payload TEXT,
+     attempt INTEGER NOT NULL, firing TEXT NOT NULL, PRIMARY KEY(name, key, id)) WITHOUT ROWID;
+   CREATE INDEX alarm_due ON alarm(name, due, key) WHERE due IS NOT NULL;
+   ALTER TABLE actor ADD COLUMN destroyed INTEGER;
+   CREATE INDEX actor_destroyed ON actor(destroyed) WHERE destroyed IS NOT NULL`
 ]
 
 /** How many epochs are reserved at a time, durably: a loss of power costs some numbers, and repeats none. */
@@ -356,6 +361,14 @@ const makeRowless = () => {
   }
 }
 
+/** @typedef {Omit<Alarm, "due" | "payload"> & { readonly due: number | null, readonly payload: string | null }} AlarmRow */
+
+/**
+ * @param {AlarmRow} row
+ * @returns {Alarm}
+ */
+const toAlarm = ({ due, payload, ...rest }) => ({ ...rest, due: due ?? undefined, payload: payload ?? undefined })
+
 /**
  * @param {Db} db
  * @param {() => number} nextEpoch
@@ -363,7 +376,12 @@ const makeRowless = () => {
 const makeClaim = (db, nextEpoch) => {
   const rowless = makeRowless()
   const deleteExpired = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND at <= ?")
-  const takeOver = db.prepare("UPDATE actor SET epoch = ? WHERE name = ? AND key = ? RETURNING version, state")
+  const takeOver = db.prepare(
+    "UPDATE actor SET epoch = ? WHERE name = ? AND key = ? RETURNING version, incarnation, state"
+  )
+  const readAlarms = db.prepare(
+    "SELECT id, due, tag, payload, attempt, firing FROM alarm WHERE name = ? AND key = ?"
+  )
   /**
    * @param {ActorRow} actor
    * @param {number} expiredMillis
@@ -372,15 +390,17 @@ const makeClaim = (db, nextEpoch) => {
   const claim = (actor, expiredMillis) => {
     const epoch = nextEpoch()
     deleteExpired.run(actor.name, actor.key, expiredMillis)
-    const row = /** @type {{ version: number, state: string | null } | undefined} */ (
+    const row = /** @type {{ version: number, incarnation: number, state: string | null } | undefined} */ (
       firstOf(takeOver, epoch, actor.name, actor.key)
     )
-    if (row) {
-      rowless.forget(actor)
-      return { epoch, version: row.version, state: row.state ?? undefined }
+    if (!row) {
+      rowless.own(actor, epoch)
+      return { epoch, version: 0, incarnation: 0, state: undefined, alarms: [] }
     }
-    rowless.own(actor, epoch)
-    return { epoch, version: 0, state: undefined }
+    rowless.forget(actor)
+    const { incarnation, state, version } = row
+    const alarms = /** @type {Array<AlarmRow>} */ (readAlarms.all(actor.name, actor.key)).map(toAlarm)
+    return { epoch, version, incarnation, state: state ?? undefined, alarms }
   }
   return { claim, rowless }
 }
@@ -390,15 +410,25 @@ const makeClaim = (db, nextEpoch) => {
  * @param {ReturnType<typeof makeRowless>} rowless
  */
 const makeCommit = (db, rowless) => {
-  const insertActor = db.prepare("INSERT INTO actor VALUES(?, ?, 0, ?, 1, ?) ON CONFLICT DO NOTHING")
+  const insertActor = db.prepare(
+    "INSERT INTO actor(name, key, incarnation, epoch, version, state) VALUES(?, ?, 0, ?, 1, ?) ON CONFLICT DO NOTHING"
+  )
   const updateState = db.prepare(
     "UPDATE actor SET state = ?, version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
   )
   const updateVersion = db.prepare(
     "UPDATE actor SET version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
   )
+  const setAlarm = db.prepare("INSERT OR REPLACE INTO alarm VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
+  const deleteAlarm = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ? AND id = ?")
   const insertReplies = db.prepare("INSERT INTO reply VALUES(?, ?, ?, ?, ?)")
   const deleteReplies = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND seq = ?")
+  // A trace stays, so that a client which comes back can be told that it was another life it called.
+  const destroyActor = db.prepare(
+    "UPDATE actor SET state = NULL, incarnation = incarnation + 1, destroyed = ? WHERE name = ? AND key = ?"
+  )
+  const destroyAlarms = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ?")
+  const destroyReplies = db.prepare("DELETE FROM reply WHERE name = ? AND key = ?")
 
   /**
    * The guard: whether the commit's owner still owns the actor, and nobody has committed since.
@@ -416,19 +446,79 @@ const makeCommit = (db, rowless) => {
   }
 
   /**
+   * @param {ActorRow} actor
+   * @param {number} nowMillis
+   */
+  const destroy = ({ key, name }, nowMillis) => {
+    destroyActor.run(nowMillis, name, key)
+    destroyAlarms.run(name, key)
+    destroyReplies.run(name, key)
+  }
+
+  /**
+   * @param {ActorRow} actor
+   * @param {AlarmChange} change
+   */
+  const changeAlarm = ({ key, name }, { alarm, id }) => {
+    if (!alarm) return deleteAlarm.run(name, key, id)
+    const { attempt, due, firing, payload, tag } = alarm
+    return setAlarm.run(name, key, id, due ?? null, tag, payload ?? null, attempt, firing)
+  }
+
+  /**
    * @param {CommitRow} commit
    * @param {number} nowMillis
    * @returns {CommitResult}
    */
   const commitOne = (commit, nowMillis) => {
-    const { body, key, name, settledSegments, version } = commit
+    const { alarms, body, key, name, settledSegments, version } = commit
     if (!advance(commit)) return { _tag: "superseded" }
+    if (commit.destroy) {
+      destroy(commit, nowMillis)
+      return { _tag: "committed" }
+    }
     for (const seq of settledSegments) deleteReplies.run(name, key, seq)
     if (body !== undefined) insertReplies.run(name, key, version + 1, nowMillis, body)
+    for (const change of alarms) changeAlarm(commit, change)
     return { _tag: "committed" }
   }
 
   return commitOne
+}
+
+/** @param {Db} db */
+const makeDueAlarms = (db) => {
+  const columns = "SELECT DISTINCT due, key FROM alarm WHERE name = ? AND due IS NOT NULL"
+  const first = db.prepare(`${columns} ORDER BY due, key LIMIT ?`)
+  const following = db.prepare(`${columns} AND (due, key) > (?, ?) ORDER BY due, key LIMIT ?`)
+  /**
+   * @param {AlarmQuery} query
+   * @returns {Array<Position>}
+   */
+  const dueAlarms = ({ after, contract, max }) => /** @type {Array<Position>} */ (
+    after ? following.all(contract, after.due, after.key, max) : first.all(contract, max)
+  )
+  return dueAlarms
+}
+
+/** @param {Db} db */
+const makeSweep = (db) => {
+  // A row's number grows with its age, so what has expired comes first.
+  const deleteReplies = db.prepare(
+    "DELETE FROM reply WHERE rowid IN (SELECT rowid FROM reply ORDER BY rowid LIMIT ?) AND at <= ?"
+  )
+  const deleteTraces = db.prepare(
+    `DELETE FROM actor WHERE (name, key) IN (SELECT name, key FROM actor WHERE destroyed <= ? AND state IS NULL LIMIT ?)`
+  )
+  /**
+   * @param {number} rowsMax
+   * @param {number} expiredMillis
+   */
+  const sweep = (rowsMax, expiredMillis) => {
+    deleteTraces.run(expiredMillis, rowsMax)
+    return deleteReplies.run(rowsMax, expiredMillis).changes
+  }
+  return sweep
 }
 
 /** @param {Db} db */
@@ -438,10 +528,8 @@ const makeStore = (db) => {
   const { claim, rowless } = makeClaim(db, epochs.next)
   const commitOne = makeCommit(db, rowless)
   const readReplies = db.prepare("SELECT seq, body FROM reply WHERE name = ? AND key = ? AND at > ? ORDER BY seq")
-  // A row's number grows with its age, so what has expired comes first.
-  const sweep = db.prepare(
-    "DELETE FROM reply WHERE rowid IN (SELECT rowid FROM reply ORDER BY rowid LIMIT ?) AND at <= ?"
-  )
+  const dueAlarms = makeDueAlarms(db)
+  const sweep = makeSweep(db)
   // The first transaction of all: it shows that the file can be written.
   retrying(() => epochs.ensure(1))
 
@@ -458,10 +546,12 @@ const makeStore = (db) => {
         return claim(argument, expiredMillis)
       case "replies":
         return readReplies.all(argument.name, argument.key, expiredMillis)
+      case "alarms":
+        return dueAlarms(argument)
       case "commit":
         return argument.map((one) => commitOne(one, nowMillis))
       case "sweep":
-        return sweep.run(argument, expiredMillis).changes
+        return sweep(argument, expiredMillis)
       case "close":
         return undefined
     }
