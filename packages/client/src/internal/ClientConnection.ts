@@ -3,6 +3,7 @@
  * their answers. All of it runs in callbacks; only the evaluation of the parameters and waiting to open anew need a fiber.
  */
 import * as Headers from "@effect/platform/Headers"
+import * as Address from "@troupe/contract/Address"
 import { CallRejected, ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { Any } from "@troupe/contract/Definition"
@@ -79,6 +80,8 @@ export class ClientConnection {
   /** The calls it has named as pending. */
   private openPending: ReadonlyArray<number> = []
   private window = 0
+  /** Which of the actors that have had the address one after another the connection is with. */
+  private incarnation = 0
   private unanswered = 0
   private openedAt = 0
   private opening: Fiber.RuntimeFiber<void> | undefined
@@ -134,7 +137,7 @@ export class ClientConnection {
       if (full) return resume(Effect.fail(full))
       this.calls.next++
       const end = options?.discard ? () => {} : resume
-      const call: Call = { number, codec, text, bytes, end, sentAt: undefined, cancelled: false }
+      const call: Call = { number, codec, text, bytes, end, sent: undefined, cancelled: false }
       this.calls.add(call)
       this.pump()
       if (options?.discard) return resume(Effect.void)
@@ -156,7 +159,7 @@ export class ClientConnection {
   private cancel(call: Call): void {
     if (this.calls.get(call.number) !== call) return
     this.calls.cancel(call)
-    if (call.sentAt === undefined) return
+    if (!call.sent) return
     if (this.openPending.includes(call.number)) this.services.flush(this.askAnew)
     else this.send(Frame.encodeInterrupt(call.number))
   }
@@ -187,7 +190,7 @@ export class ClientConnection {
         this.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
         continue
       }
-      call.sentAt ??= this.services.clock.unsafeCurrentTimeMillis()
+      call.sent ??= { at: this.services.clock.unsafeCurrentTimeMillis(), incarnation: this.incarnation }
       this.unanswered++
       this.send(call.text)
     }
@@ -352,17 +355,23 @@ export class ClientConnection {
     this.retryLater(ConnectionStatus.WaitingCause.ParamsFailed({ message: Cause.pretty(cause) }))
   }
 
-  private onOpened({ connectionId, token, window, retentionMillis }: FrameOf<"Opened">): void {
+  private onOpened({ connectionId, incarnation, token, window, retentionMillis }: FrameOf<"Opened">): void {
+    const { contract, key } = this.target
     const now = this.services.clock.unsafeCurrentTimeMillis()
     this.phase = "live"
     this.ticket = { connectionId, token }
     this.window = window
+    this.incarnation = incarnation
     this.openedAt = now
     this.connectedOnce = true
     this.subscriptions.reopened(this.openEvents)
     for (const number of this.openPending) if (!this.calls.get(number)) this.send(Frame.encodeInterrupt(number))
     this.openPending = []
-    this.calls.sendAgain(now - retentionMillis * 0.9)
+    this.calls.sendAgain({
+      address: Address.make(contract.contract, key),
+      incarnation,
+      keptSince: now - retentionMillis * 0.9
+    })
     this.pump()
     this.status.set(ConnectionStatus.Connected({ resumed: false }))
     Deferred.unsafeDone(this.opened, Exit.void)
