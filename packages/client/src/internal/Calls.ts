@@ -24,8 +24,8 @@ export interface Sending {
   readonly incarnation: number
 }
 
-/** What a new connection says about those that were sent on an older one. */
-export interface Renewal {
+/** What holds for calls that were sent on a connection that is lost. */
+export interface Terms {
   readonly address: Address
   readonly incarnation: number
   /** The answers of calls that were sent before may have been deleted. */
@@ -55,17 +55,24 @@ const cancelledMax = 64
 
 const sentOf = (call: Call) => call.sent ? "maybe" : "no"
 
-/** Why a call that was sent on an older connection is not sent again. */
-const obstacle = ({ codec }: Call, sent: Sending, renewal: Renewal): ConnectionError | undefined => {
-  const { address, incarnation, keptSince } = renewal
+/** Why a call that was sent on a connection that is lost is not sent again. */
+const obstacle = (
+  call: Call,
+  sent: Sending,
+  { address, incarnation, keptSince }: Terms
+): ConnectionError | undefined => {
   if (sent.incarnation !== incarnation) return new ActorDestroyed({ address, sent: "maybe" })
-  const cause = sent.at < keptSince
-    ? "it was sent longer ago than the server keeps answers"
-    : Delivery.of(codec.rpc) === "at-most-once"
-    ? "the connection was lost, and the rpc is delivered at most once"
-    : undefined
-  return cause === undefined ? undefined : new OutcomeUnknown({ cause, sent: "maybe" })
+  switch (Delivery.of(call.codec.rpc)) {
+    case "idempotent":
+      return undefined
+    case "at-most-once":
+      return unknown("the connection was lost, and the rpc is delivered at most once")
+    case "exactly-once":
+      return sent.at < keptSince ? unknown("it was sent longer ago than the server keeps answers") : undefined
+  }
 }
+
+const unknown = (cause: string) => new OutcomeUnknown({ cause, sent: "maybe" })
 
 export class Calls {
   /** The number of the next call. */
@@ -166,12 +173,12 @@ export class Calls {
     return Array.from(this.pending.values()).flatMap((call) => call.sent ? [call.number] : [])
   }
 
-  /** Nothing is known of the connection's memory any more: what was sent has to be sent again, if it may be. */
-  sendAgain(renewal: Renewal): void {
+  /** Nothing is known of the connection's memory any more: what was sent has to be sent again, or ends. */
+  sendAgain(terms: Terms): void {
     this.again = []
     for (const call of Array.from(this.pending.values())) {
       if (!call.sent) continue
-      const error = obstacle(call, call.sent, renewal)
+      const error = obstacle(call, call.sent, terms)
       if (error) this.end(call, Exit.fail(error))
       else this.again.push(call)
     }
