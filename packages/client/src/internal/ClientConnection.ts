@@ -3,6 +3,7 @@
  * their answers. All of it runs in callbacks; only the evaluation of the parameters and waiting to open anew need a fiber.
  */
 import * as Headers from "@effect/platform/Headers"
+import * as Address from "@troupe/contract/Address"
 import { CallRejected, ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { Any } from "@troupe/contract/Definition"
@@ -78,8 +79,10 @@ export class ClientConnection {
   private openEvents: ReadonlySet<string> = new Set()
   /** The calls it has named as pending. */
   private openPending: ReadonlyArray<number> = []
-  private window = 0
-  private unanswered = 0
+  /** What the server has said about the connection, or the one before. */
+  private grant: FrameOf<"Opened"> | undefined
+  /** The calls that were sent on the connection and have no answer: what credit bounds. */
+  private readonly inFlight = new Set<number>()
   private openedAt = 0
   private opening: Fiber.RuntimeFiber<void> | undefined
   private openings = 0
@@ -110,7 +113,7 @@ export class ClientConnection {
 
   /** Whether an answer is on its way that the present link could still bring. */
   get awaitsAnswer(): boolean {
-    return this.phase === "opening" || (this.phase === "live" && this.unanswered > 0)
+    return this.phase === "opening" || (this.phase === "live" && this.inFlight.size > 0)
   }
 
   // --- calls and events ----------------------------------------------------------------------------------------------
@@ -134,7 +137,7 @@ export class ClientConnection {
       if (full) return resume(Effect.fail(full))
       this.calls.next++
       const end = options?.discard ? () => {} : resume
-      const call: Call = { number, codec, text, bytes, end, sentAt: undefined, cancelled: false }
+      const call: Call = { number, codec, text, bytes, end, sent: undefined, cancelled: false }
       this.calls.add(call)
       this.pump()
       if (options?.discard) return resume(Effect.void)
@@ -156,7 +159,7 @@ export class ClientConnection {
   private cancel(call: Call): void {
     if (this.calls.get(call.number) !== call) return
     this.calls.cancel(call)
-    if (call.sentAt === undefined) return
+    if (!call.sent) return
     if (this.openPending.includes(call.number)) this.services.flush(this.askAnew)
     else this.send(Frame.encodeInterrupt(call.number))
   }
@@ -180,15 +183,16 @@ export class ClientConnection {
 
   /** Sends the calls that wait, as far as the credit goes. */
   private pump(): void {
-    if (this.phase !== "live" || this.link!.draining) return
-    for (const call of this.calls.take(this.window - this.unanswered)) {
+    if (this.phase !== "live" || !this.grant || this.link!.draining) return
+    const { incarnation, window } = this.grant
+    for (const call of this.calls.take(window - this.inFlight.size)) {
       const issue = this.sizeIssue(call)
       if (issue) {
         this.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
         continue
       }
-      call.sentAt ??= this.services.clock.unsafeCurrentTimeMillis()
-      this.unanswered++
+      call.sent ??= { at: this.services.clock.unsafeCurrentTimeMillis(), incarnation }
+      this.inFlight.add(call.number)
       this.send(call.text)
     }
   }
@@ -278,7 +282,7 @@ export class ClientConnection {
   }
 
   private onAnswer(message: Extract<Frame.ServerMessage, { readonly _tag: "Exit" | "Rejected" }>): void {
-    this.unanswered--
+    this.inFlight.delete(message.requestId)
     const call = this.calls.get(message.requestId)
     if (call) this.calls.end(call, this.exitOf(call, message))
     this.pump()
@@ -314,7 +318,7 @@ export class ClientConnection {
     this.openPending = []
     this.outbox = new Outbox()
     this.inbox = new Inbox()
-    this.unanswered = 0
+    this.inFlight.clear()
     this.status.set(ConnectionStatus.Connecting())
     this.startOpening(Effect.matchCause(this.target.params, {
       onFailure: (cause) => this.onParamsFailed(cause),
@@ -329,6 +333,8 @@ export class ClientConnection {
     }
     this.channel = link.newChannel(this)
     this.openEvents = new Set(this.subscriptions.events)
+    // what is not sent again is not asked for
+    this.sendAgain()
     this.openPending = this.calls.sent
     link.writer.write(Frame.encode({
       _tag: "Open",
@@ -352,20 +358,31 @@ export class ClientConnection {
     this.retryLater(ConnectionStatus.WaitingCause.ParamsFailed({ message: Cause.pretty(cause) }))
   }
 
-  private onOpened({ connectionId, token, window, retentionMillis }: FrameOf<"Opened">): void {
-    const now = this.services.clock.unsafeCurrentTimeMillis()
+  private onOpened(frame: FrameOf<"Opened">): void {
     this.phase = "live"
-    this.ticket = { connectionId, token }
-    this.window = window
-    this.openedAt = now
+    this.grant = frame
+    this.ticket = { connectionId: frame.connectionId, token: frame.token }
+    this.openedAt = this.services.clock.unsafeCurrentTimeMillis()
     this.connectedOnce = true
     this.subscriptions.reopened(this.openEvents)
+    this.sendAgain()
     for (const number of this.openPending) if (!this.calls.get(number)) this.send(Frame.encodeInterrupt(number))
     this.openPending = []
-    this.calls.sendAgain(now - retentionMillis * 0.9)
     this.pump()
     this.status.set(ConnectionStatus.Connected({ resumed: false }))
     Deferred.unsafeDone(this.opened, Exit.void)
+  }
+
+  /** Looks which calls may be sent again; the others end. */
+  private sendAgain(): void {
+    if (!this.grant) return
+    const { incarnation, retentionMillis } = this.grant
+    const { contract, key } = this.target
+    this.calls.sendAgain({
+      address: Address.make(contract.contract, key),
+      incarnation,
+      keptSince: this.services.clock.unsafeCurrentTimeMillis() - retentionMillis * 0.9
+    })
   }
 
   private onResumed({ token, received }: FrameOf<"Resumed">): void {

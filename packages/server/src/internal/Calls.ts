@@ -1,5 +1,6 @@
 /** The calls and subscriptions of clients: decoded, joined with what is known of them, run as turns, answered. */
 import * as Headers from "@effect/platform/Headers"
+import * as Delivery from "@troupe/contract/Delivery"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
@@ -100,11 +101,14 @@ export class Calls {
     const { text, kept } = answers.encode(codec, exit)
     const changesState = turns.apply(turn, kept)
     const consequential = changesState || turn.calledOthers || !kept
+    const recordable = Delivery.of(codec.rpc) === "exactly-once"
     const cancelled = !kept && entry.job?.interruptRequested === true
     turns.pipeline.push({
       changesState,
       // what had no consequence may run again; failures are recorded so that the order of a client's calls survives
-      reply: consequential && !cancelled ? { session: session.id, call: entry.number, exit: text } : undefined,
+      reply: recordable && consequential && !cancelled
+        ? { session: session.id, call: entry.number, exit: text }
+        : undefined,
       release: (segment) => {
         recorded.count(segment)
         const reply = () => this.answer(session, entry, text, segment)

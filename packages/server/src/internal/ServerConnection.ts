@@ -122,7 +122,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
       connectionId: this.id,
       token: this.token,
       window: options.window,
-      retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER)
+      retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER),
+      incarnation: 0
     }))
     // what was committed while the connection was being opened
     this.replay(attachment)

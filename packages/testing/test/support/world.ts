@@ -7,7 +7,7 @@ import { ActorHost, ActorStore, type Gateway, type HostOptions } from "@troupe/s
 import { MemoryTransport } from "@troupe/testing"
 import {
   Context,
-  type Duration,
+  Duration,
   Effect,
   Either,
   ExecutionStrategy,
@@ -31,6 +31,8 @@ type Store = typeof ActorStore.ActorStore.Service
 export interface WorldOptions {
   readonly host?: HostOptions.Options
   readonly gateway?: Partial<Gateway.Options>
+  /** What the store says about how long it keeps replies. Default: for ever. */
+  readonly retention?: Duration.DurationInput
 }
 
 /** Lets everything run that does not wait for the clock. */
@@ -122,16 +124,21 @@ export const makeWorld = (options: WorldOptions = {}) =>
     const scope = yield* Effect.scope
     const trace = new Trace()
     const states = new Map<string, string>()
+    /** The numbers of the calls whose replies have been recorded, in order. */
+    const recorded: Array<number> = []
     /** What the store answers to the next commits, instead of doing them. */
     const refusals: Array<string> = []
     const observed = (store: Store): Store => ({
       ...store,
+      retentionMillis: options.retention ? Duration.toMillis(options.retention) : store.retentionMillis,
       commit: (batch) =>
         refusals.length > 0
           ? Effect.succeed(batch.map(() => ({ _tag: "failed" as const, message: refusals.shift() ?? "" })))
           : Effect.map(store.commit(batch), (results) => {
-            batch.forEach(({ address, state }, i) => {
-              if (results[i]!._tag === "committed" && state !== undefined) states.set(address.key, state)
+            batch.forEach(({ address, replies, state }, i) => {
+              if (results[i]!._tag !== "committed") return
+              if (state !== undefined) states.set(address.key, state)
+              recorded.push(...replies.map(({ call }) => call))
             })
             return results
           })
@@ -208,6 +215,7 @@ export const makeWorld = (options: WorldOptions = {}) =>
       clientIn,
       client: (clientOptions: ActorClient.Options = {}) => clientIn(scope, clientOptions),
       rawLink,
+      recorded,
       /** The next commits fail. */
       refuseCommits: (...messages: ReadonlyArray<string>) => Effect.sync(() => void refusals.push(...messages)),
       /** The labels of all calls that took effect, in order, as they are stored. */
