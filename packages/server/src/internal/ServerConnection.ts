@@ -17,6 +17,8 @@ import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
 /** The activation a connection belongs to, as far as it needs to know. */
 export interface Owner {
   readonly services: Services
+  /** How often the actor has been destroyed before. */
+  readonly incarnation: number
   readonly turns: TurnAccess & { readonly stage: (f: (turn: Turn) => Effect.Effect<void>) => Effect.Effect<void> }
   readonly stageEvent: (
     event: string,
@@ -123,7 +125,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
       token: this.token,
       window: options.window,
       retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER),
-      incarnation: 0
+      incarnation: this.owner.incarnation
     }))
     // what was committed while the connection was being opened
     this.replay(attachment)
