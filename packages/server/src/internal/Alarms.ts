@@ -161,7 +161,7 @@ export class Alarms {
     const { turns, services, answers, runtime } = this.options
     const attempt = alarm.attempt + 1
     const parked = alarm.attempt >= services.options.alarmRetriesMax
-    const due = parked ? undefined : Math.ceil(this.now + Runtime.runSync(runtime)(RetryDelay.millis(alarm.attempt)))
+    const due = parked ? undefined : this.now + Runtime.runSync(runtime)(RetryDelay.millis(alarm.attempt))
     const alarms = new Map([[alarm.id, { ...alarm, attempt, due }]])
     turns.alarms.apply(alarms)
     answers.log(

@@ -6,6 +6,6 @@ import * as Random from "effect/Random"
 const base = Duration.toMillis("250 millis")
 const cap = Duration.toMillis("30 seconds")
 
-/** Milliseconds: they double from 250 up to 30 s, and vary by half, so that many do not try at the same time. */
+/** Whole milliseconds: they double from 250 up to 30 s, and vary by half, so that many do not try at the same time. */
 export const millis = (failures: number): Effect.Effect<number> =>
-  Effect.map(Random.next, (random) => Math.min(cap, base * 2 ** Math.min(failures, 30)) * (0.5 + random / 2))
+  Effect.map(Random.next, (random) => Math.ceil(Math.min(cap, base * 2 ** Math.min(failures, 30)) * (0.5 + random / 2)))
