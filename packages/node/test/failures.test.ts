@@ -14,7 +14,7 @@ import * as LogServer from "./utils/LogServer.ts"
 import * as Program from "./utils/Program.ts"
 import { until } from "./utils/until.ts"
 
-vi.setConfig({ testTimeout: 40_000 })
+vi.setConfig({ testTimeout: 60_000 })
 
 /** What breaks a store, and what mends it. */
 interface Failure {

@@ -6,6 +6,9 @@ import { until } from "./until.ts"
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
 
+/** A program takes seconds to start where others run too. */
+const startMax = "30 seconds"
+
 export interface Program {
   readonly pid: number
   /** What it has written to its output so far, in lines. */
@@ -61,7 +64,7 @@ export const start = (
       lines,
       errors: () => errors,
       said: (line) =>
-        until(() => lines.includes(line) || end !== undefined, `${name} says ${line}`).pipe(
+        until(() => lines.includes(line) || end !== undefined, `${name} says ${line}`, startMax).pipe(
           Effect.zipRight(Effect.suspend(() =>
             lines.includes(line)
               ? Effect.void
