@@ -3,19 +3,11 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { NodeWebSocketTransport } from "@troupe/node"
 import { Context, Effect, Fiber, Layer, Random, Schedule } from "effect"
-import * as Net from "node:net"
 import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
+import { freePort } from "./utils/freePort.ts"
 import { Log } from "./utils/Log.ts"
 import * as Program from "./utils/Program.ts"
-
-const freePort = Effect.async<number>((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
 
 const kills = 6
 const writers = 8

@@ -1,56 +1,29 @@
 /** What sessions and commits promise, over real sockets and a real file. */
-import { HttpLayerRouter } from "@effect/platform"
 import { assert, it, vi } from "@effect/vitest"
-import { ActorClient } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
-import { NodeActors, NodeWebSocketTransport, SqliteStore } from "@troupe/node"
-import { ActorHost, ActorServer, type HostOptions } from "@troupe/server"
-import { Context, Effect, Either, Fiber, Layer, Schedule, Stream } from "effect"
+import type { HostOptions } from "@troupe/server"
+import { Effect, Either, Fiber, Stream } from "effect"
 import Database from "libsql"
-import * as Http from "node:http"
-import type * as Net from "node:net"
 import { WebSocket } from "ws"
 import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
-import { layerLog, Log } from "./utils/Log.ts"
+import * as LogServer from "./utils/LogServer.ts"
 import { until } from "./utils/until.ts"
 
 vi.setConfig({ testTimeout: 20_000 })
 
-/** A server on a store file, and the port and the file. */
+/** A server on a store file of its own. */
 const serve = (options: HostOptions.Options = {}) =>
   Effect.gen(function*() {
     const filename = `${yield* Directory.temporary}/store.db`
-    const server = Http.createServer()
-    yield* Layer.build(
-      HttpLayerRouter.serve(ActorServer.layer({ actors: [Log], drainTimeout: 0 }), {
-        disableListenLog: true,
-        disableLogger: true
-      }).pipe(
-        Layer.provide(layerLog),
-        Layer.provide(ActorHost.layer(options)),
-        Layer.provide(SqliteStore.layer({ filename })),
-        Layer.provide(NodeActors.layer(() => server, { port: 0, host: "127.0.0.1" }))
-      )
-    )
-    return { filename, port: (server.address() as Net.AddressInfo).port }
+    return { filename, port: yield* LogServer.serve({ filename }, options) }
   })
-
-const connect = (port: number) =>
-  Effect.flatMap(
-    Layer.build(
-      ActorClient.layer({ schedule: Schedule.spaced("10 millis") }).pipe(
-        Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` }))
-      )
-    ),
-    (context) => Context.get(context, ActorClient.ActorClient).connect(Log, "a")
-  )
 
 it.scopedLive("T2 over sockets, when a reply or an event has arrived, the file has what it tells of", () =>
   Effect.gen(function*() {
     const { filename, port } = yield* serve()
-    const log = yield* connect(port)
+    const log = yield* LogServer.connect(port)
     const reader = yield* Effect.acquireRelease(
       Effect.sync(() => new Database(filename, { readonly: true })),
       (db) => Effect.sync(() => db.close())
@@ -83,8 +56,8 @@ it.scopedLive("E3 over sockets, an absence beyond the resume window ends in a ne
   Effect.gen(function*() {
     const { port } = yield* serve({ resumeWindow: "50 millis" })
     const proxy = yield* ChaosProxy.make({ target: port })
-    const away = yield* connect(proxy.port)
-    const other = yield* connect(port)
+    const away = yield* LogServer.connect(proxy.port)
+    const other = yield* LogServer.connect(port)
     const seen: Array<string> = []
     const appended = yield* away.events("appended")
     yield* Effect.forkScoped(

@@ -6,7 +6,11 @@ import { until } from "./until.ts"
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
 
+/** A program takes seconds to start where others run too. */
+const startMax = "30 seconds"
+
 export interface Program {
+  readonly pid: number
   /** What it has written to its output so far, in lines. */
   readonly lines: ReadonlyArray<string>
   /** What it has written to its error output so far. */
@@ -18,38 +22,49 @@ export interface Program {
   readonly ended: Effect.Effect<number | string>
 }
 
+export interface Options {
+  /** What is put in front of the command. It has to replace itself by the command, so that signals reach that. */
+  readonly wrapper?: ReadonlyArray<string>
+  /** What is added to the environment. */
+  readonly env?: Record<string, string>
+}
+
 /** Starts `test/programs/<name>.ts`. What is still running when the scope closes is killed. */
 export const start = (
   name: string,
-  args: ReadonlyArray<string> = []
+  args: ReadonlyArray<string> = [],
+  { env = {}, wrapper = [] }: Options = {}
 ): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.gen(function*() {
     const file = fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
+    const [command, ...rest] = [...wrapper, process.execPath, "--import", "tsx", file, ...args]
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        ChildProcess.spawn(process.execPath, ["--import", "tsx", file, ...args], {
+        ChildProcess.spawn(command!, rest, {
           cwd: root,
+          env: { ...process.env, ...env },
           stdio: ["ignore", "pipe", "pipe"]
         })
       ),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     const lines: Array<string> = []
-    let rest = ""
+    let line = ""
     let errors = ""
     child.stdout.on("data", (chunk: Buffer) => {
-      const parts = (rest + chunk.toString()).split("\n")
-      rest = parts.pop()!
+      const parts = (line + chunk.toString()).split("\n")
+      line = parts.pop()!
       lines.push(...parts)
     })
     child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))
     let end: number | string | undefined
     child.on("close", (code, signal) => (end = code ?? signal ?? "unknown"))
     return {
+      pid: child.pid!,
       lines,
       errors: () => errors,
       said: (line) =>
-        until(() => lines.includes(line) || end !== undefined, `${name} says ${line}`).pipe(
+        until(() => lines.includes(line) || end !== undefined, `${name} says ${line}`, startMax).pipe(
           Effect.zipRight(Effect.suspend(() =>
             lines.includes(line)
               ? Effect.void

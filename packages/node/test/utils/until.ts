@@ -1,11 +1,15 @@
 /** Waits for conditions of real sockets, processes and threads. */
-import { Effect, Schedule } from "effect"
+import { type Duration, Effect, Schedule } from "effect"
 
-/** Waits until a condition holds; a defect if it does not within ten seconds. Needs the live clock. */
-export const until = (condition: () => boolean | Promise<boolean>, what = condition.toString()): Effect.Effect<void> =>
+/** Waits until a condition holds; a defect if it does not within ten seconds, or what is given. Needs the live clock. */
+export const until = (
+  condition: () => boolean | Promise<boolean>,
+  what = condition.toString(),
+  duration: Duration.DurationInput = "10 seconds"
+): Effect.Effect<void> =>
   Effect.promise(async () => condition()).pipe(
     Effect.flatMap((holds) => holds ? Effect.void : Effect.fail("not yet")),
     Effect.retry(Schedule.spaced("5 millis")),
-    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`this never came true: ${what}`) }),
+    Effect.timeoutFail({ duration, onTimeout: () => new Error(`this never came true: ${what}`) }),
     Effect.orDie
   )
