@@ -403,12 +403,12 @@ export class ClientConnection {
     if (this.closed) return
     const next = recovery(reason)
     if (next === "closed" || (next === "retry" && !this.connectedOnce)) return this.refused(reason)
-    this.ticket = undefined
-    this.phase = "detached"
     if (this.isStable) {
       this.backoff.reset()
       this.reopened = false
     }
+    this.ticket = undefined
+    this.phase = "detached"
     if (next === "retry" || this.reopened) {
       return this.retryLater(ConnectionStatus.WaitingCause.NotOpened({ reason }))
     }
@@ -416,10 +416,10 @@ export class ClientConnection {
     this.open()
   }
 
-  /** Whether the last connection stood long enough for its loss to be the first of a row. */
+  /** Whether there is a connection, and it has stood long enough for its loss to be the first of a row. */
   private get isStable(): boolean {
     const now = this.services.clock.unsafeCurrentTimeMillis()
-    return this.connectedOnce && now - this.openedAt >= this.services.stableAfterMillis
+    return this.ticket !== undefined && now - this.openedAt >= this.services.stableAfterMillis
   }
 
   private refused(reason: DisconnectReason): void {

@@ -20,10 +20,13 @@ class Script {
   /** What the next `Opened` says. */
   incarnation = 0
   retentionMillis = 86_400_000
+  window = 256
   /** The next attempts to open are refused, each with the next of these. */
   readonly refusals: Array<Reason> = []
   /** The next attempt to resume is refused with this. */
   lost: Reason | undefined
+  /** While set, links are refused with this. */
+  refusal: Reason | undefined
   private link: Link.Link | undefined
   private channel = 0
   private secrets = 0
@@ -44,6 +47,7 @@ class Script {
     this.heard.push(frame)
     switch (frame._tag) {
       case "Hello":
+        if (this.refusal) return this.write({ _tag: "Refused", channel: 0, reason: this.refusal })
         return this.write({
           _tag: "Welcome",
           version: Frame.version,
@@ -70,7 +74,7 @@ class Script {
       channel,
       connectionId: ConnectionId.ConnectionId.make(++this.secrets),
       token: this.token(),
-      window: 256,
+      window: this.window,
       retentionMillis: this.retentionMillis,
       incarnation: this.incarnation
     })
@@ -105,14 +109,26 @@ class Script {
 
   /** Answers a call. */
   readonly answer = (call: number, value: unknown): Effect.Effect<void> =>
-    Effect.sync(() => {
-      const exit = Frame.encodeExit(call, JSON.stringify({ _tag: "Success", value }))
-      this.link!.send(Frame.join([Frame.encodeMessage(this.channel, ++this.sent, exit)]))
-    }).pipe(Effect.zipRight(settle))
+    this.send(Frame.encodeExit(call, JSON.stringify({ _tag: "Success", value })))
+
+  /** Acknowledges a subscription. */
+  readonly acknowledge = (event: string): Effect.Effect<void> => this.send(Frame.encodeSubscribed(event))
+
+  private send(message: string): Effect.Effect<void> {
+    return Effect.zipRight(
+      Effect.sync(() => this.link!.send(Frame.join([Frame.encodeMessage(this.channel, ++this.sent, message)]))),
+      settle
+    )
+  }
 
   /** The frames of the client with this tag. */
   readonly of = <Tag extends Frame.ClientFrame["_tag"]>(tag: Tag): ReadonlyArray<ClientFrame<Tag>> =>
     this.heard.filter((frame): frame is ClientFrame<Tag> => frame._tag === tag)
+
+  /** All attempts to open, in order. */
+  get opens(): ReadonlyArray<ClientFrame<"Open">> {
+    return this.of("Open")
+  }
 
   /** The numbers of all calls that have been sent, in order, as often as they have been. */
   get requests(): ReadonlyArray<number> {

@@ -1,5 +1,5 @@
 /** A small world in memory: one network, one store, servers that come and go, and clients. All under `TestClock`. */
-import { vi } from "@effect/vitest"
+import { assert, vi } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { type Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
@@ -87,6 +87,14 @@ export const waitOf = ({ status }: HasStatus) =>
     const current = yield* status.get
     if (current._tag !== "Waiting") return yield* Effect.dieMessage(`it does not wait, it is ${word(current)}`)
     return Option.getOrThrow(current.retryAt) - (yield* TestClock.currentTimeMillis)
+  })
+
+/** What the default schedule allows: 250 ms, doubled each time up to 30 s, times something between 0.5 and 1. */
+export const assertExponential = (delays: ReadonlyArray<number>) =>
+  delays.forEach((delay, i) => {
+    const full = Math.min(250 * 2 ** i, 30_000)
+    assert.isAtLeast(delay, Math.floor(full * 0.5), `delay ${i + 1}`)
+    assert.isAtMost(delay, Math.ceil(full), `delay ${i + 1}`)
   })
 
 /** Puts all items of a stream into an array as they come. */
