@@ -8,6 +8,7 @@ import {
   Actor,
   type ActorError,
   type ActorHost,
+  type AlarmsFull,
   type Connection,
   type ConnectionId,
   type Contract,
@@ -376,6 +377,76 @@ it("room.caller is for handlers of public rpcs only", () => {
   // @ts-expect-error in build
   give(inBuild)
   give(inRpc)
+})
+
+const requestInRpc = ChatRoom.toLayer(options, (room) =>
+  Effect.succeed(room.behavior({
+    onBeforeConnect,
+    rpcs: { Say: () => Effect.zipRight(room.requestId, Say()), History },
+    internal: { Purge: () => Effect.asVoid(room.requestId) }
+  })))
+const requestInHook = ChatRoom.toLayer(options, (room) =>
+  Effect.succeed(room.behavior({
+    onBeforeConnect,
+    onConnect: () => room.requestId,
+    rpcs: { Say, History },
+    internal: { Purge }
+  })))
+const requestInBuild = ChatRoom.toLayer(
+  options,
+  (room) => Effect.as(room.requestId, room.behavior({ onBeforeConnect, rpcs: { Say, History }, internal: { Purge } }))
+)
+
+it("room.requestId is for handlers only, of public and of internal rpcs", () => {
+  expectTypeOf(requestInRpc).toEqualTypeOf<Leak>()
+  // @ts-expect-error in a hook
+  expectTypeOf(requestInHook).toEqualTypeOf<Leak>()
+  // @ts-expect-error in build
+  expectTypeOf(requestInBuild).toEqualTypeOf<Leak>()
+})
+
+class Timer extends Actor.Tag<Timer>()("Timer", {
+  rpcs: RpcGroup.make(Rpc.make("Start")),
+  internal: RpcGroup.make(
+    Rpc.make("Ring", { payload: { times: Schema.Int } }),
+    Rpc.make("Stop"),
+    Rpc.make("Wait", { payload: { until: Schema.DateFromString, note: Schema.optional(Schema.String) } })
+  )
+}) {}
+
+declare const timer: Activation.Activation<Timer, Contract.DefinitionOf<Timer>, null, void>
+
+export const alarms = () => [
+  timer.alarm("1 second", "Ring", { times: 1 }),
+  timer.alarm("1 second", "Stop"),
+  timer.alarm("1 second", "Wait", { until: new Date(0) }),
+  timer.alarm("1 second", "Stop", undefined, { id: "a" }),
+  // @ts-expect-error unknown rpc
+  timer.alarm("1 second", "Nope"),
+  // @ts-expect-error a public rpc
+  timer.alarm("1 second", "Start"),
+  // @ts-expect-error missing payload
+  timer.alarm("1 second", "Ring"),
+  // @ts-expect-error wrong payload
+  timer.alarm("1 second", "Ring", { times: "once" }),
+  // @ts-expect-error no payload
+  timer.alarm("1 second", "Stop", { times: 1 }),
+  // @ts-expect-error ids are texts
+  timer.alarm("1 second", "Ring", { times: 1 }, { id: 1 }),
+  // @ts-expect-error not a duration
+  timer.alarm("soon", "Stop"),
+  // @ts-expect-error no actor of its own without internal rpcs
+  (undefined as unknown as Activation.Activation<Counter, Contract.DefinitionOf<Counter>, null, void>).alarm(
+    1,
+    "Increment"
+  )
+]
+
+it("setting an alarm can fail only where there can be too many", () => {
+  const set = () => timer.alarm("1 second", "Ring", { times: 1 })
+  const setWithId = () => timer.alarm("1 second", "Ring", { times: 1 }, { id: "a" })
+  expectTypeOf(set).returns.toEqualTypeOf<Effect.Effect<void>>()
+  expectTypeOf(setWithId).returns.toEqualTypeOf<Effect.Effect<void, AlarmsFull.AlarmsFull>>()
 })
 
 it("what a contract cannot be made of", () => {
