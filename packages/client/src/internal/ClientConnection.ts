@@ -408,6 +408,7 @@ export class ClientConnection {
       this.reopened = false
     }
     this.ticket = undefined
+    this.openPending = []
     this.phase = "detached"
     if (next === "retry" || this.reopened) {
       return this.retryLater(ConnectionStatus.WaitingCause.NotOpened({ reason }))
