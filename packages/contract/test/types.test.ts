@@ -12,6 +12,7 @@ import {
   type Connection,
   type ConnectionId,
   type Contract,
+  Delivery,
   type Directory
 } from "@troupe/contract"
 import { Context, Effect, HashMap, Layer, Ref, Schema, Scope } from "effect"
@@ -463,4 +464,14 @@ it("what a contract cannot be made of", () => {
     Actor.Tag<ChatRoom>()("C", { events: { tick: Schema.Number } })
   }
   assert.isFunction(make)
+})
+
+it("how an rpc is delivered", () => {
+  const rpc = Rpc.make("Move", { payload: { x: Schema.Number } })
+  assert.strictEqual(Delivery.of(rpc), "exactly-once")
+  for (const mode of ["exactly-once", "idempotent", "at-most-once"] as const) {
+    assert.strictEqual(Delivery.of(rpc.annotate(Delivery.Delivery, mode)), mode)
+  }
+  // @ts-expect-error there is no such delivery
+  rpc.annotate(Delivery.Delivery, "twice")
 })
