@@ -8,6 +8,8 @@ export interface ServerProcess {
   readonly port: number
   /** Asks it to stop, and waits until it has: with the exit code. */
   readonly stop: () => Promise<number | null>
+  /** Lets it do nothing more; its connections stay open. Only `kill` ends it then. */
+  readonly freeze: () => void
   /** Ends it at once, so that it finishes nothing, and waits until it is gone: with the signal that has ended it. */
   readonly kill: () => Promise<NodeJS.Signals | null>
 }
@@ -55,6 +57,9 @@ export const start = async (options: { readonly port: number; readonly filename:
   return {
     port,
     stop: async () => (await end("SIGTERM")).code,
+    freeze: () => {
+      child.kill("SIGSTOP")
+    },
     kill: async () => (await end("SIGKILL")).signal
   }
 }
