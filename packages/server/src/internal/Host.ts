@@ -220,6 +220,7 @@ export class Host {
         onDestroyed: (activation) => this.end(activation)
       })
       yield* activation.build
+      if (activation.ended) return yield* Effect.dieMessage(`${address} was lost or destroyed while it was being built`)
       return activation
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
