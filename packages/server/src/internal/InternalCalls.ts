@@ -63,6 +63,8 @@ class Known extends CallEntry {
   readonly waiting = new Set<Waiting>()
   /** The caller will not ask again. */
   settled = false
+  /** Nobody has waited for it any more, and it has been interrupted. */
+  cancelled = false
 
   constructor(
     readonly id: string,
@@ -150,7 +152,9 @@ export class InternalCalls {
       known.waiting.add(waiting)
       return Effect.sync(() => {
         known.waiting.delete(waiting)
-        if (known.waiting.size === 0 && known.job) this.options.turns.interrupt(known.job)
+        if (known.waiting.size > 0 || !known.job) return
+        known.cancelled = true
+        this.options.turns.interrupt(known.job)
       })
     })
   }
@@ -183,8 +187,7 @@ export class InternalCalls {
   private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
     const { turns, answers } = this.options
     const { text, kept } = answers.encode(codec, exit)
-    const cancelled = !kept && known.job?.interruptRequested === true
-    if (cancelled) {
+    if (!kept && (known.cancelled || turns.stopped)) {
       // who has asked again meanwhile did not mean this run
       this.forget(known)
       return known.end(({ call }) => turns.stopped ? Effect.fail(abandoned) : this.join(call, known.id))
