@@ -144,7 +144,9 @@ export class AlarmClock {
         return Effect.void
       }),
       // a defect too: without the clock no alarm of the contract would fire again
-      Effect.catchAllCause((cause) => Effect.zipRight(Effect.logError("alarms could not be read", cause), this.tryLater))
+      Effect.catchAllCause((cause) =>
+        Effect.zipRight(Effect.logError("alarms could not be read", cause), this.tryLater)
+      )
     )
   }
 
