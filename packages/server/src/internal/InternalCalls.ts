@@ -99,9 +99,6 @@ export class InternalCalls {
   /** Fails with what the handler fails with, or because there is no room, or because the activation has ended. */
   call(call: InternalCall): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
-      const { address, services } = this.options
-      const capacity = services.options.mailboxMax
-      if (this.pending >= capacity) return new ActorOverloaded({ address, capacity })
       this.pending++
       const answer = call.id === undefined ? this.callOnce(call) : this.callAgain(call, call.id)
       return Effect.ensuring(answer, Effect.sync(() => this.pending--))
@@ -124,8 +121,17 @@ export class InternalCalls {
     for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]
   }
 
+  /** Why a call that would have to be run is refused. What is known already is answered. */
+  private get overload(): ActorOverloaded | undefined {
+    const { address, services } = this.options
+    const capacity = services.options.mailboxMax
+    return this.pending > capacity ? new ActorOverloaded({ address, capacity }) : undefined
+  }
+
   private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
     const { turns, answers, address, services, handle } = this.options
+    const { overload } = this
+    if (overload) return overload
     const request = Request.once(services.secrets.next)
     const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers))
     return Effect.flatMap(
@@ -146,7 +152,12 @@ export class InternalCalls {
   /** Waits for the answer of what is known under an id, or begins it. */
   private join(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
     return Effect.async((resume) => {
-      const known = this.known.get(id) ?? this.fromRecorded(id) ?? this.begin(call, id)
+      const found = this.known.get(id) ?? this.fromRecorded(id)
+      const { overload } = this
+      if (!found && overload) return resume(overload)
+      const known = found ?? this.begin(call, id)
+      // whoever asks again needs the answer again
+      known.settled = false
       if (known.exit !== undefined) return resume(decode(call.codec, known.exit))
       const waiting = { call, resume }
       known.waiting.add(waiting)
