@@ -33,7 +33,7 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
   readonly requestId: Effect.Effect<string, never, Request<Self>>
   /**
    * Waits until everything that the turn has seen is durable, which its own changes are not before it has ended. To be
-   * used before an effect on the outside that must not rest on what a crash could take back.
+   * used before an effect on the outside that must not rest on what a crash could take back. Interrupts if it was lost.
    */
   readonly committed: Effect.Effect<void>
   /** Sets an alarm, as part of the turn. */

@@ -40,6 +40,8 @@ export class AlarmClock {
   private readonly failures = new Map<string, number>()
   private readonly deliveries = Effect.unsafeMakeSemaphore(deliveriesMax)
   private phase: "idle" | "working" | "sleeping" | "stopped" = "idle"
+  /** The store is being read: the cursor may pass what is committed meanwhile, and is not in what was read. */
+  private scanning = false
   /** When it has to work next. */
   private next = Number.POSITIVE_INFINITY
   private fiber: Fiber.RuntimeFiber<void> | undefined
@@ -58,7 +60,7 @@ export class AlarmClock {
 
   /** An actor has an alarm that is due then. It has been committed. */
   watch(key: string, due: number): void {
-    if (!this.options.scan || (this.cursor && due <= this.cursor.due)) this.pass(key, due)
+    if (!this.options.scan || this.scanning || (this.cursor && due <= this.cursor.due)) this.pass(key, due)
     this.wakeAt(due)
   }
 
@@ -127,9 +129,13 @@ export class AlarmClock {
   }
 
   private handOutStored(scan: NonNullable<AlarmClockOptions["scan"]>): Effect.Effect<void> {
-    return Effect.suspend(() => scan(this.cursor, pageMax)).pipe(
+    return Effect.suspend(() => {
+      this.scanning = true
+      return scan(this.cursor, pageMax)
+    }).pipe(
       Effect.flatMap((positions) => {
         const { now } = this
+        this.scanning = false
         const due = positions.filter((position) => position.due <= now)
         this.cursor = due[due.length - 1] ?? this.cursor
         for (const { key } of due) this.tell(key)
@@ -137,11 +143,15 @@ export class AlarmClock {
         this.next = Math.min(this.next, positions[due.length]?.due ?? Number.POSITIVE_INFINITY)
         return Effect.void
       }),
-      Effect.catchAll((error) => Effect.zipRight(Effect.logError("alarms could not be read", error), this.tryLater))
+      // a defect too: without the clock no alarm of the contract would fire again
+      Effect.catchAllCause((cause) =>
+        Effect.zipRight(Effect.logError("alarms could not be read", cause), this.tryLater)
+      )
     )
   }
 
   private readonly tryLater: Effect.Effect<void> = Effect.map(RetryDelay.millis(2), (delay) => {
+    this.scanning = false
     this.next = Math.min(this.next, this.now + delay)
   })
 

@@ -5,7 +5,7 @@
 import type { Address } from "@troupe/contract/Address"
 import * as Effect from "effect/Effect"
 import type { Alarm, AlarmChange, Commit, CommitResult, RecordedReply } from "../ActorStore.ts"
-import { type AlarmChanges, type Changes, isNothing } from "./Turn.ts"
+import { type AlarmChanges, type Changes, isNothing, nothing } from "./Turn.ts"
 
 /** A turn that has ended. */
 export interface Ended {
@@ -44,7 +44,6 @@ export class CommitPipeline {
   private version: number
   private stored: boolean
   private settledSegments: Array<number> = []
-  private drainListeners: Array<() => void> = []
 
   constructor(private readonly options: PipelineOptions) {
     this.version = options.version
@@ -72,11 +71,18 @@ export class CommitPipeline {
     this.settledSegments.push(seq)
   }
 
-  /** Waits until all that has ended so far is durable. Never returns if the activation is lost. */
-  readonly committed: Effect.Effect<void> = Effect.async((resume) => {
-    if (!this.busy) return resume(Effect.void)
-    this.drainListeners.push(() => resume(Effect.void))
-  })
+  /**
+   * Waits until all that has ended so far is durable. If the activation is lost it never will be: who waits, or asks
+   * later, is interrupted, also where nothing else interrupts.
+   */
+  readonly committed: Effect.Effect<void> = Effect.async((resume) =>
+    this.push({
+      changes: nothing,
+      reply: undefined,
+      release: () => resume(Effect.void),
+      abandon: () => resume(Effect.interrupt)
+    })
+  )
 
   /** Deletes what has been settled since the last commit, before the actor leaves memory. */
   finish(): void {
@@ -98,7 +104,7 @@ export class CommitPipeline {
     this.waiting = []
     if (batch.some((ended) => !isNothing(ended.changes) || ended.reply)) return this.commit(batch)
     for (const ended of batch) ended.release(undefined)
-    this.drained()
+    this.options.onDrained()
   }
 
   private commit(batch: ReadonlyArray<Ended>): void {
@@ -140,7 +146,7 @@ export class CommitPipeline {
     this.alarmsSet(alarms)
     for (const ended of batch) ended.release(ended.reply ? this.version : undefined)
     if (this.waiting.length > 0) this.flush()
-    else this.drained()
+    else this.options.onDrained()
   }
 
   private alarmsSet(changes: AlarmChanges | undefined): void {
@@ -149,13 +155,6 @@ export class CommitPipeline {
       earliest = Math.min(earliest, alarm?.due ?? Number.POSITIVE_INFINITY)
     })
     if (earliest < Number.POSITIVE_INFINITY) this.options.onAlarms(earliest)
-  }
-
-  private drained(): void {
-    const listeners = this.drainListeners
-    this.drainListeners = []
-    for (const listener of listeners) listener()
-    this.options.onDrained()
   }
 
   /** Commits nothing more, and abandons what is not committed. */

@@ -1,18 +1,14 @@
 /** A host: its implementations, and the activation of each address that is in use. */
-import * as Headers from "@effect/platform/Headers"
-import { ActorUnavailable, CallCycle, CallTimeout } from "@troupe/contract/ActorError"
+import { ActorUnavailable } from "@troupe/contract/ActorError"
 import { ActorHost } from "@troupe/contract/ActorHost"
 import type { Implementation } from "@troupe/contract/ActorHost"
 import * as Address from "@troupe/contract/Address"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
-import type { Any } from "@troupe/contract/Definition"
-import * as Delivery from "@troupe/contract/Delivery"
 import type { Directory } from "@troupe/contract/Directory"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import { Flush } from "@troupe/contract/Flush"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import type * as Frame from "@troupe/contract/protocol/Frame"
-import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import { Secrets } from "@troupe/contract/Secrets"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -23,7 +19,6 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
 import { Connections } from "../Connections.ts"
@@ -34,15 +29,12 @@ import { AlarmClock } from "./AlarmClock.ts"
 import { Expiry } from "./Expiry.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { idOf } from "./idOf.ts"
-import { Abandoned, type InternalCall } from "./InternalCalls.ts"
 import { LiveActivation } from "./LiveActivation.ts"
+import { OutgoingCalls } from "./OutgoingCalls.ts"
 import * as Registration from "./Registration.ts"
-import type { MadeCall, Request } from "./Request.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
-import { ofFiber, type Turn } from "./Turn.ts"
-import { type Loss, type Origin, Turns } from "./Turns.ts"
-import { WaitGraph } from "./WaitGraph.ts"
+import type { Loss, Origin } from "./Turns.ts"
 
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
@@ -73,7 +65,7 @@ export class Host {
         store,
         submit: commits.submit,
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
-        settle: (made) => host.settle(made),
+        settle: (made) => host.calls.settle(made),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
@@ -84,16 +76,21 @@ export class Host {
   readonly context: Context.Context<ActorHost | Connections>
   private readonly registrations = new Map<string, Registration.Registration>()
   private readonly slots = new Map<string, Slot>()
-  private readonly waits = new WaitGraph()
+  private readonly calls: OutgoingCalls
 
   private constructor(
     private readonly services: Services,
     private readonly placement: Placement["Type"],
     private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   ) {
+    this.calls = new OutgoingCalls({
+      services,
+      call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
+      settle: (address, id) => this.awakeNow(address)?.settleInternal(id)
+    })
     this.context = Context.make(ActorHost, {
       register: this.register,
-      directory: (contract) => this.directory(contract) as Directory<any>
+      directory: (contract) => this.calls.directory(contract) as Directory<any>
     }).pipe(Context.add(Connections, { open: this.open, resume: this.resume }))
   }
 
@@ -181,6 +178,12 @@ export class Host {
     })
   }
 
+  /** The activation of an address, if it is awake already. */
+  private awakeNow(address: Address.Address): LiveActivation | undefined {
+    const slot = this.slots.get(idOf(address))
+    return slot?._tag === "Awake" ? slot.activation : undefined
+  }
+
   private wake(
     address: Address.Address,
     done: Deferred.Deferred<LiveActivation, ActorUnavailable>
@@ -220,6 +223,7 @@ export class Host {
         onDestroyed: (activation) => this.end(activation)
       })
       yield* activation.build
+      if (activation.ended) return yield* Effect.dieMessage(`${address} was lost or destroyed while it was being built`)
       return activation
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
@@ -347,116 +351,9 @@ export class Host {
     { contract, key, connectionId, token, received }: FrameOf<"Resume">,
     attachment: Attachment
   ): DisconnectReason | undefined => {
-    const slot = this.slots.get(Address.idOf(contract, key))
-    if (slot?._tag !== "Awake") return { _tag: "ActivationLost" }
-    return slot.activation.resume(connectionId, token, received, attachment)
-  }
-
-  // --- calls from backends and other actors --------------------------------------------------------------------------
-
-  private directory(contract: Any): Directory<any> {
-    const codecs = Codec.ofContract(contract).internal
-    return {
-      get: (key) =>
-        RpcObject.make(codecs, (codec, payload, options) => {
-          const issue = Address.keyIssue(key, this.services.options.keyBytesMax)
-          if (issue) return Effect.dieMessage(issue)
-          const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
-          const call = this.call(Address.make(contract.contract, key), codec, payload, headers)
-          return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
-        }) as never
-    }
-  }
-
-  private call(
-    address: Address.Address,
-    codec: Codec.RpcCodec,
-    payload: unknown,
-    headers: Headers.Headers
-  ): Effect.Effect<unknown, unknown> {
-    return Effect.withFiberRuntime((fiber) => {
-      const turn = ofFiber(fiber)
-      const call = { codec, payload, headers, id: undefined }
-      return turn?.owner instanceof Turns
-        ? this.callFromTurn(turn, turn.owner, address, call)
-        : this.send(address, call)
-    })
-  }
-
-  /**
-   * A call that is made in a turn leaves only when everything before that turn is durable. The caller's actor is held up
-   * until the answer is there, unless its turn does not wait for it.
-   */
-  private callFromTurn(
-    turn: Turn,
-    caller: Turns,
-    callee: Address.Address,
-    call: InternalCall
-  ): Effect.Effect<unknown, unknown> {
-    turn.calledOthers = true
-    if (turn.sealed || turn.readOnly) return Effect.zipRight(caller.committed, this.send(callee, call))
-    const path = this.waits.cycle(caller.address, callee)
-    if (path) return new CallCycle({ path })
-    const end = this.waits.begin(caller.address, turn, callee)
-    const sent = this.isRepeatable(turn, caller, call)
-      ? this.sendNamed(turn.request, callee, call)
-      : this.send(callee, call)
-    return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
-  }
-
-  /** Whether the turn that makes the call may run again, and must find then what the call has done. */
-  private isRepeatable(
-    turn: Turn,
-    caller: Turns,
-    { codec }: InternalCall
-  ): turn is Turn & { readonly request: Request } {
-    return turn.request?.repeatable === true && caller.durable && Delivery.of(codec.rpc) === "exactly-once"
-  }
-
-  /** The callee remembers the call under its name until it is told that it will not be made again. */
-  private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    const { payload, rpc } = call.codec
-    const encoded = payload.encode(call.payload)
-    if (Either.isLeft(encoded)) {
-      return Effect.dieMessage(`${payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-    }
-    const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
-    const onExit = request.begin(callee, id)
-    return Effect.onExit(this.send(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
-  }
-
-  private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    const afterMillis = this.services.options.callTimeoutMillis
-    const attempt = this.use(address, (activation) => activation.callInternal(call))
-    // under its name a call can be made again without harm
-    const attempts = call.id === undefined ? attempt : Effect.retry(attempt, { while: isAbandoned, schedule: askAgain })
-    return attempts.pipe(
-      Effect.catchIf(isAbandoned, () => this.unavailable(address)),
-      Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
-    )
-  }
-
-  private unavailable(address: Address.Address): Effect.Effect<never, ActorUnavailable> {
-    const defectId = this.services.secrets.next()
-    const log = Effect.logError(`a call to ${address} was lost: its activation has ended`)
-    return Effect.zipRight(
-      Effect.annotateLogs(log, { defect: defectId }),
-      Effect.fail(new ActorUnavailable({ address, defectId }))
-    )
-  }
-
-  /** Callees that are not in memory forget in the end by themselves. */
-  private settle(made: ReadonlyArray<MadeCall>): void {
-    for (const { callee, id } of made) {
-      const slot = this.slots.get(idOf(callee))
-      if (slot?._tag === "Awake") slot.activation.settleInternal(id)
-    }
+    const activation = this.awakeNow(Address.make(contract, key))
+    return activation ? activation.resume(connectionId, token, received, attachment) : { _tag: "ActivationLost" }
   }
 }
-
-const isAbandoned = (error: unknown): error is Abandoned => error instanceof Abandoned
-
-/** At once, and then with delays that grow: whatever ends the callee's activations may go on doing so. */
-const askAgain = Schedule.exponential("20 millis", 2).pipe(Schedule.union(Schedule.spaced("5 seconds")))
 
 const refuse = (reason: DisconnectReason) => Effect.fail(reason)

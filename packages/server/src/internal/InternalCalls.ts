@@ -63,6 +63,8 @@ class Known extends CallEntry {
   readonly waiting = new Set<Waiting>()
   /** The caller will not ask again. */
   settled = false
+  /** Nobody has waited for it any more, and it has been interrupted. */
+  cancelled = false
 
   constructor(
     readonly id: string,
@@ -97,9 +99,6 @@ export class InternalCalls {
   /** Fails with what the handler fails with, or because there is no room, or because the activation has ended. */
   call(call: InternalCall): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
-      const { address, services } = this.options
-      const capacity = services.options.mailboxMax
-      if (this.pending >= capacity) return new ActorOverloaded({ address, capacity })
       this.pending++
       const answer = call.id === undefined ? this.callOnce(call) : this.callAgain(call, call.id)
       return Effect.ensuring(answer, Effect.sync(() => this.pending--))
@@ -122,8 +121,17 @@ export class InternalCalls {
     for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]
   }
 
+  /** Why a call that would have to be run is refused. What is known already is answered. */
+  private get overload(): ActorOverloaded | undefined {
+    const { address, services } = this.options
+    const capacity = services.options.mailboxMax
+    return this.pending > capacity ? new ActorOverloaded({ address, capacity }) : undefined
+  }
+
   private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
     const { turns, answers, address, services, handle } = this.options
+    const { overload } = this
+    if (overload) return overload
     const request = Request.once(services.secrets.next)
     const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers))
     return Effect.flatMap(
@@ -144,13 +152,20 @@ export class InternalCalls {
   /** Waits for the answer of what is known under an id, or begins it. */
   private join(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
     return Effect.async((resume) => {
-      const known = this.known.get(id) ?? this.fromRecorded(id) ?? this.begin(call, id)
+      const found = this.known.get(id) ?? this.fromRecorded(id)
+      const { overload } = this
+      if (!found && overload) return resume(overload)
+      const known = found ?? this.begin(call, id)
+      // whoever asks again needs the answer again
+      known.settled = false
       if (known.exit !== undefined) return resume(decode(call.codec, known.exit))
       const waiting = { call, resume }
       known.waiting.add(waiting)
       return Effect.sync(() => {
         known.waiting.delete(waiting)
-        if (known.waiting.size === 0 && known.job) this.options.turns.interrupt(known.job)
+        if (known.waiting.size > 0 || !known.job) return
+        known.cancelled = true
+        this.options.turns.interrupt(known.job)
       })
     })
   }
@@ -183,8 +198,7 @@ export class InternalCalls {
   private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
     const { turns, answers } = this.options
     const { text, kept } = answers.encode(codec, exit)
-    const cancelled = !kept && known.job?.interruptRequested === true
-    if (cancelled) {
+    if (!kept && (known.cancelled || turns.stopped)) {
       // who has asked again meanwhile did not mean this run
       this.forget(known)
       return known.end(({ call }) => turns.stopped ? Effect.fail(abandoned) : this.join(call, known.id))

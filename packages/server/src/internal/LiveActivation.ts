@@ -201,6 +201,11 @@ export class LiveActivation implements Owner, Expirable {
     this.restIfIdle()
   }
 
+  /** It was lost, has been destroyed, or has left: it takes nothing any more. */
+  get ended(): boolean {
+    return this.over !== undefined
+  }
+
   get idle(): boolean {
     return this.holds === 0 && !this.turns.busy
   }

@@ -117,12 +117,12 @@ export class Turns implements TurnAccess {
     return this.pipeline.committed
   }
 
-  /** Waits until nothing is queued or running and everything is committed. */
+  /** Waits until nothing is queued or running and everything is committed, or lost. */
   readonly quiet: Effect.Effect<void> = Effect.suspend(() => {
     if (!this.busy) return Effect.void
+    if (this.stopped) return Effect.asVoid(Effect.exit(this.committed))
     const barrier = this.loop.size === 0 ? Effect.void : this.run(Effect.void)
-    return barrier.pipe(
-      Effect.zipRight(this.committed),
+    return Effect.exit(Effect.zipRight(barrier, this.committed)).pipe(
       Effect.zipRight(Effect.yieldNow()),
       Effect.zipRight(this.quiet)
     )

@@ -23,6 +23,8 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
   readonly failClaims: (times: number) => Effect.Effect<void>
   /** So many of the next looks for alarms fail. */
   readonly failAlarms: (times: number) => Effect.Effect<void>
+  /** Runs after each look for alarms, before what was found is returned. */
+  readonly onAlarms: (effect: Effect.Effect<void>) => Effect.Effect<void>
   /** All commits that have been asked for, in order. */
   readonly commits: ReadonlyArray<ActorStore.Commit>
   readonly store: typeof ActorStore.ActorStore.Service
@@ -71,11 +73,12 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
             : store.claim(address)
         )
       let failingAlarms = 0
+      let afterAlarms: Effect.Effect<void> = Effect.void
       const alarms: typeof store.alarms = (query) =>
         Effect.suspend(() =>
           failingAlarms-- > 0
             ? new ActorStore.StoreError({ operation: "alarms", message: "the disk is gone" })
-            : store.alarms(query)
+            : Effect.tap(store.alarms(query), () => afterAlarms)
         )
       return Context.make(ActorStore.ActorStore, { ...store, alarms, claim, commit }).pipe(Context.add(StoreControl, {
         hold: Effect.sync(() => void (held = true)),
@@ -91,6 +94,7 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
         fail: (...next) => Effect.sync(() => void failures.push(...next)),
         failClaims: (times) => Effect.sync(() => void (failingClaims = times)),
         failAlarms: (times) => Effect.sync(() => void (failingAlarms = times)),
+        onAlarms: (effect) => Effect.sync(() => void (afterAlarms = effect)),
         commits,
         store
       }))

@@ -1,0 +1,137 @@
+/**
+ * Calls of backends and of actors to actors, as who makes them sees it: under which name, whether somebody would wait for
+ * ever, how often, and for how long.
+ */
+import * as Headers from "@effect/platform/Headers"
+import { ActorUnavailable, CallCycle, CallTimeout } from "@troupe/contract/ActorError"
+import * as Address from "@troupe/contract/Address"
+import type { Any } from "@troupe/contract/Definition"
+import * as Delivery from "@troupe/contract/Delivery"
+import type { Directory } from "@troupe/contract/Directory"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import { Abandoned, type InternalCall } from "./InternalCalls.ts"
+import type { MadeCall, Request } from "./Request.ts"
+import type { Services } from "./Services.ts"
+import { ofFiber, type Turn } from "./Turn.ts"
+import { Turns } from "./Turns.ts"
+import { WaitGraph } from "./WaitGraph.ts"
+
+export interface OutgoingCallsOptions {
+  readonly services: Services
+  /** Makes a call, once. Fails with `Abandoned` if the activation that had it has ended. */
+  readonly call: (address: Address.Address, call: InternalCall) => Effect.Effect<unknown, unknown>
+  /** Tells an actor, if it is awake, that a call will not be made again. */
+  readonly settle: (address: Address.Address, id: string) => void
+}
+
+export class OutgoingCalls {
+  private readonly waits = new WaitGraph()
+
+  constructor(private readonly options: OutgoingCallsOptions) {}
+
+  /** The actors of a contract, for who calls them. */
+  directory(contract: Any): Directory<any> {
+    const codecs = Codec.ofContract(contract).internal
+    return {
+      get: (key) =>
+        RpcObject.make(codecs, (codec, payload, options) => {
+          const issue = Address.keyIssue(key, this.options.services.options.keyBytesMax)
+          if (issue) return Effect.dieMessage(issue)
+          const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
+          const call = this.call(Address.make(contract.contract, key), codec, payload, headers)
+          return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
+        }) as never
+    }
+  }
+
+  private call(
+    address: Address.Address,
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    headers: Headers.Headers
+  ): Effect.Effect<unknown, unknown> {
+    return Effect.withFiberRuntime((fiber) => {
+      const turn = ofFiber(fiber)
+      const call = { codec, payload, headers, id: undefined }
+      return turn?.owner instanceof Turns
+        ? this.callFromTurn(turn, turn.owner, address, call)
+        : this.send(address, call)
+    })
+  }
+
+  /**
+   * A call that is made in a turn leaves only when everything before that turn is durable. The caller's actor is held up
+   * until the answer is there, unless its turn does not wait for it.
+   */
+  private callFromTurn(
+    turn: Turn,
+    caller: Turns,
+    callee: Address.Address,
+    call: InternalCall
+  ): Effect.Effect<unknown, unknown> {
+    turn.calledOthers = true
+    if (turn.sealed || turn.readOnly) return Effect.zipRight(caller.committed, this.send(callee, call))
+    const path = this.waits.cycle(caller.address, callee)
+    if (path) return new CallCycle({ path })
+    const end = this.waits.begin(caller.address, turn, callee)
+    const sent = this.isRepeatable(turn, caller, call)
+      ? this.sendNamed(turn.request, callee, call)
+      : this.send(callee, call)
+    return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
+  }
+
+  /** Whether the turn that makes the call may run again, and must find then what the call has done. */
+  private isRepeatable(
+    turn: Turn,
+    caller: Turns,
+    { codec }: InternalCall
+  ): turn is Turn & { readonly request: Request } {
+    return turn.request?.repeatable === true && caller.durable && Delivery.of(codec.rpc) === "exactly-once"
+  }
+
+  /** The callee remembers the call under its name until it is told that it will not be made again. */
+  private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    const { payload, rpc } = call.codec
+    const encoded = payload.encode(call.payload)
+    if (Either.isLeft(encoded)) {
+      return Effect.dieMessage(`${payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+    }
+    const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
+    const onExit = request.begin(callee, id)
+    return Effect.onExit(this.send(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
+  }
+
+  private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    const afterMillis = this.options.services.options.callTimeoutMillis
+    const attempt = this.options.call(address, call)
+    // under its name a call can be made again without harm
+    const attempts = call.id === undefined ? attempt : Effect.retry(attempt, { while: isAbandoned, schedule: askAgain })
+    return attempts.pipe(
+      Effect.catchIf(isAbandoned, () => this.unavailable(address)),
+      Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
+    )
+  }
+
+  private unavailable(address: Address.Address): Effect.Effect<never, ActorUnavailable> {
+    const defectId = this.options.services.secrets.next()
+    const log = Effect.logError(`a call to ${address} was lost: its activation has ended`)
+    return Effect.zipRight(
+      Effect.annotateLogs(log, { defect: defectId }),
+      Effect.fail(new ActorUnavailable({ address, defectId }))
+    )
+  }
+
+  /** The calls will not be made again: their callees are told. Those not in memory forget in the end by themselves. */
+  settle(made: ReadonlyArray<MadeCall>): void {
+    for (const { callee, id } of made) this.options.settle(callee, id)
+  }
+}
+
+const isAbandoned = (error: unknown): error is Abandoned => error instanceof Abandoned
+
+/** At once, and then with delays that grow: whatever ends the callee's activations may go on doing so. */
+const askAgain = Schedule.exponential("20 millis", 2).pipe(Schedule.union(Schedule.spaced("5 seconds")))
