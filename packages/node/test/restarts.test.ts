@@ -130,7 +130,8 @@ it.scopedLive(
             Effect.sync(() => void (status._tag === "Waiting" && causes.add(status.cause._tag)))))
           const answers: Array<number> = []
           for (let i = 0; !stopped; i += callsAtOnce) {
-            const calls = Array.from({ length: callsAtOnce }, (_, n) => log.rpc.Append({ entry: `${name}.${i + n}` }))
+            const calls = Array.from({ length: callsAtOnce }, (_, n) =>
+              log.rpc.Append({ entry: `${name}.${i + n}` }))
             const places = yield* Effect.all(calls, { concurrency: "unbounded" })
             answers.push(...places)
             answered += places.length
@@ -141,11 +142,13 @@ it.scopedLive(
       const running: Array<Fiber.Fiber<readonly [string, ReadonlyArray<number>], unknown>> = []
       for (let c = 0; c < clients; c++) {
         const client = yield* LogServer.client(port)
-        for (let s = 0; s < sessionsEach; s++) running.push(yield* Effect.fork(session(`${c}-${s}`, client)))
+        for (let s = 0; s < sessionsEach; s++)
+          running.push(yield* Effect.fork(session(`${c}-${s}`, client)))
       }
       const moreAnswers = Effect.suspend(() => {
         const enough = answered + 100
-        return until(() => answered >= enough, "calls are answered")
+        return until(() =>
+          answered >= enough, "calls are answered")
       })
       for (let restart = 0; restart < restarts; restart++) {
         yield* moreAnswers
@@ -213,24 +216,28 @@ it.scopedLive(
   testMax
 )
 
-it.scopedLive("L5 L3 an alarm that is due while no server is there fires once in the next", () =>
-  Effect.gen(function*() {
-    const { port, start } = yield* makeServers
-    let server = yield* start()
-    const { rpc } = yield* (yield* LogServer.client(port)).connect(Work, "a")
-    for (const round of [1, 2]) {
-      yield* rpc.Later({ entry: `${round}`, millis: 1500 })
-      const due = Date.now() + 1500
-      assert.strictEqual((yield* stop(server)).code, 0)
-      assert.notInclude(server.lines, `fires ${round}`)
-      yield* until(() => Date.now() > due)
-      server = yield* start()
-      yield* server.said(`fires ${round}`)
-      assert.deepStrictEqual(yield* rpc.Entries(), ["1", "2"].slice(0, round))
-    }
-    yield* stop(server)
-    assert.deepStrictEqual(server.lines.filter((line) => line.startsWith("fires")), ["fires 2"])
-  }), testMax)
+it.scopedLive(
+  "L5 L3 an alarm that is due while no server is there fires once in the next",
+  () =>
+    Effect.gen(function*() {
+      const { port, start } = yield* makeServers
+      let server = yield* start()
+      const { rpc } = yield* (yield* LogServer.client(port)).connect(Work, "a")
+      for (const round of [1, 2]) {
+        yield* rpc.Later({ entry: `${round}`, millis: 1500 })
+        const due = Date.now() + 1500
+        assert.strictEqual((yield* stop(server)).code, 0)
+        assert.notInclude(server.lines, `fires ${round}`)
+        yield* until(() => Date.now() > due)
+        server = yield* start()
+        yield* server.said(`fires ${round}`)
+        assert.deepStrictEqual(yield* rpc.Entries(), ["1", "2"].slice(0, round))
+      }
+      yield* stop(server)
+      assert.deepStrictEqual(server.lines.filter((line) => line.startsWith("fires")), ["fires 2"])
+    }),
+  testMax
+)
 
 it.scopedLive(
   "L5 L3 calls between actors at SIGTERM end, or are made again by the next process, and take effect once in both",
@@ -243,7 +250,7 @@ it.scopedLive(
       // one begins with a call of the client, the other with an alarm
       const actors = yield* Effect.forEach(["call", "alarm"], (key) =>
         Effect.all({ work: client.connect(Work, key), book: client.connect(Book, key) }))
-            const begin = (entry: string) =>
+      const begin = (entry: string) =>
         Effect.gen(function*() {
           yield* actors[1]!.work.rpc.BothLater({ entry: `${entry} by alarm` })
           const call = yield* Effect.fork(actors[0]!.work.rpc.Both({ entry: `${entry} by call` }))
@@ -253,10 +260,12 @@ it.scopedLive(
       const entered = (entry: string) =>
         Effect.zipRight(server.said(`enters ${entry} by alarm`), server.said(`enters ${entry} by call`))
       const expected: Array<string> = []
-      const check = Effect.forEach([ "call", "alarm"], (by, i) =>
+      const check = Effect.forEach(["call", "alarm"], (by, i) =>
         Effect.gen(function*() {
           const { book, work } = actors[i]!
-          const entries = expected.map((entry) => `${entry} by ${by}`)
+          const entries = expected.map((entry) =>
+            `${entry} by ${by}`
+          )
           assert.deepStrictEqual(yield* book.rpc.Entries(), entries)
           assert.deepStrictEqual(yield* work.rpc.Entries(), entries)
         }))
