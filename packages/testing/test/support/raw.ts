@@ -6,7 +6,7 @@ import { settle } from "./lab.ts"
 
 type Json = { readonly [field: string]: unknown }
 
-/** A link of its own. `say` sends frames as one message and returns what the server answered. */
+/** A link of its own, with all it has heard. `say` sends frames as one message and returns what the server answered. */
 export const rawLink = Effect.gen(function*() {
   const transport = yield* Transport.Transport
   const heard: Array<Json> = []
@@ -15,6 +15,7 @@ export const rawLink = Effect.gen(function*() {
     onClose: () => heard.push({ _tag: "LinkClosed" })
   })
   return {
+    heard,
     say: (...frames: ReadonlyArray<Json>) =>
       Effect.gen(function*() {
         const before = heard.length
@@ -27,24 +28,23 @@ export const rawLink = Effect.gen(function*() {
 
 export const hello: Json = { _tag: "Hello", version: Frame.version }
 
-export const open = (params: unknown, key = "main"): Json => ({
+export const open = (params: unknown, more: Json = {}): Json => ({
   _tag: "Open",
   channel: 1,
   session: "0123456789abcdef0123456789abcdef",
   contract: "Lab",
-  key,
+  key: "main",
   params,
   events: [],
   settledBelow: 1,
-  pending: []
+  pending: [],
+  ...more
 })
 
-export const request = (seq: number, tag: string, payload?: unknown): Json => ({
-  _tag: "Message",
-  channel: 1,
-  seq,
-  payload: { _tag: "Request", id: String(seq), tag, payload }
-})
+export const message = (seq: number, payload: Json): Json => ({ _tag: "Message", channel: 1, seq, payload })
+
+export const request = (seq: number, tag: string, payload?: unknown, call = seq): Json =>
+  message(seq, { _tag: "Request", id: String(call), tag, payload })
 
 /** All that travels inside `Message` frames from the server to its clients, from now on, in order. */
 export const listen = Effect.gen(function*() {
