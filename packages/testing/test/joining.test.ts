@@ -29,6 +29,11 @@ const connection = Effect.gen(function*() {
     call: (...calls: ReadonlyArray<number>) =>
       say(...calls.map((call) => request(++seq, "Run", { script: `${call}` }, call))),
     interrupt: (call: number) => say(message(++seq, { _tag: "Interrupt", requestId: String(call) })),
+    /** Says that all that was heard has arrived. */
+    acknowledge: Effect.suspend(() => {
+      const received = heard.filter(({ _tag }) => _tag === "Message").length
+      return say({ _tag: "Ack", channel: 1, received })
+    }),
     /** The answers that have arrived, by call. */
     answers: () => answers().sort((a, b) => parseInt(a) - parseInt(b)),
     has: (tag: string) => heard.some(({ _tag }) => _tag === tag),
@@ -194,3 +199,43 @@ it.effect("C14 a call that the new connection does not ask for is cut off where 
     // what had ended before it was given up has taken effect
     assert.deepStrictEqual(next.answers(), ["4: place 2", "5: place 3"])
   })))
+
+it.effect("C14 a connection that ends before its client is told of it is not opened: the client asks again, and is answered", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const control = yield* StoreControl
+      yield* Effect.addFinalizer(() => control.release)
+      let old = yield* connection
+      yield* old.open([])
+      for (const round of [1, 2]) {
+        const calls = [1, 2, 3].map((n) => n + 3 * (round - 1))
+        // two answers are more than the outbox holds
+        for (const call of calls) {
+          probe.scripts[call] = (room) =>
+            probe.note(`run ${call}`).pipe(
+              Effect.zipRight(append(room, `${call}`)),
+              Effect.as(`${call}`.repeat(600))
+            )
+        }
+        yield* control.hold
+        yield* old.call(...calls)
+        const full = yield* connection
+        yield* full.open(calls)
+        assert.deepStrictEqual(calls.map((call) => probe.count(`run ${call}`)), [1, 1, 1])
+        // the answers are there before the client can be told that the connection stands
+        yield* control.release
+        yield* settle
+        assert.strictEqual(full.reason(), "SlowConsumer")
+        assert.isFalse(full.has("Opened"))
+        const next = yield* connection
+        yield* next.open(calls)
+        assert.isTrue(next.has("Opened"))
+        yield* Effect.forEach(calls, (call) => Effect.zipRight(next.call(call), next.acknowledge))
+        assert.deepStrictEqual(next.answers(), calls.map((call) => `${call}: ${`${call}`.repeat(600)}`))
+        assert.deepStrictEqual(calls.map((call) => probe.count(`run ${call}`)), [1, 1, 1])
+        old = next
+      }
+    }),
+    { host: { outboxBytesMax: 1000 } }
+  ))
