@@ -4,9 +4,9 @@ import { MemoryTransport } from "@troupe/testing"
 import { Effect } from "effect"
 import { settle } from "./lab.ts"
 
-type Json = { readonly [field: string]: unknown }
+export type Json = { readonly [field: string]: unknown }
 
-/** A link of its own, with all it has heard. `say` sends frames as one message and returns what the server answered. */
+/** A link of its own. `say` sends frames as one message and returns what the server answered. */
 export const rawLink = Effect.gen(function*() {
   const transport = yield* Transport.Transport
   const heard: Array<Json> = []
@@ -15,7 +15,8 @@ export const rawLink = Effect.gen(function*() {
     onClose: () => heard.push({ _tag: "LinkClosed" })
   })
   return {
-    heard,
+    /** All that the server has said, in order. */
+    heard: heard as ReadonlyArray<Json>,
     say: (...frames: ReadonlyArray<Json>) =>
       Effect.gen(function*() {
         const before = heard.length
@@ -28,23 +29,25 @@ export const rawLink = Effect.gen(function*() {
 
 export const hello: Json = { _tag: "Hello", version: Frame.version }
 
-export const open = (params: unknown, more: Json = {}): Json => ({
+export const open = (params: unknown, key = "main", pending: ReadonlyArray<number> = []): Json => ({
   _tag: "Open",
   channel: 1,
   session: "0123456789abcdef0123456789abcdef",
   contract: "Lab",
-  key: "main",
+  key,
   params,
   events: [],
   settledBelow: 1,
-  pending: [],
-  ...more
+  pending
 })
 
-export const message = (seq: number, payload: Json): Json => ({ _tag: "Message", channel: 1, seq, payload })
-
-export const request = (seq: number, tag: string, payload?: unknown, call = seq): Json =>
-  message(seq, { _tag: "Request", id: String(call), tag, payload })
+/** A call as message `seq` of its connection. Its number is another one if it is sent again on a later connection. */
+export const request = (seq: number, tag: string, payload?: unknown, number = seq): Json => ({
+  _tag: "Message",
+  channel: 1,
+  seq,
+  payload: { _tag: "Request", id: String(number), tag, payload }
+})
 
 /** All that travels inside `Message` frames from the server to its clients, from now on, in order. */
 export const listen = Effect.gen(function*() {

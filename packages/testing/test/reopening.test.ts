@@ -5,7 +5,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import { append, type Options, Probe, run, settle } from "./support/lab.ts"
-import { hello, message, open, rawLink, request } from "./support/raw.ts"
+import { hello, open, rawLink, request } from "./support/raw.ts"
 import { StoreControl } from "./support/store.ts"
 
 // nothing here waits for time, but the machine may be busy
@@ -24,11 +24,12 @@ const connection = Effect.gen(function*() {
       return _tag === "Exit" ? [`${requestId}: ${exit!._tag === "Success" ? exit!.value : exit!._tag}`] : []
     })
   return {
-    open: (pending: ReadonlyArray<number>) => say(open(params, { pending })),
+    open: (pending: ReadonlyArray<number>) => say(open(params, "main", pending)),
     /** Sends calls, for the first time or again: call `n` runs the script `n`. */
     call: (...calls: ReadonlyArray<number>) =>
       say(...calls.map((call) => request(++seq, "Run", { script: `${call}` }, call))),
-    interrupt: (call: number) => say(message(++seq, { _tag: "Interrupt", requestId: String(call) })),
+    interrupt: (call: number) =>
+      say({ _tag: "Message", channel: 1, seq: ++seq, payload: { _tag: "Interrupt", requestId: String(call) } }),
     /** Says that all that was heard has arrived. */
     acknowledge: Effect.suspend(() => {
       const received = heard.filter(({ _tag }) => _tag === "Message").length
