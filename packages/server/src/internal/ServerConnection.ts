@@ -59,6 +59,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   readonly inFlight = new Set<number>()
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
+  /** Why it has ended. */
+  private reason: DisconnectReason | undefined
   /** The turn of `onConnect`. */
   connectTurn: Turn | undefined
   token: string
@@ -124,6 +126,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** The connection is a new one and has been committed: the client is told. */
   open(attachment: Attachment): void {
     const { options, store } = this.owner.services
+    // it can have ended before: what was committed meanwhile may be more than the outbox holds
+    if (this.reason) return attachment.state === "open" ? this.tellEnd(attachment, this.reason) : undefined
     this.attachment = attachment
     if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })
     if (attachment.state === "lost") return this.detach(attachment)
@@ -198,14 +202,16 @@ export class ServerConnection implements ReplyTarget, Recipient {
   end(reason: DisconnectReason): void {
     if (this.ended) return
     this.ended = true
+    this.reason = reason
     this.owner.services.resumeWindows.stop(this)
-    const attachment = this.attachment
-    if (attachment) {
-      attachment.writer.write(Frame.encode({ _tag: "Close", channel: attachment.channel, reason }))
-      attachment.release()
-    }
+    if (this.attachment) this.tellEnd(this.attachment, reason)
     this.attachment = undefined
     this.owner.onEnded(this, reason)
+  }
+
+  private tellEnd(attachment: Attachment, reason: DisconnectReason): void {
+    attachment.writer.write(Frame.encode({ _tag: "Close", channel: attachment.channel, reason }))
+    attachment.release()
   }
 
   /** The client has not come back in time. */
