@@ -53,6 +53,7 @@ const columns: ReadonlyArray<readonly [title: string, figure: keyof Figures, sho
   ["turns/s", "turnsPerSecond", round(0)],
   ["commits/s", "commitsPerSecond", round(0)],
   ["transactions/s", "transactionsPerSecond", round(0)],
+  ["CPU a turn", "cpuMicrosPerTurn", round(1)],
   ["late p50", "lateMillisP50", round(1)],
   ["late p99", "lateMillisP99", round(1)],
   ["late max", "lateMillisMax", round(1)]
