@@ -12,7 +12,7 @@ const makeCall = (calls: Calls, ended: Array<number> = []): Call => {
     text: "x",
     bytes: 1,
     end: () => void ended.push(number),
-    sentAt: undefined,
+    sent: undefined,
     cancelled: false
   }
 }

@@ -49,7 +49,7 @@ it("room.rpc is exactly the RpcClient of @effect/rpc", () => {
 it("every error of a connection says whether the call was sent", () => {
   expectTypeOf<ConnectionError.ConnectionError["sent"]>().toEqualTypeOf<"no" | "maybe">()
   expectTypeOf<ConnectionError.ConnectionError["_tag"]>().toEqualTypeOf<
-    "ConnectionClosed" | "QueueFull" | "CallRejected" | "OutcomeUnknown"
+    "ConnectionClosed" | "QueueFull" | "CallRejected" | "OutcomeUnknown" | "ActorDestroyed"
   >()
 })
 

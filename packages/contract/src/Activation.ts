@@ -2,10 +2,12 @@
 import type * as Effect from "effect/Effect"
 import type * as HashMap from "effect/HashMap"
 import type * as Ref from "effect/Ref"
+import type { SetAlarm } from "./Alarm.ts"
 import type { Behavior } from "./Behavior.ts"
 import type { Caller, Connection } from "./Connection.ts"
 import type { ConnectionId } from "./ConnectionId.ts"
 import type { Definition, EventName, EventPayload } from "./Definition.ts"
+import type { Request } from "./Request.ts"
 
 /** What `build` is given. */
 export interface Activation<Self, D extends Definition, State, ConnectionState> {
@@ -23,6 +25,27 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
   readonly connections: Ref.Ref<HashMap.HashMap<ConnectionId, Connection<D, ConnectionState>>>
   /** The connection whose call is being handled. */
   readonly caller: Effect.Effect<Connection<D, ConnectionState>, never, Caller<Self>>
+  /**
+   * An id of the call that is being handled: the same when the call is handled again because a crash came before the
+   * commit, different for every other call. It is what external services call an idempotency key: 32 hexadecimal digits,
+   * which tell nothing of the session they come from.
+   */
+  readonly requestId: Effect.Effect<string, never, Request<Self>>
+  /**
+   * Waits until everything that the turn has seen is durable, which its own changes are not before it has ended. To be
+   * used before an effect on the outside that must not rest on what a crash could take back.
+   */
+  readonly committed: Effect.Effect<void>
+  /** Sets an alarm, as part of the turn. */
+  readonly alarm: SetAlarm<D>
+  /** Cancels the alarm with this id, as part of the turn. Nothing happens if there is none. */
+  readonly cancelAlarm: (id: string) => Effect.Effect<void>
+  /**
+   * Ends the actor when the turn commits: its state, its alarms and its recorded replies are deleted, the reply and the
+   * events of the turn leave, and then all connections are closed with the reason `Destroyed`. What waited for a turn is
+   * not run. The next use of the address begins with the initial state.
+   */
+  readonly destroy: Effect.Effect<void>
   /** Sends an event to all subscribed connections, except one, when the turn commits. It is encoded once. */
   readonly broadcast: <Name extends EventName<D>>(
     event: Name,

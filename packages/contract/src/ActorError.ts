@@ -1,6 +1,7 @@
 /** How a call from a backend or from another actor fails beside its own typed error. */
 import * as Schema from "effect/Schema"
 import { Address } from "./Address.ts"
+import { ActorDestroyed } from "./ConnectionError.ts"
 
 /** The mailbox was at capacity, so the call was refused before it ran. Repeating is safe, later. */
 export class ActorOverloaded extends Schema.TaggedError<ActorOverloaded>("@troupe/contract/ActorOverloaded")(
@@ -48,6 +49,6 @@ export class CallCycle extends Schema.TaggedError<CallCycle>("@troupe/contract/C
 }
 
 /** What every call through a `Directory` may fail with. */
-export const ActorError = Schema.Union(ActorOverloaded, ActorUnavailable, CallTimeout, CallCycle)
+export const ActorError = Schema.Union(ActorOverloaded, ActorUnavailable, ActorDestroyed, CallTimeout, CallCycle)
 
 export type ActorError = typeof ActorError.Type

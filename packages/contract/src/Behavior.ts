@@ -8,6 +8,7 @@ import type * as Stream from "effect/Stream"
 import type { Caller, Connection } from "./Connection.ts"
 import type { AnySchema, ConnectError, Definition, InternalRpcs, Params, Rpcs } from "./Definition.ts"
 import type { DisconnectReason } from "./DisconnectReason.ts"
+import type { Request } from "./Request.ts"
 
 /**
  * How long the effects of a turn last. `commit` survives a crash of the process; `fsync` survives a loss of power too;
@@ -86,10 +87,13 @@ type ContextOfAll<O> = O extends object ? { [K in keyof O]: ContextOf<O[K]> }[ke
 
 type Get<B, K extends string> = B extends { readonly [P in K]: infer V } ? V : never
 
-/** The services a behaviour needs. A handler of a public rpc is given its `Caller`; nothing else is. */
+/**
+ * The services a behaviour needs. A handler of a public rpc is given its `Caller`, and every handler the `Request` it
+ * handles; nothing else is.
+ */
 export type BehaviorContext<Self, B> = Exclude<
-  | Exclude<ContextOfAll<Get<B, "rpcs">>, Caller<Self>>
-  | ContextOfAll<Get<B, "internal">>
+  | Exclude<ContextOfAll<Get<B, "rpcs">>, Caller<Self> | Request<Self>>
+  | Exclude<ContextOfAll<Get<B, "internal">>, Request<Self>>
   | ContextOf<Get<B, "onBeforeConnect">>
   | ContextOf<Get<B, "onConnect">>
   | ContextOf<Get<B, "onDisconnect">>,

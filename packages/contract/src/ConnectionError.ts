@@ -3,6 +3,7 @@
  * run: `"no"` means that it has not run and never will, so repeating it is safe; `"maybe"` means that nobody can tell.
  */
 import * as Schema from "effect/Schema"
+import { Address } from "./Address.ts"
 import * as DisconnectReason from "./DisconnectReason.ts"
 
 /** Whether a failed call may have reached its handler. */
@@ -10,14 +11,15 @@ export const Sent = Schema.Literal("no", "maybe")
 
 export type Sent = typeof Sent.Type
 
+const fate = (sent: Sent): string => sent === "no" ? "the call was not sent" : "the call may have run"
+
 /** The connection ended for good while the call was waiting or on its way. Repeating is safe if `sent` is `"no"`. */
 export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>("@troupe/contract/ConnectionClosed")(
   "ConnectionClosed",
   { reason: DisconnectReason.DisconnectReason, sent: Sent }
 ) {
   override get message() {
-    const fate = this.sent === "no" ? "the call was not sent" : "the call may have run"
-    return `connection closed (${DisconnectReason.describe(this.reason)}); ${fate}`
+    return `connection closed (${DisconnectReason.describe(this.reason)}); ${fate(this.sent)}`
   }
 }
 
@@ -55,7 +57,20 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("@troupe/
   }
 }
 
+/**
+ * The actor was destroyed before the answer came, and the one that has its address now knows nothing of the call. If
+ * `sent` is `"maybe"`, what the call may have done is gone with the state. Repeating it runs it there.
+ */
+export class ActorDestroyed extends Schema.TaggedError<ActorDestroyed>("@troupe/contract/ActorDestroyed")(
+  "ActorDestroyed",
+  { address: Address, sent: Sent }
+) {
+  override get message() {
+    return `${this.address} was destroyed; ${fate(this.sent)}`
+  }
+}
+
 /** What every call and subscription over a connection may fail with. */
-export const ConnectionError = Schema.Union(ConnectionClosed, QueueFull, CallRejected, OutcomeUnknown)
+export const ConnectionError = Schema.Union(ConnectionClosed, QueueFull, CallRejected, OutcomeUnknown, ActorDestroyed)
 
 export type ConnectionError = typeof ConnectionError.Type

@@ -3,12 +3,20 @@ import type * as Rpc from "@effect/rpc/Rpc"
 import * as Context from "effect/Context"
 
 /**
- * `exactly-once`, the default: sent again, joined with what is running, answered from what was recorded.
- * `at-most-once`: rides resumes of the same connection; when the connection is lost it ends with `OutcomeUnknown`.
+ * What becomes of a call that was sent when its connection is lost before the answer came. All of them ride resumes of
+ * the same connection.
+ *
+ * - `exactly-once`, the default: sent again, joined with what is running, answered from what was recorded. Not sent again
+ *   once the record may have been deleted: then it ends with `OutcomeUnknown`.
+ * - `idempotent`: sent again whatever its age. Nothing is recorded, so a call that has run may run again.
+ * - `at-most-once`: never sent again, it ends with `OutcomeUnknown`. Nothing is recorded.
  */
+export type Mode = "exactly-once" | "idempotent" | "at-most-once"
+
+/** The annotation: `Rpc.make(...).annotate(Delivery.Delivery, "idempotent")`. */
 export class Delivery extends Context.Reference<Delivery>()("@troupe/contract/Delivery", {
-  defaultValue: (): "exactly-once" | "at-most-once" => "exactly-once"
+  defaultValue: (): Mode => "exactly-once"
 }) {}
 
-/** The delivery of an rpc: `Rpc.make(...).annotate(Delivery.Delivery, "at-most-once")`. */
-export const of = (rpc: Rpc.AnyWithProps): "exactly-once" | "at-most-once" => Context.get(rpc.annotations, Delivery)
+/** The delivery of an rpc. */
+export const of = (rpc: Rpc.AnyWithProps): Mode => Context.get(rpc.annotations, Delivery)

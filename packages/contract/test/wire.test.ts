@@ -58,7 +58,15 @@ const serverFrames: ReadonlyArray<Encoded> = [
   { _tag: "Welcome", version: Frame.version, heartbeatMillis: 15000, silenceMillis: 30000, messageBytesMax: 1048576 },
   { _tag: "Pong" },
   { _tag: "GoAway", retryAfterMillis: 1000 },
-  { _tag: "Opened", channel: 1, connectionId, token: secret, window: 256, retentionMillis: 86400000 },
+  {
+    _tag: "Opened",
+    channel: 1,
+    connectionId,
+    token: secret,
+    window: 256,
+    retentionMillis: 86400000,
+    incarnation: 0
+  },
   { _tag: "Resumed", channel: 2, token: secret, received: 5 },
   { _tag: "Refused", channel: 1, reason: { _tag: "Denied", error: { _tag: "Denied" } } },
   { _tag: "Close", channel: 2, reason: { _tag: "Disconnected", reason: "be nice" } }

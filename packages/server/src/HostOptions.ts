@@ -22,6 +22,10 @@ export interface Options {
   readonly outboxBytesMax?: number
   /** How large the encoded state of an actor may be, in bytes. Default: 1 MiB. */
   readonly stateBytesMax?: number
+  /** How many alarms with ids of their own an actor may have. Default: 1000. */
+  readonly alarmsMax?: number
+  /** How often an alarm is tried again before it is parked. Default: 10. */
+  readonly alarmRetriesMax?: number
   /** How many events one connection may subscribe to. Default: 256. */
   readonly subscriptionsMax?: number
   /** How long a key may be, in UTF-8 bytes. Default: 512. */
@@ -39,6 +43,8 @@ export const defaults: Required<Options> = {
   mailboxMax: 1000,
   outboxBytesMax: 1024 * 1024,
   stateBytesMax: 1024 * 1024,
+  alarmsMax: 1000,
+  alarmRetriesMax: 10,
   subscriptionsMax: 256,
   keyBytesMax: Address.keyBytesMax
 }
@@ -54,6 +60,8 @@ export interface Limits {
   readonly mailboxMax: number
   readonly outboxBytesMax: number
   readonly stateBytesMax: number
+  readonly alarmsMax: number
+  readonly alarmRetriesMax: number
   readonly subscriptionsMax: number
   readonly keyBytesMax: number
 }

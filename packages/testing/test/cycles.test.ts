@@ -34,6 +34,7 @@ const HopLive = Hop.toLayer({ state: Schema.Null, initialState: () => null }, (h
       next === undefined ? Effect.succeed(1) : hops.get(next).Go({ path }).pipe(
         Effect.map((count) => count + 1),
         Effect.catchTags({
+          ActorDestroyed: Effect.die,
           ActorOverloaded: Effect.die,
           ActorUnavailable: Effect.die,
           CallTimeout: Effect.die

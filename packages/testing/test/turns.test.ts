@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { ActorError, Address, ConnectionError } from "@troupe/contract"
-import { Chunk, Effect, Exit, Fiber, HashMap, type Layer, Option, Ref, Schema, Stream, TestClock } from "effect"
+import { Chunk, Effect, Exit, Fiber, HashMap, Option, Ref, Schema, Stream, TestClock } from "effect"
 import {
   append,
   backend,
@@ -9,7 +9,7 @@ import {
   labLive,
   type LabRoom,
   layerOutside,
-  layerProcess,
+  life,
   Member,
   Oops,
   Probe,
@@ -450,10 +450,6 @@ const otherVersion = (state: Schema.Schema<typeof State2.Type, any>) =>
         }
       }))
   )
-
-/** One life of the process, on the store and network that are there. */
-const life = <A, E, R, E2, R2>(live: Layer.Layer<Lab, E2, R2>, body: Effect.Effect<A, E, R>) =>
-  body.pipe(Effect.scoped, Effect.provide(layerProcess(live)))
 
 it.effect("T5 state survives passivation and restart", () =>
   Effect.gen(function*() {

@@ -21,7 +21,7 @@ export class Backoff {
     this.state = this.schedule.initial
   }
 
-  /** When to try again, in milliseconds since the epoch; none if the schedule has ended. */
+  /** When to try again, in whole milliseconds since the epoch; none if the schedule has ended. */
   readonly next = (cause: unknown): Effect.Effect<Option.Option<number>> =>
     Effect.flatMap(
       Clock.currentTimeMillis,
@@ -30,7 +30,7 @@ export class Backoff {
           this.attempt++
           this.state = state
           return ScheduleDecision.isContinue(decision)
-            ? Option.some(Math.max(now, ScheduleIntervals.start(decision.intervals)))
+            ? Option.some(Math.max(now, Math.ceil(ScheduleIntervals.start(decision.intervals))))
             : Option.none()
         })
     )

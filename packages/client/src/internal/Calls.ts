@@ -2,7 +2,14 @@
  * The calls of a session, in call order: those that wait to be sent, in a queue within bounds, and those that wait for
  * their answer. A call keeps its text and its place until its answer has arrived, because it may have to be sent again.
  */
-import { ConnectionClosed, type ConnectionError, OutcomeUnknown, QueueFull } from "@troupe/contract/ConnectionError"
+import type { Address } from "@troupe/contract/Address"
+import {
+  ActorDestroyed,
+  ConnectionClosed,
+  type ConnectionError,
+  OutcomeUnknown,
+  QueueFull
+} from "@troupe/contract/ConnectionError"
 import * as Delivery from "@troupe/contract/Delivery"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { RpcCodec } from "@troupe/contract/protocol/Codec"
@@ -10,6 +17,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+
+/** When a call was first handed to a link, in milliseconds since the epoch, and to which incarnation of the actor. */
+export interface Sending {
+  readonly at: number
+  readonly incarnation: number
+}
+
+/** What holds for calls that were sent on a connection that is lost. */
+export interface Terms {
+  readonly address: Address
+  readonly incarnation: number
+  /** The answers of calls that were sent before may have been deleted. */
+  readonly keptSince: number
+}
 
 /** One call, until it has ended. */
 export interface Call {
@@ -19,8 +40,8 @@ export interface Call {
   readonly text: string
   readonly bytes: number
   readonly end: (exit: Exit.Exit<unknown, unknown>) => void
-  /** When it was first handed to a link, in milliseconds since the epoch; undefined if it never was. */
-  sentAt: number | undefined
+  /** Undefined if it was never handed to a link. */
+  sent: Sending | undefined
   cancelled: boolean
 }
 
@@ -32,7 +53,26 @@ export interface Bounds {
 /** How many cancelled entries the queue may hold in any case. */
 const cancelledMax = 64
 
-const sentOf = (call: Call) => call.sentAt === undefined ? "no" : "maybe"
+const sentOf = (call: Call) => call.sent ? "maybe" : "no"
+
+/** Why a call that was sent on a connection that is lost is not sent again. */
+const obstacle = (
+  call: Call,
+  sent: Sending,
+  { address, incarnation, keptSince }: Terms
+): ConnectionError | undefined => {
+  if (sent.incarnation !== incarnation) return new ActorDestroyed({ address, sent: "maybe" })
+  switch (Delivery.of(call.codec.rpc)) {
+    case "idempotent":
+      return undefined
+    case "at-most-once":
+      return unknown("the connection was lost, and the rpc is delivered at most once")
+    case "exactly-once":
+      return sent.at < keptSince ? unknown("it was sent longer ago than the server keeps answers") : undefined
+  }
+}
+
+const unknown = (cause: string) => new OutcomeUnknown({ cause, sent: "maybe" })
 
 export class Calls {
   /** The number of the next call. */
@@ -87,7 +127,7 @@ export class Calls {
   cancel(call: Call): void {
     call.cancelled = true
     this.remove(call)
-    if (call.sentAt !== undefined) return
+    if (call.sent) return
     this.cancelled++
     if (this.cancelled > cancelledMax && this.cancelled > this.pending.size) this.compact()
   }
@@ -130,20 +170,16 @@ export class Calls {
 
   /** The numbers of the calls that may have reached the server. */
   get sent(): ReadonlyArray<number> {
-    return Array.from(this.pending.values()).flatMap((call) => call.sentAt === undefined ? [] : [call.number])
+    return Array.from(this.pending.values()).flatMap((call) => call.sent ? [call.number] : [])
   }
 
-  /** Nothing is known of the connection's memory any more: what was sent has to be sent again, if it may be. */
-  sendAgain(tooOldBefore: number): void {
-    const sent = Array.from(this.pending.values()).filter((call) => call.sentAt !== undefined)
+  /** Nothing is known of the connection's memory any more: what was sent has to be sent again, or ends. */
+  sendAgain(terms: Terms): void {
     this.again = []
-    for (const call of sent) {
-      const cause = call.sentAt! < tooOldBefore
-        ? "it was sent longer ago than the server keeps answers"
-        : Delivery.of(call.codec.rpc) === "at-most-once"
-        ? "the connection was lost, and the rpc is delivered at most once"
-        : undefined
-      if (cause) this.end(call, Exit.fail(new OutcomeUnknown({ cause, sent: "maybe" })))
+    for (const call of Array.from(this.pending.values())) {
+      if (!call.sent) continue
+      const error = obstacle(call, call.sent, terms)
+      if (error) this.end(call, Exit.fail(error))
       else this.again.push(call)
     }
   }

@@ -116,13 +116,17 @@ export const Resume = Schema.TaggedStruct("Resume", {
   received: Sequence
 })
 
-/** The connection stands. `window` is how many calls may be in flight, `token` resumes it. */
+/**
+ * The connection stands. `window` is how many calls may be in flight, `token` resumes it. `incarnation` is how often the
+ * actor has been destroyed before, as far as is remembered: what was sent to another one is not sent again.
+ */
 export const Opened = Schema.TaggedStruct("Opened", {
   channel: Channel,
   connectionId: ConnectionId,
   token: Secret,
   window: Schema.Int.pipe(Schema.positive()),
-  retentionMillis: Millis
+  retentionMillis: Millis,
+  incarnation: Schema.Int.pipe(Schema.nonNegative())
 })
 
 /** The connection goes on here. What the client sent after message `received` is to be sent again. */

@@ -10,6 +10,10 @@ export interface CallOptions {
   readonly discard?: boolean | undefined
 }
 
+/** The payload of a call, made with the constructor of its schema if it has one, as @effect/rpc does. */
+export const construct = ({ rpc: { payloadSchema } }: RpcCodec, payload: unknown): unknown =>
+  payloadSchema.make ? payloadSchema.make(payload) : payload
+
 /**
  * An object with a method for each rpc. As in @effect/rpc, a tag `a.b` becomes the method `b` of the property `a`, and the
  * payload is made with the constructor of its schema.
@@ -20,14 +24,11 @@ export const make = (
 ): object => {
   const client: Record<string, any> = {}
   for (const codec of codecs.values()) {
-    const { payloadSchema, _tag: tag } = codec.rpc
-    const construct = payloadSchema.make
-      ? (payload: unknown) => payloadSchema.make!(payload)
-      : (payload: unknown) => payload
+    const { _tag: tag } = codec.rpc
     const dot = tag.indexOf(".")
     const target = dot === -1 ? client : client[tag.slice(0, dot)] ??= {}
     target[tag.slice(dot + 1)] = (payload: unknown, options?: CallOptions) =>
-      Effect.suspend(() => call(codec, construct(payload), options))
+      Effect.suspend(() => call(codec, construct(codec, payload), options))
   }
   return client
 }

@@ -91,7 +91,7 @@ export class Admission {
   private preflight({ params, request }: OpenRequest): Effect.Effect<unknown, DisconnectReason> {
     const hook = this.behavior.onBeforeConnect
     if (!hook) return Effect.succeed(undefined)
-    const turn = new Turn(this.options.turns, undefined, true)
+    const turn = new Turn(this.options.turns, { readOnly: true })
     const context = Context.add(this.options.runtime.context, CurrentTurn, turn)
     const run = Effect.suspend((): Effect.Effect<unknown, unknown, any> => hook({ params, request } as never))
     return Effect.provide(run, context as Context.Context<any>).pipe(
@@ -165,7 +165,7 @@ export class Admission {
     }
     let entered = false
     return new Job({
-      start: () => connection.connectTurn = new Turn(turns, connection),
+      start: () => connection.connectTurn = new Turn(turns, { caller: connection }),
       run: () => {
         // the client may have gone, or asked anew, while the turn was waiting
         if (!isNewest()) return Effect.interrupt
@@ -234,7 +234,7 @@ export class Admission {
   }
 
   private disconnectTurn(connection: ServerConnection): Turn {
-    const turn = new Turn(this.options.turns, connection)
+    const turn = new Turn(this.options.turns, { caller: connection })
     if (connection.connectTurn) connection.connectTurn.successor = turn
     return turn
   }

@@ -37,6 +37,10 @@ export class AlarmIndex {
     this.tree = RedBlackTree.removeFirst(this.tree, entry(position, id))
   }
 
+  get first(): Position | undefined {
+    return this.after(undefined, 1)[0]
+  }
+
   /** The first positions after one, each once. */
   after(position: Position | undefined, max: number): ReadonlyArray<Position> {
     const found: Array<Position> = []

@@ -1,5 +1,6 @@
 /** The calls and subscriptions of clients: decoded, joined with what is known of them, run as turns, answered. */
 import * as Headers from "@effect/platform/Headers"
+import * as Delivery from "@troupe/contract/Delivery"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
@@ -7,10 +8,11 @@ import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Answers from "./Answers.ts"
 import type { Recorded } from "./Recorded.ts"
+import { type MadeCall, Request } from "./Request.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
 import type { CallEntry, Session } from "./Session.ts"
 import type { Subscribers } from "./Subscribers.ts"
-import { Turn } from "./Turn.ts"
+import { nothing, Turn } from "./Turn.ts"
 import { Job } from "./TurnLoop.ts"
 import type { Turns } from "./Turns.ts"
 
@@ -31,6 +33,8 @@ export interface CallsOptions {
     payload: unknown,
     headers: Headers.Headers
   ) => Effect.Effect<unknown, unknown>
+  /** Calls that were made to other actors will not be made again. */
+  readonly settleMade: (made: ReadonlyArray<MadeCall>) => void
   /** Something of the session is not needed any more. */
   readonly onSettled: (session: Session) => void
 }
@@ -55,6 +59,7 @@ export class Calls {
     if (session.calls.get(entry.number) === entry) session.calls.delete(entry.number)
     this.options.onSettled(session)
     this.options.recorded.settle(entry.segment)
+    if (entry.request) this.options.settleMade(entry.request.made)
   }
 
   private onRequest(connection: ServerConnection, { id, tag, payload, headers }: MessageOf<"Request">): void {
@@ -79,8 +84,9 @@ export class Calls {
     codec: Codec.RpcCodec,
     handle: Effect.Effect<unknown, unknown>
   ): void {
+    const request = entry.request = Request.ofCall(session.id, entry.number)
     const job = new Job({
-      start: () => new Turn(this.options.turns, session.connection),
+      start: () => new Turn(this.options.turns, { caller: session.connection, request }),
       run: () => handle,
       end: (exit, turn) => this.onEnd(session, entry, codec, exit, turn),
       removed: () => session.forget(entry)
@@ -98,18 +104,14 @@ export class Calls {
   ): void {
     const { turns, answers, recorded } = this.options
     const { text, kept } = answers.encode(codec, exit)
-    const changesState = turns.apply(turn, kept)
-    const consequential = changesState || turn.calledOthers || !kept
     const cancelled = !kept && entry.job?.interruptRequested === true
-    turns.pipeline.push({
-      changesState,
-      // what had no consequence may run again; failures are recorded so that the order of a client's calls survives
-      reply: consequential && !cancelled ? { session: session.id, call: entry.number, exit: text } : undefined,
-      release: (segment) => {
+    turns.completeCall(turn, {
+      reply: { session: session.id, call: entry.number, exit: text },
+      kept,
+      recordable: !cancelled && Delivery.of(codec.rpc) === "exactly-once",
+      answer: (segment) => {
         recorded.count(segment)
-        const reply = () => this.answer(session, entry, text, segment)
-        if (kept) turn.send(reply)
-        else reply()
+        this.answer(session, entry, text, segment)
       },
       abandon: () => {}
     })
@@ -130,7 +132,7 @@ export class Calls {
     if (!queued) return
     const cancelled = session.begin(number)
     this.options.turns.pipeline.push({
-      changesState: false,
+      changes: nothing,
       reply: undefined,
       release: () => this.answer(session, cancelled, Answers.interrupted, undefined),
       abandon: () => {}
@@ -152,7 +154,7 @@ export class Calls {
         start: () => {
           if (subscribing) subscribers.add(connection, event)
           else subscribers.remove(connection, event)
-          return new Turn(turns, connection)
+          return new Turn(turns, { caller: connection })
         },
         run: () => Effect.void,
         end: (exit, turn) =>

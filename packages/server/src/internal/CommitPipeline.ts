@@ -4,11 +4,12 @@
  */
 import type { Address } from "@troupe/contract/Address"
 import * as Effect from "effect/Effect"
-import type { Commit, CommitResult, RecordedReply } from "../ActorStore.ts"
+import type { Alarm, AlarmChange, Commit, CommitResult, RecordedReply } from "../ActorStore.ts"
+import { type AlarmChanges, type Changes, isNothing } from "./Turn.ts"
 
 /** A turn that has ended. */
 export interface Ended {
-  readonly changesState: boolean
+  readonly changes: Changes
   /** The call's end, if it is to be recorded. */
   readonly reply: RecordedReply | undefined
   /** Called with the segment that holds the reply, if there is one: reply and events may leave now. */
@@ -21,11 +22,15 @@ export interface PipelineOptions {
   readonly address: Address
   readonly epoch: number
   readonly version: number
+  /** Whether a state is stored already. If not, the first commit brings one. */
+  readonly stored: boolean
   readonly durability: "memory" | "commit" | "fsync"
   /** The present state as text. May throw. */
   readonly encodeState: () => string
   readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
   readonly schedule: (task: () => void) => void
+  /** Alarms have been set for good; the earliest of them is due then. */
+  readonly onAlarms: (due: number) => void
   /** Nothing will be committed any more. */
   readonly onLost: (why: string) => void
   readonly onDrained: () => void
@@ -37,11 +42,13 @@ export class CommitPipeline {
   private scheduled = false
   private lost = false
   private version: number
+  private stored: boolean
   private settledSegments: Array<number> = []
   private drainListeners: Array<() => void> = []
 
   constructor(private readonly options: PipelineOptions) {
     this.version = options.version
+    this.stored = options.stored
   }
 
   /** Whether something has not been committed yet. */
@@ -51,8 +58,11 @@ export class CommitPipeline {
 
   push(ended: Ended): void {
     if (this.lost) return ended.abandon()
-    if (this.options.durability === "memory") return ended.release(undefined)
-    if (!this.busy && !ended.changesState && !ended.reply) return ended.release(undefined)
+    if (this.options.durability === "memory") {
+      this.alarmsSet(ended.changes.alarms)
+      return ended.release(undefined)
+    }
+    if (!this.busy && isNothing(ended.changes) && !ended.reply) return ended.release(undefined)
     this.waiting.push(ended)
     this.flushLater()
   }
@@ -86,16 +96,17 @@ export class CommitPipeline {
     if (this.lost) return
     const batch = this.waiting
     this.waiting = []
-    if (batch.some((ended) => ended.changesState || ended.reply)) return this.commit(batch)
+    if (batch.some((ended) => !isNothing(ended.changes) || ended.reply)) return this.commit(batch)
     for (const ended of batch) ended.release(undefined)
     this.drained()
   }
 
   private commit(batch: ReadonlyArray<Ended>): void {
     const { address, epoch, durability } = this.options
+    const destroy = batch.some(({ changes }) => changes.destroys)
     let state: string | undefined
     try {
-      if (batch.some((ended) => ended.changesState) || this.version === 0) state = this.options.encodeState()
+      if (!destroy && (!this.stored || batch.some(({ changes }) => changes.state))) state = this.options.encodeState()
     } catch (cause) {
       this.inFlight = batch
       return this.lose(`the state does not encode: ${cause instanceof Error ? cause.message : String(cause)}`)
@@ -104,6 +115,7 @@ export class CommitPipeline {
     const settledSegments = this.settledSegments
     this.settledSegments = []
     const replies = batch.flatMap((ended) => ended.reply ?? [])
+    const alarms = mergeAlarms(batch)
     const commit: Commit = {
       address,
       epoch,
@@ -111,20 +123,32 @@ export class CommitPipeline {
       state,
       replies,
       settledSegments,
+      ...(alarms && { alarms: toChanges(alarms) }),
+      ...(destroy && { destroy }),
       fsync: durability === "fsync"
     }
-    this.options.submit(commit, (result) => this.onResult(batch, result))
+    this.options.submit(commit, (result) => this.onResult(batch, alarms, result))
   }
 
-  private onResult(batch: ReadonlyArray<Ended>, result: CommitResult): void {
+  private onResult(batch: ReadonlyArray<Ended>, alarms: AlarmChanges | undefined, result: CommitResult): void {
     if (this.lost) return
     if (result._tag === "superseded") return this.lose("another activation owns the actor")
     if (result._tag === "failed") return this.lose(result.message)
     this.version++
+    this.stored = true
     this.inFlight = undefined
+    this.alarmsSet(alarms)
     for (const ended of batch) ended.release(ended.reply ? this.version : undefined)
     if (this.waiting.length > 0) this.flush()
     else this.drained()
+  }
+
+  private alarmsSet(changes: AlarmChanges | undefined): void {
+    let earliest = Number.POSITIVE_INFINITY
+    changes?.forEach((alarm) => {
+      earliest = Math.min(earliest, alarm?.due ?? Number.POSITIVE_INFINITY)
+    })
+    if (earliest < Number.POSITIVE_INFINITY) this.options.onAlarms(earliest)
   }
 
   private drained(): void {
@@ -145,3 +169,18 @@ export class CommitPipeline {
     for (const ended of abandoned) ended.abandon()
   }
 }
+
+/** What the turns of a batch do to alarms altogether; undefined if nothing. */
+const mergeAlarms = (batch: ReadonlyArray<Ended>): AlarmChanges | undefined => {
+  let merged: Map<string, Alarm | undefined> | undefined
+  for (const { changes } of batch) {
+    changes.alarms?.forEach((alarm, id) => {
+      merged ??= new Map()
+      merged.set(id, alarm)
+    })
+  }
+  return merged
+}
+
+const toChanges = (alarms: AlarmChanges): ReadonlyArray<AlarmChange> =>
+  Array.from(alarms, ([id, alarm]) => ({ id, alarm }))

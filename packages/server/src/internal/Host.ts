@@ -6,6 +6,7 @@ import type { Implementation } from "@troupe/contract/ActorHost"
 import * as Address from "@troupe/contract/Address"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Any } from "@troupe/contract/Definition"
+import * as Delivery from "@troupe/contract/Delivery"
 import type { Directory } from "@troupe/contract/Directory"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import { Flush } from "@troupe/contract/Flush"
@@ -19,18 +20,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
 import { Connections } from "../Connections.ts"
 import { type Limits, toMillis } from "../HostOptions.ts"
 import { Placement } from "../Placement.ts"
 import type { OpenRequest } from "./Admission.ts"
+import { AlarmClock } from "./AlarmClock.ts"
 import { Expiry } from "./Expiry.ts"
 import { GroupCommit } from "./GroupCommit.ts"
+import { idOf } from "./idOf.ts"
+import { Abandoned, type InternalCall } from "./InternalCalls.ts"
 import { LiveActivation } from "./LiveActivation.ts"
 import * as Registration from "./Registration.ts"
+import type { MadeCall, Request } from "./Request.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
 import { ofFiber, type Turn } from "./Turn.ts"
@@ -43,7 +50,7 @@ type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame,
 type Slot =
   | { readonly _tag: "Waking"; readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable> }
   | { readonly _tag: "Awake"; readonly activation: LiveActivation }
-  | { readonly _tag: "Leaving"; readonly done: Deferred.Deferred<void> }
+  | { readonly _tag: "Leaving"; readonly activation: LiveActivation; readonly done: Deferred.Deferred<void> }
 
 export class Host {
   static readonly make = (options: Limits): Effect.Effect<Host, never, ActorStore | Scope.Scope> =>
@@ -55,7 +62,7 @@ export class Host {
       const clock = yield* Effect.clock
       const runtime = yield* Effect.runtime<never>()
       const scope = yield* Effect.scope
-      const fork = (effect: Effect.Effect<void>) => void Runtime.runFork(runtime)(effect, { scope })
+      const fork = (effect: Effect.Effect<void>) => Runtime.runFork(runtime)(effect, { scope })
       const commits = new GroupCommit(store, fork, schedule)
       let memoryEpoch = 0
       const services: Services = {
@@ -66,10 +73,12 @@ export class Host {
         store,
         submit: commits.submit,
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
+        settle: (made) => host.settle(made),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
-      return new Host(services, placement, fork)
+      const host: Host = new Host(services, placement, fork)
+      return host
     })
 
   readonly context: Context.Context<ActorHost | Connections>
@@ -80,7 +89,7 @@ export class Host {
   private constructor(
     private readonly services: Services,
     private readonly placement: Placement["Type"],
-    private readonly fork: (effect: Effect.Effect<void>) => void
+    private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
   ) {
     this.context = Context.make(ActorHost, {
       register: this.register,
@@ -99,22 +108,41 @@ export class Host {
           implementation.options.idleTimeout ?? Duration.millis(this.services.options.idleTimeoutMillis)
         )
         const idle = new Expiry(this.services.clock, this.fork, idleMillis)
-        const registration = Registration.make(implementation, runtime, idle)
+        const registration = Registration.make(implementation, runtime, idle, this.alarmClock(implementation))
         this.registrations.set(name, registration)
+        registration.alarmClock.start()
         return registration
       }),
       (registration) => this.unregister(registration)
     ).pipe(Effect.asVoid)
 
+  private alarmClock({ contract: { contract }, options }: Implementation): AlarmClock {
+    const { clock, store } = this.services
+    return new AlarmClock({
+      clock,
+      fork: this.fork,
+      scan: options.durability === "memory" ? undefined : (after, max) => store.alarms({ contract, after, max }),
+      deliver: (key) => this.use(Address.make(contract, key), (activation) => Effect.sync(() => activation.fireDue()))
+    })
+  }
+
   /** Lets the actors of an implementation finish, and stores them. */
   private unregister(registration: Registration.Registration): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.registrations.delete(registration.contract)
-      const awake = Array.from(this.slots.values()).flatMap((slot) =>
-        slot._tag === "Awake" && slot.activation.registration === registration ? [slot.activation] : []
-      )
-      return Effect.forEach(awake, (activation) => this.leave(activation), { concurrency: "unbounded", discard: true })
+      registration.alarmClock.stop()
+      const leaving = Array.from(this.slots.values()).flatMap((slot) => {
+        if (slot._tag === "Waking" || slot.activation.registration !== registration) return []
+        return slot._tag === "Awake" ? this.leave(slot.activation) : this.gone(slot.done)
+      })
+      return Effect.all(leaving, { concurrency: "unbounded", discard: true })
     })
+  }
+
+  /** Waits until an activation has left, which it does in time. */
+  private gone(done: Deferred.Deferred<void>): Effect.Effect<void> {
+    const { shutdownTimeoutMillis } = this.services.options
+    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Deferred.await(done)), shutdownTimeoutMillis))
   }
 
   // --- activations ---------------------------------------------------------------------------------------------------
@@ -187,7 +215,9 @@ export class Host {
         origin,
         recorded,
         onIdle: (activation) => this.sleep(activation),
-        onLost: (activation, loss) => this.forget(activation, loss)
+        onLost: (activation, loss) => this.forget(activation, loss),
+        onDestroying: (activation) => void this.depart(activation),
+        onDestroyed: (activation) => this.end(activation)
       })
       yield* activation.build
       return activation
@@ -203,15 +233,18 @@ export class Host {
     const initial = Effect.sync(() => registration.initialState(address.key))
     if (registration.durability === "memory") {
       const parked = registration.parked.get(address.key)
-      registration.parked.delete(address.key)
-      const epoch = yield* this.services.nextEpoch("memory")
       const state = parked ? parked.state : yield* initial
-      const origin: Origin = { epoch, version: 0, state, careful: false }
+      const epoch = yield* this.services.nextEpoch("memory")
+      registration.parked.delete(address.key)
+      const incarnation = registration.incarnations.get(address.key) ?? 0
+      const alarms = parked?.alarms ?? []
+      const origin: Origin = { epoch, version: 0, incarnation, state, stored: true, alarms, careful: false }
       return { origin, recorded: parked?.recorded ?? new Map() }
     }
-    const { epoch, version, state: text } = yield* this.services.store.claim(address)
-    const state = text === undefined ? yield* initial : yield* this.decodeState(registration, text)
-    const origin: Origin = { epoch, version, state, careful: registration.careful.delete(address.key) }
+    const { state: text, ...claim } = yield* this.services.store.claim(address)
+    const stored = text !== undefined
+    const state = stored ? yield* this.decodeState(registration, text) : yield* initial
+    const origin: Origin = { ...claim, state, stored, careful: registration.careful.delete(address.key) }
     return { origin, recorded: new Map() }
   })
 
@@ -234,11 +267,8 @@ export class Host {
 
   /** Takes an activation out of memory in good order, or by force after the time for that. */
   private leave(activation: LiveActivation): Effect.Effect<void> {
-    const id = idOf(activation.address)
     return Effect.suspend(() => {
-      if (!this.isAwake(activation)) return Effect.void
-      const done = Deferred.unsafeMake<void>(FiberId.none)
-      this.slots.set(id, { _tag: "Leaving", done })
+      if (!this.depart(activation)) return Effect.void
       const inTime = <A>(effect: Effect.Effect<A>) =>
         Effect.timeoutOption(Effect.interruptible(effect), this.services.options.shutdownTimeoutMillis)
       return inTime(activation.shutdown).pipe(
@@ -247,8 +277,7 @@ export class Host {
         Effect.ensuring(Effect.sync(() => {
           const { durability, parked } = activation.registration
           if (durability === "memory") parked.set(activation.address.key, activation.park())
-          this.slots.delete(id)
-          Deferred.unsafeDone(done, Exit.void)
+          this.vacate(activation)
         }))
       )
     })
@@ -256,14 +285,37 @@ export class Host {
 
   /** The activation was lost: the next use wakes another. */
   private forget(activation: LiveActivation, { encoding }: Loss): void {
-    if (encoding) activation.registration.careful.add(activation.address.key)
-    if (this.isAwake(activation)) this.slots.delete(idOf(activation.address))
-    this.fork(Scope.close(activation.scope, Exit.void))
+    const { registration, address, scope } = activation
+    if (encoding) registration.careful.add(address.key)
+    this.vacate(activation)
+    // what it has fired and not committed is still there
+    if (activation.turns.alarms.used) registration.alarmClock.recheck(address.key)
+    this.fork(Scope.close(scope, Exit.void))
   }
 
-  private isAwake(activation: LiveActivation): boolean {
-    const slot = this.slots.get(idOf(activation.address))
-    return slot?._tag === "Awake" && slot.activation === activation
+  /** The actor was destroyed: the next use begins anew. */
+  private end(activation: LiveActivation): void {
+    const { registration, address, scope, incarnation } = activation
+    if (registration.durability === "memory") registration.incarnations.set(address.key, incarnation + 1)
+    this.fork(Effect.ensuring(Scope.close(scope, Exit.void), Effect.sync(() => this.vacate(activation))))
+  }
+
+  /** Makes whoever needs the address wait until the activation has gone. False if it is going already, or has gone. */
+  private depart(activation: LiveActivation): boolean {
+    const id = idOf(activation.address)
+    const slot = this.slots.get(id)
+    if (slot?._tag !== "Awake" || slot.activation !== activation) return false
+    this.slots.set(id, { _tag: "Leaving", activation, done: Deferred.unsafeMake<void>(FiberId.none) })
+    return true
+  }
+
+  /** The address is free for the next activation. */
+  private vacate(activation: LiveActivation): void {
+    const id = idOf(activation.address)
+    const slot = this.slots.get(id)
+    if (!slot || slot._tag === "Waking" || slot.activation !== activation) return
+    this.slots.delete(id)
+    if (slot._tag === "Leaving") Deferred.unsafeDone(slot.done, Exit.void)
   }
 
   // --- connections ---------------------------------------------------------------------------------------------------
@@ -316,39 +368,95 @@ export class Host {
     }
   }
 
-  /** A call that is made in a turn leaves only when everything before that turn is durable. */
   private call(
     address: Address.Address,
     codec: Codec.RpcCodec,
     payload: unknown,
     headers: Headers.Headers
   ): Effect.Effect<unknown, unknown> {
-    const afterMillis = this.services.options.callTimeoutMillis
-    const call = this.use(address, (activation) => activation.callInternal(codec, payload, headers)).pipe(
-      Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
-    )
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      return turn?.owner instanceof Turns ? this.callFromTurn(turn, turn.owner, address, call) : call
+      const call = { codec, payload, headers, id: undefined }
+      return turn?.owner instanceof Turns
+        ? this.callFromTurn(turn, turn.owner, address, call)
+        : this.send(address, call)
     })
   }
 
-  /** The caller's actor is held up until the answer is there, unless its turn does not wait for it. */
-  private callFromTurn<A, E>(
+  /**
+   * A call that is made in a turn leaves only when everything before that turn is durable. The caller's actor is held up
+   * until the answer is there, unless its turn does not wait for it.
+   */
+  private callFromTurn(
     turn: Turn,
-    { address: caller, committed }: Turns,
+    caller: Turns,
     callee: Address.Address,
-    call: Effect.Effect<A, E>
-  ): Effect.Effect<A, E | CallCycle> {
+    call: InternalCall
+  ): Effect.Effect<unknown, unknown> {
     turn.calledOthers = true
-    if (turn.sealed || turn.readOnly) return Effect.zipRight(committed, call)
-    const path = this.waits.cycle(caller, callee)
+    if (turn.sealed || turn.readOnly) return Effect.zipRight(caller.committed, this.send(callee, call))
+    const path = this.waits.cycle(caller.address, callee)
     if (path) return new CallCycle({ path })
-    const end = this.waits.begin(caller, turn, callee)
-    return Effect.ensuring(Effect.zipRight(committed, call), Effect.sync(end))
+    const end = this.waits.begin(caller.address, turn, callee)
+    const sent = this.isRepeatable(turn, caller, call)
+      ? this.sendNamed(turn.request, callee, call)
+      : this.send(callee, call)
+    return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
+  }
+
+  /** Whether the turn that makes the call may run again, and must find then what the call has done. */
+  private isRepeatable(
+    turn: Turn,
+    caller: Turns,
+    { codec }: InternalCall
+  ): turn is Turn & { readonly request: Request } {
+    return turn.request?.repeatable === true && caller.durable && Delivery.of(codec.rpc) === "exactly-once"
+  }
+
+  /** The callee remembers the call under its name until it is told that it will not be made again. */
+  private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    const { payload, rpc } = call.codec
+    const encoded = payload.encode(call.payload)
+    if (Either.isLeft(encoded)) {
+      return Effect.dieMessage(`${payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+    }
+    const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
+    const onExit = request.begin(callee, id)
+    return Effect.onExit(this.send(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
+  }
+
+  private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    const afterMillis = this.services.options.callTimeoutMillis
+    const attempt = this.use(address, (activation) => activation.callInternal(call))
+    // under its name a call can be made again without harm
+    const attempts = call.id === undefined ? attempt : Effect.retry(attempt, { while: isAbandoned, schedule: askAgain })
+    return attempts.pipe(
+      Effect.catchIf(isAbandoned, () => this.unavailable(address)),
+      Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
+    )
+  }
+
+  private unavailable(address: Address.Address): Effect.Effect<never, ActorUnavailable> {
+    const defectId = this.services.secrets.next()
+    const log = Effect.logError(`a call to ${address} was lost: its activation has ended`)
+    return Effect.zipRight(
+      Effect.annotateLogs(log, { defect: defectId }),
+      Effect.fail(new ActorUnavailable({ address, defectId }))
+    )
+  }
+
+  /** Callees that are not in memory forget in the end by themselves. */
+  private settle(made: ReadonlyArray<MadeCall>): void {
+    for (const { callee, id } of made) {
+      const slot = this.slots.get(idOf(callee))
+      if (slot?._tag === "Awake") slot.activation.settleInternal(id)
+    }
   }
 }
 
-const idOf = ({ contract, key }: Address.Address): string => Address.idOf(contract, key)
+const isAbandoned = (error: unknown): error is Abandoned => error instanceof Abandoned
+
+/** At once, and then with delays that grow: whatever ends the callee's activations may go on doing so. */
+const askAgain = Schedule.exponential("20 millis", 2).pipe(Schedule.union(Schedule.spaced("5 seconds")))
 
 const refuse = (reason: DisconnectReason) => Effect.fail(reason)

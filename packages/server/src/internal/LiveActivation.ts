@@ -1,9 +1,9 @@
 /** An actor in memory: puts its turns, its calls and its connections together, and knows when it may go. */
 import type * as Headers from "@effect/platform/Headers"
 import * as Rpc from "@effect/rpc/Rpc"
-import { ActorOverloaded, ActorUnavailable } from "@troupe/contract/ActorError"
 import type { Address } from "@troupe/contract/Address"
 import type { HandlerOptions } from "@troupe/contract/Behavior"
+import { ActorDestroyed } from "@troupe/contract/ConnectionError"
 import { ConnectionId } from "@troupe/contract/ConnectionId"
 import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
 import type * as Codec from "@troupe/contract/protocol/Codec"
@@ -15,10 +15,12 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { Admission, type OpenRequest } from "./Admission.ts"
+import { Alarms } from "./Alarms.ts"
 import { Answers } from "./Answers.ts"
 import { Calls } from "./Calls.ts"
 import type { Expirable } from "./Expiry.ts"
 import { Farewells } from "./Farewells.ts"
+import { Abandoned, type InternalCall, InternalCalls } from "./InternalCalls.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
 import * as Room from "./Room.ts"
@@ -26,7 +28,6 @@ import { type Attachment, type Owner, ServerConnection } from "./ServerConnectio
 import type { Services } from "./Services.ts"
 import { type CallEntry, Session } from "./Session.ts"
 import { Subscribers } from "./Subscribers.ts"
-import { Lane } from "./TurnLoop.ts"
 import { type Loss, type Origin, Turns } from "./Turns.ts"
 
 /** How many connection ids one epoch has. The next epoch is taken when they are used up. */
@@ -45,6 +46,10 @@ export interface ActivationOptions {
   readonly onIdle: (activation: LiveActivation) => void
   /** It must not be used any more: nothing of it can be committed. */
   readonly onLost: (activation: LiveActivation, loss: Loss) => void
+  /** The actor is about to end: who needs one of its address waits. */
+  readonly onDestroying: (activation: LiveActivation) => void
+  /** The actor has ended, for good. */
+  readonly onDestroyed: (activation: LiveActivation) => void
 }
 
 export class LiveActivation implements Owner, Expirable {
@@ -52,24 +57,25 @@ export class LiveActivation implements Owner, Expirable {
   readonly registration: Registration
   readonly address: Address
   readonly scope: Scope.CloseableScope
+  readonly incarnation: number
   readonly turns: Turns
   readonly stageEvent: Room.StageEvent
   private readonly runtime: Runtime.Runtime<never>
   private readonly sessions = new Map<string, Session>()
   private readonly subscribers = new Subscribers()
-  private readonly internal = new Lane()
   private readonly answers: Answers
   private readonly recorded: Recorded
   private readonly admission: Admission
   private readonly calls: Calls
+  private readonly internalCalls: InternalCalls
+  private readonly alarms: Alarms
   private readonly farewells: Farewells
   private publicHandlers: ReadonlyMap<string, Handler> = new Map()
   private internalHandlers: ReadonlyMap<string, Handler> = new Map()
-  private internalCalls = 0
   private holds = 0
   private idsUsed = 0
   private idEpoch: number
-  private over = false
+  private over: "lost" | "destroyed" | "left" | undefined
 
   constructor(private readonly options: ActivationOptions) {
     const { services, registration, address, scope, origin } = options
@@ -77,18 +83,25 @@ export class LiveActivation implements Owner, Expirable {
     this.registration = registration
     this.address = address
     this.scope = scope
+    this.incarnation = origin.incarnation
     this.idEpoch = origin.epoch
     this.runtime = Runtime.updateContext(
       registration.runtime,
       (context) => Context.add(context, Scope.Scope, scope) as Context.Context<never>
     )
-    const rest = () => this.restIfIdle()
-    this.turns = new Turns(services, registration, address, origin, this.runtime, rest, (loss) => this.lose(loss))
+    this.turns = new Turns(services, registration, address, origin, this.runtime, {
+      onIdle: () => this.restIfIdle(),
+      onLost: (loss) => this.lose(loss),
+      onDestroying: () => this.destroying(),
+      onDestroyed: () => this.destroyed()
+    })
     this.answers = new Answers(address, services.secrets, this.runtime)
     this.recorded = new Recorded(options.recorded, origin.version, (seq) => this.turns.pipeline.settleSegment(seq))
     this.stageEvent = Room.makeStageEvent(this.turns, registration.codecs.contract)
     this.admission = this.makeAdmission()
     this.calls = this.makeCalls()
+    this.internalCalls = this.makeInternalCalls()
+    this.alarms = this.makeAlarms()
     this.farewells = new Farewells(services.resumeWindows)
   }
 
@@ -124,7 +137,36 @@ export class LiveActivation implements Owner, Expirable {
       recorded,
       subscribers,
       handle: (codec, payload, headers) => this.handle(this.publicHandlers, codec, payload, headers),
+      settleMade: this.services.settle,
       onSettled: (session) => this.dispose(session)
+    })
+  }
+
+  private makeInternalCalls(): InternalCalls {
+    const { services, address, turns, answers, recorded } = this
+    return new InternalCalls({
+      services,
+      address,
+      turns,
+      answers,
+      recorded,
+      store: turns.durable ? services.store : undefined,
+      handle: (codec, payload, headers) => this.handle(this.internalHandlers, codec, payload, headers)
+    })
+  }
+
+  private makeAlarms(): Alarms {
+    const { services, address, turns, answers, runtime } = this
+    return new Alarms({
+      services,
+      address,
+      epoch: this.idEpoch,
+      codecs: this.registration.codecs.contract.internal,
+      clock: this.registration.alarmClock,
+      turns,
+      answers,
+      runtime,
+      handle: (codec, payload, headers) => this.handle(this.internalHandlers, codec, payload, headers)
     })
   }
 
@@ -137,7 +179,8 @@ export class LiveActivation implements Owner, Expirable {
       turns: this.turns,
       connections: this.admission.connections,
       subscribers: this.subscribers,
-      stageEvent: this.stageEvent
+      stageEvent: this.stageEvent,
+      alarms: this.alarms
     })
     return Effect.provide(this.registration.build(room), this.runtime.context as Context.Context<unknown>)
   }).pipe(Effect.map((behavior) => {
@@ -177,28 +220,48 @@ export class LiveActivation implements Owner, Expirable {
       Effect.zipRight(this.turns.quiet),
       Effect.ensuring(Effect.sync(() => {
         this.turns.pipeline.finish()
-        this.stop()
+        this.stop("left")
       }))
     )
   })
 
   /** What a memory actor leaves behind when it goes to sleep. */
   park(): Parked {
-    return { state: this.turns.state.current, recorded: this.recorded.withSessions(this.sessions.values()) }
+    return {
+      state: this.turns.state.current,
+      recorded: this.recorded.withSessions(this.sessions.values(), this.internalCalls.answered()),
+      alarms: Array.from(this.turns.alarms.values())
+    }
   }
 
-  private stop(): void {
-    this.over = true
+  private stop(over: "lost" | "destroyed" | "left"): void {
+    this.over = over
     this.registration.idle.stop(this)
     this.turns.stop()
   }
 
   /** Nothing can be committed any more: what is in memory is worthless, and clients open anew. */
   private lose(loss: Loss): void {
-    this.stop()
+    this.stop("lost")
     this.answers.log(Effect.logError(`activation lost: ${loss.why}`))
     for (const connection of this.admission.all) connection.end({ _tag: "ActivationLost" })
     this.options.onLost(this, loss)
+  }
+
+  /** A turn has ended the actor. It is the last one. */
+  private destroying(): void {
+    this.stop("destroyed")
+    this.options.onDestroying(this)
+  }
+
+  private destroyed(): void {
+    for (const connection of this.admission.all) connection.end({ _tag: "Destroyed" })
+    this.options.onDestroyed(this)
+  }
+
+  /** Fires the alarms that are due. */
+  fireDue(): void {
+    this.alarms.fireDue()
   }
 
   // --- calls ---------------------------------------------------------------------------------------------------------
@@ -219,23 +282,19 @@ export class LiveActivation implements Owner, Expirable {
   }
 
   /** An internal rpc, called by a backend or by another actor. */
-  callInternal(codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers): Effect.Effect<unknown, unknown> {
-    return Effect.suspend(() => {
-      const { address } = this
-      const capacity = this.services.options.mailboxMax
-      if (this.internalCalls >= capacity) return Effect.fail(new ActorOverloaded({ address, capacity }))
-      this.internalCalls++
-      const handle = this.handle(this.internalHandlers, codec, payload, headers)
-      const turn = this.turns.runIn(this.internal, undefined, handle)
-      return Effect.exit(turn).pipe(
-        Effect.flatMap((exit) =>
-          this.over && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
-            ? Effect.fail(new ActorUnavailable({ address, defectId: this.answers.report("a call", exit.cause) }))
-            : this.answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
-        ),
-        Effect.ensuring(Effect.sync(() => this.internalCalls--))
-      )
-    })
+  callInternal(call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.mapError(
+      this.internalCalls.call(call),
+      (error) =>
+        error instanceof Abandoned && this.over === "destroyed"
+          ? new ActorDestroyed({ address: this.address, sent: "no" })
+          : error
+    )
+  }
+
+  /** An internal call will not be made again. */
+  settleInternal(id: string): void {
+    this.internalCalls.settle(id)
   }
 
   readonly onMessage = (connection: ServerConnection, message: Frame.ClientMessage): void =>

@@ -43,9 +43,23 @@ export class Recorded {
     this.replies.delete(session.id)
   }
 
-  /** What is left, with the answers of the sessions that are still here. */
-  withSessions(sessions: Iterable<Session>): RecordedReplies {
+  /** Takes one answer out. */
+  take(session: string, number: number): CallEntry | undefined {
+    const calls = this.replies.get(session)
+    const entry = calls?.get(number)
+    if (!calls || !entry) return undefined
+    calls.delete(number)
+    if (calls.size === 0) this.replies.delete(session)
+    return entry
+  }
+
+  /** What is left, with the answers of the sessions that are still here, and of calls that are named like sessions. */
+  withSessions(
+    sessions: Iterable<Session>,
+    named: Iterable<readonly [session: string, entry: CallEntry]>
+  ): RecordedReplies {
     const all: RecordedReplies = new Map(this.replies)
+    for (const [session, entry] of named) all.set(session, new Map([[entry.number, entry]]))
     for (const session of sessions) {
       const answered = Array.from(session.calls).filter(([, call]) => call.exit !== undefined)
       if (answered.length > 0) all.set(session.id, new Map(answered))

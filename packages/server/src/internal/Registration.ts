@@ -6,6 +6,8 @@ import type * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import type { Alarm } from "../ActorStore.ts"
+import type { AlarmClock } from "./AlarmClock.ts"
 import type { Expiry } from "./Expiry.ts"
 import type { RecordedReplies } from "./Recorded.ts"
 
@@ -13,6 +15,7 @@ import type { RecordedReplies } from "./Recorded.ts"
 export interface Parked {
   readonly state: unknown
   readonly recorded: RecordedReplies
+  readonly alarms: ReadonlyArray<Alarm>
 }
 
 export interface Registration {
@@ -29,6 +32,9 @@ export interface Registration {
   }
   /** Activations that have nothing to do. */
   readonly idle: Expiry
+  readonly alarmClock: AlarmClock
+  /** How often memory actors have been destroyed, by key. */
+  readonly incarnations: Map<string, number>
   /** Memory actors that sleep, by key. */
   readonly parked: Map<string, Parked>
   /** The keys of actors that were lost because their state did not encode. */
@@ -38,7 +44,8 @@ export interface Registration {
 export const make = (
   { contract, options, build }: Implementation,
   runtime: Runtime.Runtime<never>,
-  idle: Expiry
+  idle: Expiry,
+  alarmClock: AlarmClock
 ): Registration => ({
   contract: contract.contract,
   durability: options.durability ?? "commit",
@@ -51,6 +58,8 @@ export const make = (
     connection: ParseResult.validateEither(options.connection ?? Schema.Void) as Registration["codecs"]["connection"]
   },
   idle,
+  alarmClock,
+  incarnations: new Map(),
   parked: new Map(),
   careful: new Set()
 })

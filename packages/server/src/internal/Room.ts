@@ -1,5 +1,6 @@
 /** What an implementation's `build` is given, made from the parts of an activation. */
 import type { Activation } from "@troupe/contract/Activation"
+import type { SetAlarm } from "@troupe/contract/Alarm"
 import type { Connection } from "@troupe/contract/Connection"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import * as Codec from "@troupe/contract/protocol/Codec"
@@ -7,6 +8,7 @@ import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as HashMap from "effect/HashMap"
+import type { Alarms } from "./Alarms.ts"
 import type { Recipient } from "./ServerConnection.ts"
 import type { Subscribers } from "./Subscribers.ts"
 import { type Cell, ofFiber, TurnRef } from "./Turn.ts"
@@ -45,6 +47,7 @@ export const make = (options: {
   readonly connections: Cell<HashMap.HashMap<ConnectionId, Connection<any, any>>>
   readonly subscribers: Subscribers
   readonly stageEvent: StageEvent
+  readonly alarms: Alarms
 }): Activation<unknown, any, any, any> => ({
   key: options.key,
   state: new TurnRef<any>(options.turns.state, options.turns),
@@ -54,6 +57,20 @@ export const make = (options: {
     return turn?.owner === options.turns && turn.caller
       ? Effect.succeed(turn.caller)
       : Effect.dieMessage("there is no calling connection here")
+  }),
+  requestId: Effect.withFiberRuntime((fiber) => {
+    const turn = ofFiber(fiber)
+    return turn?.owner === options.turns && turn.request
+      ? Effect.succeed(turn.request.id)
+      : Effect.dieMessage("there is no request here")
+  }),
+  committed: options.turns.committed,
+  // its overloads know which calls cannot fail
+  alarm: options.alarms.set as unknown as SetAlarm<any>,
+  cancelAlarm: options.alarms.cancel,
+  destroy: options.turns.stage((turn) => {
+    turn.destroys = true
+    return Effect.void
   }),
   broadcast: (event, payload, { except } = {}) =>
     options.stageEvent(event, payload, () => options.subscribers.snapshot(event), except),

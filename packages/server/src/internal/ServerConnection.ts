@@ -17,6 +17,8 @@ import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
 /** The activation a connection belongs to, as far as it needs to know. */
 export interface Owner {
   readonly services: Services
+  /** How often the actor has been destroyed before. */
+  readonly incarnation: number
   readonly turns: TurnAccess & { readonly stage: (f: (turn: Turn) => Effect.Effect<void>) => Effect.Effect<void> }
   readonly stageEvent: (
     event: string,
@@ -122,7 +124,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
       connectionId: this.id,
       token: this.token,
       window: options.window,
-      retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER)
+      retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER),
+      incarnation: this.owner.incarnation
     }))
     // what was committed while the connection was being opened
     this.replay(attachment)

@@ -6,6 +6,7 @@ import type * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
 import type { Limits } from "../HostOptions.ts"
 import type { Expiry } from "./Expiry.ts"
+import type { MadeCall } from "./Request.ts"
 
 export interface Services {
   readonly options: Limits
@@ -18,5 +19,7 @@ export interface Services {
   readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
   /** Connections whose link is gone. */
   readonly resumeWindows: Expiry
+  /** Calls that were made to other actors will not be made again: their callees need not remember them. */
+  readonly settle: (made: ReadonlyArray<MadeCall>) => void
   readonly nextEpoch: (durability: Durability) => Effect.Effect<number>
 }

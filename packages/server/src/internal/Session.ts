@@ -4,6 +4,7 @@
  */
 import type { Connection } from "@troupe/contract/Connection"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type { Request } from "./Request.ts"
 import { type Job, Lane } from "./TurnLoop.ts"
 
 /** Where answers go. */
@@ -25,6 +26,8 @@ export class CallEntry {
   sentOn: ReplyTarget | undefined
   /** What runs it; undefined once answered. */
   job: Job | undefined
+  /** What its handler was given as the request, if it ran in this activation. */
+  request: Request | undefined
 
   constructor(readonly number: number) {}
 

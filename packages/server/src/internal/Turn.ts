@@ -12,10 +12,35 @@ import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
 import * as Readable from "effect/Readable"
 import * as Ref from "effect/Ref"
+import type { Alarm } from "../ActorStore.ts"
+import type { Request } from "./Request.ts"
 
 /** A value that turns read and write: the actor's state, or the state of a connection. */
 export class Cell<A> {
   constructor(public current: A) {}
+}
+
+/** What becomes of alarms, by their ids: set, or, if undefined, ended. */
+export type AlarmChanges = ReadonlyMap<string, Alarm | undefined>
+
+/** What a turn changes of what is stored. */
+export interface Changes {
+  readonly state: boolean
+  readonly alarms: AlarmChanges | undefined
+  /** The actor ends. */
+  readonly destroys: boolean
+}
+
+export const nothing: Changes = { state: false, alarms: undefined, destroys: false }
+
+export const isNothing = ({ state, alarms, destroys }: Changes): boolean => !state && !alarms && !destroys
+
+/** What a turn is run for. */
+export interface Occasion {
+  readonly caller?: Connection<any, any> | undefined
+  readonly request?: Request | undefined
+  /** Set for `onBeforeConnect`, which runs beside the turns. */
+  readonly readOnly?: boolean
 }
 
 /** One run of a handler. `owner` is what runs the turns of its activation. */
@@ -28,19 +53,24 @@ export class Turn {
   readonly outputs: Array<() => void> = []
   /** The connections the turn ends. */
   readonly disconnects: Array<() => void> = []
+  /** The actor ends with the turn. */
+  destroys = false
+  readonly caller: Connection<any, any> | undefined
+  readonly request: Request | undefined
+  readonly readOnly: boolean
   /**
    * The turn that what was acquired in this one is released in. Effect runs a release with the context of its
    * acquisition, so it finds this turn and has to be led to the other.
    */
   successor: Turn | undefined
   private writes: Map<Cell<any>, unknown> | undefined
+  private alarms: Map<string, Alarm | undefined> | undefined
 
-  constructor(
-    readonly owner: object,
-    readonly caller: Connection<any, any> | undefined,
-    /** Set for `onBeforeConnect`, which runs beside the turns. */
-    readonly readOnly = false
-  ) {}
+  constructor(readonly owner: object, { caller, request, readOnly = false }: Occasion) {
+    this.caller = caller
+    this.request = request
+    this.readOnly = readOnly
+  }
 
   read<A>(cell: Cell<A>): A {
     return this.writes?.has(cell) ? this.writes.get(cell) as A : cell.current
@@ -49,6 +79,15 @@ export class Turn {
   write<A>(cell: Cell<A>, value: A): void {
     this.writes ??= new Map()
     this.writes.set(cell, value)
+  }
+
+  changeAlarm(id: string, alarm: Alarm | undefined): void {
+    this.alarms ??= new Map()
+    this.alarms.set(id, alarm)
+  }
+
+  get alarmChanges(): AlarmChanges | undefined {
+    return this.alarms
   }
 
   /** Whether applying the turn would change the cell. */

@@ -1,6 +1,5 @@
 /** The turns of one activation, and the state they work on: run one after another, committed in order. */
 import type { Address } from "@troupe/contract/Address"
-import type { Connection } from "@troupe/contract/Connection"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Effect from "effect/Effect"
@@ -8,17 +7,23 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Runtime from "effect/Runtime"
+import type { Alarm, RecordedReply } from "../ActorStore.ts"
+import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline } from "./CommitPipeline.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
-import { Cell, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
+import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
 import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
 
 /** What an activation starts from. */
 export interface Origin {
   readonly epoch: number
   readonly version: number
+  readonly incarnation: number
   readonly state: unknown
+  /** Whether the state is stored already. */
+  readonly stored: boolean
+  readonly alarms: Iterable<Alarm>
   /** Commit turn by turn: the last activation was lost because its state did not encode. */
   readonly careful: boolean
 }
@@ -30,6 +35,31 @@ export interface Loss {
   readonly encoding: boolean
 }
 
+/** How the turn of a call has ended. */
+export interface CallEnd {
+  readonly reply: RecordedReply
+  /** Whether the turn is applied. */
+  readonly kept: boolean
+  /** Whether the reply is recorded, if the turn had consequences. */
+  readonly recordable: boolean
+  /** Called with the segment that holds the reply, if it was recorded: it may leave now. */
+  readonly answer: (segment: number | undefined) => void
+  /** Called instead if the turn will never be committed. */
+  readonly abandon: () => void
+}
+
+/** Who is told of what concerns the whole activation. */
+export interface TurnsObserver {
+  /** Nothing is queued, running or waiting to be committed. */
+  readonly onIdle: () => void
+  /** Nothing can be committed any more. */
+  readonly onLost: (loss: Loss) => void
+  /** A turn that ends the actor has ended, and is to be committed. */
+  readonly onDestroying: () => void
+  /** It has been committed, and what it sends has left. */
+  readonly onDestroyed: () => void
+}
+
 /** How long an activation stays careful: the turns that were lost together are at most a window of each client. */
 const carefulTurnsMax = 10_000
 
@@ -37,6 +67,7 @@ type Exited = Exit.Exit<unknown, unknown>
 
 export class Turns implements TurnAccess {
   readonly state: Cell<unknown>
+  readonly alarms: AlarmTable
   readonly pipeline: CommitPipeline
   private readonly loop: TurnLoop
   private readonly background = new Lane()
@@ -50,28 +81,35 @@ export class Turns implements TurnAccess {
     readonly address: Address,
     origin: Origin,
     runtime: Runtime.Runtime<never>,
-    onIdle: () => void,
-    onLost: (loss: Loss) => void
+    private readonly observer: TurnsObserver
   ) {
     this.state = new Cell(origin.state)
+    this.alarms = new AlarmTable(origin.alarms)
     this.carefulTurns = origin.careful ? carefulTurnsMax : 0
-    this.loop = new TurnLoop(runtime, services.schedule, (turn, exit) => this.examine(turn, exit), onIdle)
+    this.loop = new TurnLoop(runtime, services.schedule, (turn, exit) => this.examine(turn, exit), observer.onIdle)
     this.pipeline = new CommitPipeline({
       address,
       epoch: origin.epoch,
       version: origin.version,
+      stored: origin.stored,
       durability: registration.durability,
       encodeState: () => this.encodeState(),
       submit: services.submit,
       schedule: services.schedule,
-      onLost: (why) => onLost({ why, encoding: this.encodingFailed }),
-      onDrained: onIdle
+      onAlarms: (due) => registration.alarmClock.watch(address.key, due),
+      onLost: (why) => observer.onLost({ why, encoding: this.encodingFailed }),
+      onDrained: observer.onIdle
     })
   }
 
   /** Whether something is queued, running or not committed yet. */
   get busy(): boolean {
     return this.loop.size > 0 || this.pipeline.busy
+  }
+
+  /** Whether what is committed outlives the process. */
+  get durable(): boolean {
+    return this.registration.durability !== "memory"
   }
 
   /** Waits until everything so far is durable. */
@@ -108,15 +146,16 @@ export class Turns implements TurnAccess {
   readonly run = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      return this.runIn(this.background, turn?.owner === this ? turn.caller : undefined, Effect.interruptible(effect))
+      const own = turn?.owner === this ? { caller: turn.caller, request: turn.request } : {}
+      return this.runIn(this.background, own, Effect.interruptible(effect))
     })
 
   /** Runs an effect as a turn, and returns what it returned when it has been committed. */
-  runIn<A, E>(lane: Lane, caller: Connection<any, any> | undefined, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  runIn<A, E>(lane: Lane, occasion: Occasion, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.async((resume) => {
       const interrupted = () => resume(Effect.interrupt)
       const job = new Job({
-        start: () => new Turn(this, caller),
+        start: () => new Turn(this, occasion),
         run: () => effect,
         end: (exit, turn) => this.complete(turn, exit, () => resume(exit as Exit.Exit<A, E>), interrupted),
         removed: interrupted
@@ -135,30 +174,48 @@ export class Turns implements TurnAccess {
   }
 
   /** Stages something in the fiber's turn, or in one of its own. */
-  readonly stage = (f: (turn: Turn) => Effect.Effect<void>): Effect.Effect<void> =>
+  readonly stage = <E = never>(f: (turn: Turn) => Effect.Effect<void, E>): Effect.Effect<void, E> =>
     Effect.withFiberRuntime((fiber) => {
       const turn = this.live(fiber)
       if (!turn) return this.run(this.stage(f))
-      return turn.readOnly ? Effect.dieMessage("onBeforeConnect may not send or disconnect") : f(turn)
+      return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : f(turn)
     })
 
   /** Applies a turn that succeeded, or drops one that failed; what it sends leaves when it is committed. */
   complete(turn: Turn, exit: Exited, release: () => void, abandon: () => void = () => {}): void {
     const kept = Exit.isSuccess(exit)
-    const changesState = this.apply(turn, kept)
+    const changes = this.apply(turn, kept)
     this.pipeline.push({
-      changesState,
+      changes,
       reply: undefined,
       release: kept ? () => turn.send(release) : release,
       abandon
     })
   }
 
-  /** Applies a turn, if it is kept. Returns whether the stored state changes. */
-  apply(turn: Turn, kept: boolean): boolean {
-    if (!kept) return false
-    const changes = turn.changes(this.state)
+  /** As `complete`, for the turn of a call whose answer somebody may ask for again. */
+  completeCall(turn: Turn, { kept, reply, recordable, answer, abandon }: CallEnd): void {
+    const changes = this.apply(turn, kept)
+    // what had no consequence may run again; failures are recorded so that the order of a client's calls survives
+    const consequential = !isNothing(changes) || turn.calledOthers || !kept
+    this.pipeline.push({
+      changes,
+      reply: recordable && consequential && !changes.destroys ? reply : undefined,
+      release: (segment) => kept ? turn.send(() => answer(segment)) : answer(segment),
+      abandon
+    })
+  }
+
+  /** Applies a turn, if it is kept. Returns what changes of what is stored. */
+  apply(turn: Turn, kept: boolean): Changes {
+    if (!kept) return nothing
+    const changes = { state: turn.changes(this.state), alarms: turn.alarmChanges, destroys: turn.destroys }
     turn.apply()
+    if (changes.alarms) this.alarms.apply(changes.alarms)
+    if (changes.destroys) {
+      turn.disconnects.push(this.observer.onDestroyed)
+      this.observer.onDestroying()
+    }
     return changes
   }
 

@@ -2,12 +2,11 @@
  * Which actor's turn waits for which actor. A turn that calls another actor holds its own one up meanwhile, so a circle of
  * such calls would never end, whether one chain of calls closes it or several that know nothing of each other.
  */
-import * as Address from "@troupe/contract/Address"
+import type * as Address from "@troupe/contract/Address"
+import { idOf } from "./idOf.ts"
 import type { Turn } from "./Turn.ts"
 
 type Path = readonly [Address.Address, ...Array<Address.Address>]
-
-const idOf = ({ contract, key }: Address.Address): string => Address.idOf(contract, key)
 
 /** A call that a turn has made. It holds the turn's actor up for as long as the turn has not ended. */
 interface Wait {

@@ -10,7 +10,8 @@ import {
   type Behavior,
   type Connection,
   type Contract,
-  type DisconnectReason
+  type DisconnectReason,
+  type Request
 } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
@@ -67,7 +68,8 @@ type Definition = Contract.DefinitionOf<Lab>
 type Member = typeof Member.Type
 export type LabRoom = Activation.Activation<Lab, Definition, typeof State.Type, Member>
 export type LabConnection = Connection.Connection<Definition, Member>
-type Caller = Connection.Caller<Lab>
+type Handled = Request.Request<Lab>
+type Caller = Connection.Caller<Lab> | Handled
 
 /** What the tests see of the actors, and how they steer them. */
 export class Probe extends Context.Tag("test/Probe")<Probe, {
@@ -86,7 +88,7 @@ export class Probe extends Context.Tag("test/Probe")<Probe, {
   /** What `Run` of a client does, by name of the script. */
   readonly scripts: { [name: string]: (room: LabRoom) => Effect.Effect<string, Oops, Caller> }
   /** What `Script` of a backend does. */
-  readonly internals: { [name: string]: (room: LabRoom) => Effect.Effect<string, Oops> }
+  readonly internals: { [name: string]: (room: LabRoom) => Effect.Effect<string, Oops, Handled> }
   readonly hooks: {
     build: (room: LabRoom) => Effect.Effect<void, string, Scope.Scope>
     onBeforeConnect: (
@@ -231,6 +233,10 @@ export const layerProcess = <E, R>(live: Layer.Layer<Lab, E, R>) =>
     Layer.provideMerge(live),
     Layer.provideMerge(ActorHost.layer())
   )
+
+/** One life of the process, on the store and network that are there. */
+export const life = <A, E, R, E2, R2>(live: Layer.Layer<Lab, E2, R2>, body: Effect.Effect<A, E, R>) =>
+  body.pipe(Effect.scoped, Effect.provide(layerProcess(live)))
 
 /** Everything, in one process. */
 export const layer = ({ client, host, ...options }: Options = {}) =>

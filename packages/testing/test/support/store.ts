@@ -21,6 +21,8 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
   readonly fail: (...failures: ReadonlyArray<Failure>) => Effect.Effect<void>
   /** So many of the next reads fail. */
   readonly failClaims: (times: number) => Effect.Effect<void>
+  /** So many of the next looks for alarms fail. */
+  readonly failAlarms: (times: number) => Effect.Effect<void>
   /** All commits that have been asked for, in order. */
   readonly commits: ReadonlyArray<ActorStore.Commit>
   readonly store: typeof ActorStore.ActorStore.Service
@@ -68,7 +70,14 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
             ? new ActorStore.StoreError({ operation: "claim", message: "the disk is gone" })
             : store.claim(address)
         )
-      return Context.make(ActorStore.ActorStore, { ...store, claim, commit }).pipe(Context.add(StoreControl, {
+      let failingAlarms = 0
+      const alarms: typeof store.alarms = (query) =>
+        Effect.suspend(() =>
+          failingAlarms-- > 0
+            ? new ActorStore.StoreError({ operation: "alarms", message: "the disk is gone" })
+            : store.alarms(query)
+        )
+      return Context.make(ActorStore.ActorStore, { ...store, alarms, claim, commit }).pipe(Context.add(StoreControl, {
         hold: Effect.sync(() => void (held = true)),
         release: Effect.sync(() => {
           held = false
@@ -81,6 +90,7 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
         }),
         fail: (...next) => Effect.sync(() => void failures.push(...next)),
         failClaims: (times) => Effect.sync(() => void (failingClaims = times)),
+        failAlarms: (times) => Effect.sync(() => void (failingAlarms = times)),
         commits,
         store
       }))

@@ -17,6 +17,7 @@ const rpcs = RpcGroup.make(
   Rpc.make("Hold", { payload: gated, success: Schema.Number }),
   Rpc.make("HoldOn", { payload: gated, success: Schema.Number }),
   Rpc.make("Once", { payload: gated, success: Schema.Number }).annotate(Delivery.Delivery, "at-most-once"),
+  Rpc.make("Again", { payload: gated, success: Schema.Number }).annotate(Delivery.Delivery, "idempotent"),
   Rpc.make("Others", { payload: label }),
   Rpc.make("Burst", { payload: { count: Schema.Number } }),
   Rpc.make("Blow", { payload: { size: Schema.Number } }),
@@ -119,6 +120,7 @@ export const layerTally = (trace: Trace) =>
             Hold: hold,
             HoldOn: (payload) => Effect.uninterruptible(hold(payload)),
             Once: hold,
+            Again: hold,
             Others: ({ label }) =>
               Effect.flatMap(room.caller, (except) => room.broadcast("added", { label, count: 0 }, { except })),
             Burst: ({ count }) =>

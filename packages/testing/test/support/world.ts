@@ -1,5 +1,5 @@
 /** A small world in memory: one network, one store, servers that come and go, and clients. All under `TestClock`. */
-import { vi } from "@effect/vitest"
+import { assert, vi } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { type Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
@@ -7,7 +7,7 @@ import { ActorHost, ActorStore, type Gateway, type HostOptions } from "@troupe/s
 import { MemoryTransport } from "@troupe/testing"
 import {
   Context,
-  type Duration,
+  Duration,
   Effect,
   Either,
   ExecutionStrategy,
@@ -31,6 +31,8 @@ type Store = typeof ActorStore.ActorStore.Service
 export interface WorldOptions {
   readonly host?: HostOptions.Options
   readonly gateway?: Partial<Gateway.Options>
+  /** What the store says about how long it keeps replies. Default: for ever. */
+  readonly retention?: Duration.DurationInput
 }
 
 /** Lets everything run that does not wait for the clock. */
@@ -87,6 +89,14 @@ export const waitOf = ({ status }: HasStatus) =>
     return Option.getOrThrow(current.retryAt) - (yield* TestClock.currentTimeMillis)
   })
 
+/** What the default schedule allows: 250 ms, doubled each time up to 30 s, times something between 0.5 and 1. */
+export const assertExponential = (delays: ReadonlyArray<number>) =>
+  delays.forEach((delay, i) => {
+    const full = Math.min(250 * 2 ** i, 30_000)
+    assert.isAtLeast(delay, Math.floor(full * 0.5), `delay ${i + 1}`)
+    assert.isAtMost(delay, Math.ceil(full), `delay ${i + 1}`)
+  })
+
 /** Puts all items of a stream into an array as they come. */
 export const collect = <A, E>(stream: Stream.Stream<A, E>) =>
   Effect.gen(function*() {
@@ -122,16 +132,21 @@ export const makeWorld = (options: WorldOptions = {}) =>
     const scope = yield* Effect.scope
     const trace = new Trace()
     const states = new Map<string, string>()
+    /** The numbers of the calls whose replies have been recorded, in order. */
+    const recorded: Array<number> = []
     /** What the store answers to the next commits, instead of doing them. */
     const refusals: Array<string> = []
     const observed = (store: Store): Store => ({
       ...store,
+      retentionMillis: options.retention ? Duration.toMillis(options.retention) : store.retentionMillis,
       commit: (batch) =>
         refusals.length > 0
           ? Effect.succeed(batch.map(() => ({ _tag: "failed" as const, message: refusals.shift() ?? "" })))
           : Effect.map(store.commit(batch), (results) => {
-            batch.forEach(({ address, state }, i) => {
-              if (results[i]!._tag === "committed" && state !== undefined) states.set(address.key, state)
+            batch.forEach(({ address, replies, state }, i) => {
+              if (results[i]!._tag !== "committed") return
+              if (state !== undefined) states.set(address.key, state)
+              recorded.push(...replies.map(({ call }) => call))
             })
             return results
           })
@@ -208,6 +223,7 @@ export const makeWorld = (options: WorldOptions = {}) =>
       clientIn,
       client: (clientOptions: ActorClient.Options = {}) => clientIn(scope, clientOptions),
       rawLink,
+      recorded,
       /** The next commits fail. */
       refuseCommits: (...messages: ReadonlyArray<string>) => Effect.sync(() => void refusals.push(...messages)),
       /** The labels of all calls that took effect, in order, as they are stored. */

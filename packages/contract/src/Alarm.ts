@@ -1,0 +1,33 @@
+/** Alarms: calls that an actor asks to be made to itself later, whether it is in memory by then or asleep. */
+import type * as Rpc from "@effect/rpc/Rpc"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type { AlarmsFull } from "./AlarmsFull.ts"
+import type { Definition, InternalRpcs } from "./Definition.ts"
+
+type Payload<D extends Definition, Tag extends string> = Rpc.PayloadConstructor<
+  Extract<InternalRpcs<D>, { readonly _tag: Tag }>
+>
+
+/**
+ * Sets an alarm: after the delay, counted from now, the internal rpc is called, as a turn. The alarm is set when the turn
+ * that sets it is committed, and used up by the commit of its own turn; so it fires once, also through crashes. If its
+ * handler fails or dies it is tried again, with delays that grow from 250 ms to 30 s, and after `alarmRetriesMax` of these
+ * it is parked: it stays, and fires no more until it is set again.
+ *
+ * Its id is the tag. Setting an alarm again that has not fired yet replaces it.
+ */
+export interface SetAlarm<D extends Definition> {
+  <Tag extends InternalRpcs<D>["_tag"]>(
+    after: Duration.DurationInput,
+    tag: Tag,
+    ...payload: [void] extends [Payload<D, Tag>] ? [payload?: undefined] : [payload: Payload<D, Tag>]
+  ): Effect.Effect<void>
+  /** With an id of its own there can be many alarms of one tag, `alarmsMax` altogether: 1 000 unless configured. */
+  <Tag extends InternalRpcs<D>["_tag"]>(
+    after: Duration.DurationInput,
+    tag: Tag,
+    payload: Payload<D, Tag>,
+    options: { readonly id: string }
+  ): Effect.Effect<void, AlarmsFull>
+}

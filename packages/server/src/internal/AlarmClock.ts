@@ -1,0 +1,167 @@
+/**
+ * Knows when the next actor of a contract has an alarm, and tells it, whether it is in memory or asleep. What sleeps costs
+ * no memory here: the clock walks along the alarms in the store, in the order in which they are due. It has a fiber only
+ * while it knows of an alarm.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type { StoreError } from "../ActorStore.ts"
+import { AlarmIndex, type Position } from "./AlarmIndex.ts"
+import * as RetryDelay from "./RetryDelay.ts"
+
+export interface AlarmClockOptions {
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  /** The stored alarms after a position. Absent if nothing is stored: then all that is known is what was watched. */
+  readonly scan:
+    | ((after: Position | undefined, max: number) => Effect.Effect<ReadonlyArray<Position>, StoreError>)
+    | undefined
+  /** Makes the actor fire what is due. It is tried again later if that fails. */
+  readonly deliver: (key: string) => Effect.Effect<void, unknown>
+}
+
+/** How many positions are read at a time. */
+const pageMax = 256
+
+/** How many actors are told at the same time. They may have to be woken, and the others wait. */
+const deliveriesMax = 1000
+
+/** How long the clock sleeps at most, so that a machine that was suspended is not late for long. */
+const sleepMax = 60 * 60 * 1000
+
+export class AlarmClock {
+  /** Everything in the store up to here has been handed out. */
+  private cursor: Position | undefined
+  /** Alarms that the cursor has passed: at most one for each key, the earliest. */
+  private readonly passed = new AlarmIndex()
+  private readonly passedByKey = new Map<string, number>()
+  private readonly failures = new Map<string, number>()
+  private readonly deliveries = Effect.unsafeMakeSemaphore(deliveriesMax)
+  private phase: "idle" | "working" | "sleeping" | "stopped" = "idle"
+  /** When it has to work next. */
+  private next = Number.POSITIVE_INFINITY
+  private fiber: Fiber.RuntimeFiber<void> | undefined
+
+  constructor(private readonly options: AlarmClockOptions) {}
+
+  /** Looks for alarms that were set before the clock was there. */
+  start(): void {
+    if (this.options.scan) this.wakeAt(Number.NEGATIVE_INFINITY)
+  }
+
+  stop(): void {
+    this.phase = "stopped"
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  /** An actor has an alarm that is due then. It has been committed. */
+  watch(key: string, due: number): void {
+    if (!this.options.scan || (this.cursor && due <= this.cursor.due)) this.pass(key, due)
+    this.wakeAt(due)
+  }
+
+  /** An actor may have something due now. */
+  recheck(key: string): void {
+    this.pass(key, this.now)
+    this.wakeAt(this.now)
+  }
+
+  private get now(): number {
+    return this.options.clock.unsafeCurrentTimeMillis()
+  }
+
+  private pass(key: string, due: number): void {
+    const known = this.passedByKey.get(key)
+    if (known !== undefined && known <= due) return
+    if (known !== undefined) this.passed.remove({ due: known, key })
+    this.passed.add({ due, key })
+    this.passedByKey.set(key, due)
+  }
+
+  private wakeAt(due: number): void {
+    if (this.phase === "stopped" || due >= this.next) return
+    this.next = due
+    if (this.phase === "working") return
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    this.phase = "working"
+    this.fiber = this.options.fork(this.run)
+  }
+
+  private readonly run: Effect.Effect<void> = Effect.suspend(() => {
+    const delay = this.next - this.now
+    if (this.phase === "stopped") return Effect.void
+    if (delay === Number.POSITIVE_INFINITY) {
+      this.phase = "idle"
+      this.fiber = undefined
+      return Effect.void
+    }
+    if (delay <= 0) {
+      this.phase = "working"
+      this.next = Number.POSITIVE_INFINITY
+      return Effect.zipRight(this.handOut, this.run)
+    }
+    this.phase = "sleeping"
+    return Effect.zipRight(Effect.sleep(Math.min(delay, sleepMax)), this.run)
+  })
+
+  /** Hands out all that is due, and finds out when the next is. */
+  private readonly handOut: Effect.Effect<void> = Effect.suspend(() => {
+    const { scan } = this.options
+    this.handOutPassed()
+    return scan ? this.handOutStored(scan) : Effect.void
+  })
+
+  private handOutPassed(): void {
+    const { now } = this
+    for (let first = this.passed.first; first; first = this.passed.first) {
+      if (first.due > now) {
+        this.next = Math.min(this.next, first.due)
+        return
+      }
+      this.passed.remove(first)
+      this.passedByKey.delete(first.key)
+      this.tell(first.key)
+    }
+  }
+
+  private handOutStored(scan: NonNullable<AlarmClockOptions["scan"]>): Effect.Effect<void> {
+    return Effect.suspend(() => scan(this.cursor, pageMax)).pipe(
+      Effect.flatMap((positions) => {
+        const { now } = this
+        const due = positions.filter((position) => position.due <= now)
+        this.cursor = due[due.length - 1] ?? this.cursor
+        for (const { key } of due) this.tell(key)
+        if (due.length === pageMax) return Effect.zipRight(this.roomForMore, this.handOutStored(scan))
+        this.next = Math.min(this.next, positions[due.length]?.due ?? Number.POSITIVE_INFINITY)
+        return Effect.void
+      }),
+      Effect.catchAll((error) => Effect.zipRight(Effect.logError("alarms could not be read", error), this.tryLater))
+    )
+  }
+
+  private readonly tryLater: Effect.Effect<void> = Effect.map(RetryDelay.millis(2), (delay) => {
+    this.next = Math.min(this.next, this.now + delay)
+  })
+
+  private readonly roomForMore = this.deliveries.withPermits(1)(Effect.void)
+
+  private tell(key: string): void {
+    const delivery = Effect.matchCauseEffect(this.options.deliver(key), {
+      onFailure: () => this.tellAgain(key),
+      onSuccess: () => Effect.sync(() => void this.failures.delete(key))
+    })
+    this.options.fork(this.deliveries.withPermits(1)(delivery))
+  }
+
+  private tellAgain(key: string): Effect.Effect<void> {
+    const failures = this.failures.get(key) ?? 0
+    this.failures.set(key, failures + 1)
+    return Effect.map(RetryDelay.millis(failures), (delay) => {
+      const due = this.now + delay
+      this.pass(key, due)
+      this.wakeAt(due)
+    })
+  }
+}

@@ -1,0 +1,182 @@
+/** The alarms of one activation: set and cancelled by its turns, fired as turns, tried again when they fail. */
+import * as Headers from "@effect/platform/Headers"
+import type { Address } from "@troupe/contract/Address"
+import * as ContractAddress from "@troupe/contract/Address"
+import { AlarmsFull } from "@troupe/contract/AlarmsFull"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import type * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
+import type { Alarm } from "../ActorStore.ts"
+import { toMillis } from "../HostOptions.ts"
+import type { AlarmClock } from "./AlarmClock.ts"
+import type { Answers } from "./Answers.ts"
+import { Request } from "./Request.ts"
+import * as RetryDelay from "./RetryDelay.ts"
+import type { Services } from "./Services.ts"
+import { Turn } from "./Turn.ts"
+import { Job, Lane } from "./TurnLoop.ts"
+import type { Turns } from "./Turns.ts"
+
+export interface AlarmsOptions {
+  readonly services: Services
+  readonly address: Address
+  readonly epoch: number
+  readonly codecs: Codec.ContractCodec["internal"]
+  readonly clock: AlarmClock
+  readonly turns: Turns
+  readonly answers: Answers
+  readonly runtime: Runtime.Runtime<never>
+  /** Runs the handler of an internal rpc. */
+  readonly handle: (
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    headers: Headers.Headers
+  ) => Effect.Effect<unknown, unknown>
+}
+
+export class Alarms {
+  private readonly lane = new Lane()
+  /** What has been handed to the turns and has not ended. */
+  private readonly firing = new Set<string>()
+  private count = 0
+
+  constructor(private readonly options: AlarmsOptions) {}
+
+  /** Sets an alarm in the fiber's turn. Without an id of its own it goes by its tag. */
+  readonly set = (
+    after: Duration.DurationInput,
+    tag: string,
+    payload: unknown,
+    { id = tag }: { readonly id?: string } = {}
+  ): Effect.Effect<void, AlarmsFull> =>
+    this.options.turns.stage((turn) => {
+      const codec = this.options.codecs.get(tag)
+      const issue = codec ? ContractAddress.keyIssue(id) : `there is no internal rpc ${tag}`
+      if (!codec || issue) return Effect.dieMessage(`the alarm ${id} cannot be set: ${issue}`)
+      const encoded = codec.payload.encode(RpcObject.construct(codec, payload))
+      if (Either.isLeft(encoded)) {
+        return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+      }
+      const max = this.options.services.options.alarmsMax
+      if (id !== tag && this.pendingWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
+      turn.changeAlarm(id, {
+        id,
+        due: Math.min(Math.ceil(this.now + toMillis(after)), Number.MAX_SAFE_INTEGER),
+        tag,
+        payload: JSON.stringify(encoded.right),
+        attempt: 0,
+        firing: `${this.options.epoch}.${++this.count}`
+      })
+      return Effect.void
+    })
+
+  readonly cancel = (id: string): Effect.Effect<void> =>
+    this.options.turns.stage((turn) => {
+      const staged = turn.alarmChanges
+      if (this.options.turns.alarms.get(id) || staged?.has(id)) turn.changeAlarm(id, undefined)
+      return Effect.void
+    })
+
+  /** How many alarms there would be with this one. */
+  private pendingWith(turn: Turn, id: string): number {
+    const { alarms } = this.options.turns
+    let pending = alarms.size + (alarms.get(id) ? 0 : 1)
+    turn.alarmChanges?.forEach((alarm, changed) => {
+      if (changed !== id) pending += (alarm ? 1 : 0) - (alarms.get(changed) ? 1 : 0)
+    })
+    return pending
+  }
+
+  private get now(): number {
+    return this.options.services.clock.unsafeCurrentTimeMillis()
+  }
+
+  /** Fires what is due, each as a turn. */
+  fireDue(): void {
+    const { turns, clock, address } = this.options
+    const { now } = this
+    const due: Array<Alarm & { readonly due: number }> = []
+    let next = Number.POSITIVE_INFINITY
+    for (const alarm of turns.alarms.values()) {
+      if (!isSet(alarm)) continue
+      if (alarm.due > now) next = Math.min(next, alarm.due)
+      else if (!this.firing.has(alarm.firing)) due.push(alarm)
+    }
+    for (const alarm of due.sort((a, b) => a.due - b.due)) this.fire(alarm)
+    if (next < Number.POSITIVE_INFINITY) clock.watch(address.key, next)
+  }
+
+  private fire(alarm: Alarm): void {
+    const { turns, address } = this.options
+    const request = Request.ofAlarm(address, alarm.firing)
+    let ran = false
+    this.firing.add(alarm.firing)
+    const over = () => void this.firing.delete(alarm.firing)
+    turns.submit(
+      this.lane,
+      new Job({
+        start: () => new Turn(turns, { request }),
+        run: () => {
+          // it may have been cancelled or set anew while it waited for its turn
+          ran = this.isCurrent(alarm)
+          return ran ? this.call(alarm) : Effect.void
+        },
+        end: (exit, turn) => {
+          over()
+          if (turns.stopped) return
+          if (Exit.isSuccess(exit)) this.onSucceeded(alarm, turn, exit, ran)
+          else this.onFailed(alarm, exit.cause, request)
+        },
+        removed: over
+      })
+    )
+  }
+
+  private isCurrent({ id, firing }: Alarm): boolean {
+    return this.options.turns.alarms.get(id)?.firing === firing
+  }
+
+  private call({ tag, payload }: Alarm): Effect.Effect<unknown, unknown> {
+    const codec = this.options.codecs.get(tag)
+    if (!codec) return Effect.dieMessage(`there is no internal rpc ${tag} any more`)
+    const decoded = codec.payload.decode(payload === undefined ? undefined : JSON.parse(payload))
+    return Either.isRight(decoded)
+      ? this.options.handle(codec, decoded.right, Headers.empty)
+      : Effect.dieMessage(`${codec.payload.what} does not decode: ${Codec.describeSafely(decoded.left)}`)
+  }
+
+  /** Its commit uses the alarm up, unless the handler has set it again. */
+  private onSucceeded(alarm: Alarm, turn: Turn, exit: Exit.Exit<unknown, unknown>, ran: boolean): void {
+    const { turns, services } = this.options
+    if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)
+    turns.complete(turn, exit, () => services.settle(turn.request?.made ?? []))
+  }
+
+  private onFailed(alarm: Alarm, cause: Cause.Cause<unknown>, request: Request): void {
+    const { turns, services, answers, runtime } = this.options
+    const attempt = alarm.attempt + 1
+    const parked = alarm.attempt >= services.options.alarmRetriesMax
+    const due = parked ? undefined : this.now + Runtime.runSync(runtime)(RetryDelay.millis(alarm.attempt))
+    const alarms = new Map([[alarm.id, { ...alarm, attempt, due }]])
+    turns.alarms.apply(alarms)
+    answers.log(
+      parked
+        ? Effect.logError(`the alarm ${alarm.id} is parked: it has failed ${attempt} times`, cause)
+        : Effect.logWarning(`the alarm ${alarm.id} has failed, and will be tried again`, cause)
+    )
+    turns.pipeline.push({
+      changes: { state: false, alarms, destroys: false },
+      reply: undefined,
+      // what has succeeded elsewhere is not done again when the alarm is; what has failed is
+      release: () => services.settle(parked ? request.made : request.made.filter(({ succeeded }) => !succeeded)),
+      abandon: () => {}
+    })
+  }
+}
+
+const isSet = (alarm: Alarm): alarm is Alarm & { readonly due: number } => alarm.due !== undefined

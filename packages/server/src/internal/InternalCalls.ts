@@ -1,0 +1,220 @@
+/**
+ * Calls from backends and from other actors. A call that may be made again, because the turn that makes it may run again,
+ * comes with an id: it joins what is known under it, and its answer is kept until the caller's own call is settled.
+ */
+import type * as Headers from "@effect/platform/Headers"
+import { ActorOverloaded } from "@troupe/contract/ActorError"
+import type { Address } from "@troupe/contract/Address"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type { ActorStore } from "../ActorStore.ts"
+import type { Answers } from "./Answers.ts"
+import type { Recorded } from "./Recorded.ts"
+import { Request } from "./Request.ts"
+import type { Services } from "./Services.ts"
+import { CallEntry } from "./Session.ts"
+import { Turn } from "./Turn.ts"
+import { Job, Lane } from "./TurnLoop.ts"
+import type { Turns } from "./Turns.ts"
+
+/** A call as the host hands it over. */
+export interface InternalCall {
+  readonly codec: Codec.RpcCodec
+  readonly payload: unknown
+  readonly headers: Headers.Headers
+  /** Its name, if it may be made again. */
+  readonly id: string | undefined
+}
+
+/** The activation has ended before it could answer. */
+export class Abandoned {
+  readonly _tag = "Abandoned"
+}
+
+const abandoned = new Abandoned()
+
+export interface InternalCallsOptions {
+  readonly services: Services
+  readonly address: Address
+  readonly turns: Turns
+  readonly answers: Answers
+  readonly recorded: Recorded
+  /** Where answers of earlier activations are; undefined if nothing is stored. */
+  readonly store: typeof ActorStore.Service | undefined
+  /** Runs the handler of an internal rpc. */
+  readonly handle: (
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    headers: Headers.Headers
+  ) => Effect.Effect<unknown, unknown>
+}
+
+/** Somebody who waits for an answer. */
+interface Waiting {
+  readonly call: InternalCall
+  readonly resume: (answer: Effect.Effect<unknown, unknown>) => void
+}
+
+/** A call with an id, until it is settled. */
+class Known extends CallEntry {
+  readonly waiting = new Set<Waiting>()
+  /** The caller will not ask again. */
+  settled = false
+
+  constructor(
+    readonly id: string,
+    override readonly request: Request
+  ) {
+    super(only)
+  }
+
+  end(answer: (waiting: Waiting) => Effect.Effect<unknown, unknown>): void {
+    for (const waiting of this.waiting) waiting.resume(answer(waiting))
+    this.waiting.clear()
+  }
+}
+
+/** The number of a call that is the only one of its name. */
+const only = 0
+
+const decode = ({ exit: codec }: Codec.RpcCodec, text: string): Exit.Exit<unknown, unknown> => {
+  const decoded = codec.decode(JSON.parse(text))
+  return Either.isRight(decoded)
+    ? decoded.right as Exit.Exit<unknown, unknown>
+    : Exit.die(new Error(`${codec.what} does not decode: ${Codec.describeSafely(decoded.left)}`))
+}
+
+export class InternalCalls {
+  private readonly lane = new Lane()
+  private readonly known = new Map<string, Known>()
+  private pending = 0
+
+  constructor(private readonly options: InternalCallsOptions) {}
+
+  /** Fails with what the handler fails with, or because there is no room, or because the activation has ended. */
+  call(call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.suspend(() => {
+      const { address, services } = this.options
+      const capacity = services.options.mailboxMax
+      if (this.pending >= capacity) return new ActorOverloaded({ address, capacity })
+      this.pending++
+      const answer = call.id === undefined ? this.callOnce(call) : this.callAgain(call, call.id)
+      return Effect.ensuring(answer, Effect.sync(() => this.pending--))
+    })
+  }
+
+  /** The caller will not make the call again: its answer is not needed any more. */
+  settle(id: string): void {
+    const known = this.known.get(id) ?? this.fromRecorded(id)
+    if (!known) return
+    known.settled = true
+    if (known.exit === undefined) return
+    this.forget(known)
+    this.options.recorded.settle(known.segment)
+    this.options.services.settle(known.request.made)
+  }
+
+  /** The answers that are kept, as recorded ones. */
+  *answered(): Iterable<[session: string, entry: CallEntry]> {
+    for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]
+  }
+
+  private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
+    const { turns, answers, address, services, handle } = this.options
+    const request = Request.once(services.secrets.next)
+    const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers))
+    return Effect.flatMap(
+      Effect.exit(turn),
+      (exit) =>
+        turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+          ? Effect.fail(abandoned)
+          : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
+    )
+  }
+
+  private callAgain(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
+    const { store, recorded, address } = this.options
+    const loaded = store ? Effect.mapError(recorded.load(store, address), () => abandoned) : Effect.void
+    return Effect.zipRight(loaded, this.join(call, id))
+  }
+
+  /** Waits for the answer of what is known under an id, or begins it. */
+  private join(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
+    return Effect.async((resume) => {
+      const known = this.known.get(id) ?? this.fromRecorded(id) ?? this.begin(call, id)
+      if (known.exit !== undefined) return resume(decode(call.codec, known.exit))
+      const waiting = { call, resume }
+      known.waiting.add(waiting)
+      return Effect.sync(() => {
+        known.waiting.delete(waiting)
+        if (known.waiting.size === 0 && known.job) this.options.turns.interrupt(known.job)
+      })
+    })
+  }
+
+  private fromRecorded(id: string): Known | undefined {
+    const recorded = this.options.recorded.take(id, only)
+    if (!recorded) return undefined
+    const known = new Known(id, Request.ofId(id))
+    known.exit = recorded.exit
+    known.segment = recorded.segment
+    this.known.set(id, known)
+    return known
+  }
+
+  private begin({ codec, payload, headers }: InternalCall, id: string): Known {
+    const { turns, handle } = this.options
+    const request = Request.ofId(id)
+    const known = new Known(id, request)
+    known.job = new Job({
+      start: () => new Turn(turns, { request }),
+      run: () => handle(codec, payload, headers),
+      end: (exit, turn) => this.onEnd(known, codec, exit, turn),
+      removed: () => this.onAbandoned(known)
+    })
+    this.known.set(id, known)
+    turns.submit(this.lane, known.job)
+    return known
+  }
+
+  private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
+    const { turns, answers } = this.options
+    const { text, kept } = answers.encode(codec, exit)
+    const cancelled = !kept && known.job?.interruptRequested === true
+    if (cancelled) {
+      // who has asked again meanwhile did not mean this run
+      this.forget(known)
+      return known.end(({ call }) => turns.stopped ? Effect.fail(abandoned) : this.join(call, known.id))
+    }
+    turns.completeCall(turn, {
+      reply: { session: known.id, call: only, exit: text },
+      kept,
+      recordable: true,
+      answer: (segment) => this.onAnswered(known, codec, text, segment),
+      abandon: () => this.onAbandoned(known)
+    })
+  }
+
+  private onAnswered(known: Known, codec: Codec.RpcCodec, text: string, segment: number | undefined): void {
+    known.exit = text
+    known.segment = segment
+    known.job = undefined
+    this.options.recorded.count(segment)
+    known.end(() => decode(codec, text))
+    // what had no consequence may run again
+    if (segment === undefined && this.options.store) this.forget(known)
+    if (known.settled) this.settle(known.id)
+  }
+
+  private onAbandoned(known: Known): void {
+    this.forget(known)
+    known.end(() => Effect.fail(abandoned))
+  }
+
+  private forget(known: Known): void {
+    if (this.known.get(known.id) === known) this.known.delete(known.id)
+  }
+}

@@ -1,0 +1,413 @@
+/**
+ * Calls between actors: named after the call that makes them, so that a turn which runs again after a crash finds what it
+ * has done; and what a handler can hold on to for effects on the outside.
+ */
+import { Rpc, RpcGroup } from "@effect/rpc"
+import { assert, it, vi } from "@effect/vitest"
+import { ActorClient } from "@troupe/client"
+import { Actor, type ActorError, Address, Delivery, type Request } from "@troupe/contract"
+import { ActorHost } from "@troupe/server"
+import { MemoryTransport } from "@troupe/testing"
+import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
+import { settle } from "./support/lab.ts"
+import { StoreControl } from "./support/store.ts"
+
+vi.setConfig({ testTimeout: 30_000 })
+
+class Refused extends Schema.TaggedError<Refused>()("Refused", { by: Schema.String }) {}
+
+const item = { item: Schema.String }
+
+/** Books what it is told, and refuses what it is told to. */
+class Ledger extends Actor.Tag<Ledger>()("Ledger", {
+  internal: RpcGroup.make(
+    Rpc.make("Book", { payload: item, success: Schema.Number, error: Refused }),
+    Rpc.make("Forward", { payload: { item: Schema.String, to: Schema.String }, success: Schema.Number }),
+    Rpc.make("Peek", { payload: item, success: Schema.Number }).annotate(Delivery.Delivery, "idempotent"),
+    Rpc.make("Entries", { success: Schema.Array(Schema.String) })
+  )
+}) {}
+
+/** Does what a test wants with ledgers. */
+class Desk extends Actor.Tag<Desk>()("Desk", {
+  rpcs: RpcGroup.make(Rpc.make("Do", { payload: { what: Schema.String }, success: Schema.Unknown, error: Refused })),
+  internal: RpcGroup.make(Rpc.make("DoInternally", { payload: { what: Schema.String }, success: Schema.Unknown }))
+}) {}
+
+type Room = Parameters<Parameters<typeof Desk.toLayer<typeof DeskState, any>>[1]>[0]
+type Work = Effect.Effect<unknown, Refused | ActorError.ActorError, Request.Request<Desk>>
+
+const DeskState = Schema.Struct({ done: Schema.Array(Schema.String) })
+
+/** What tests put into the handlers, and what these leave. */
+class Bench extends Context.Tag("test/Bench")<Bench, {
+  readonly work: { [what: string]: (room: Room, ledgers: Context.Tag.Service<typeof Ledger>) => Work }
+  /** How often a ledger has run a handler, in memory: whatever was committed. */
+  readonly runs: Array<string>
+  readonly refuse: Set<string>
+  readonly hold: Map<string, Deferred.Deferred<void>>
+}>() {}
+
+const done = (room: Room, what: string) => Ref.update(room.state, ({ done }) => ({ done: [...done, what] }))
+
+const DeskLive = Desk.toLayer(
+  { state: DeskState, initialState: () => ({ done: [] }) },
+  (room) =>
+    Effect.gen(function*() {
+      const { work } = yield* Bench
+      const ledgers = yield* Ledger.client
+      const run = (what: string) =>
+        Effect.catchIf(work[what]!(room, ledgers), (error) => error._tag !== "Refused", Effect.die)
+      return room.behavior({
+        rpcs: { Do: ({ what }) => run(what) as Effect.Effect<unknown, Refused, Request.Request<Desk>> },
+        internal: { DoInternally: ({ what }) => Effect.orDie(run(what)) }
+      })
+    })
+)
+
+const LedgerLive = Ledger.toLayer(
+  { state: Schema.Struct({ entries: Schema.Array(Schema.String) }), initialState: () => ({ entries: [] }) },
+  (ledger) =>
+    Effect.gen(function*() {
+      const { hold, refuse, runs } = yield* Bench
+      const ledgers = yield* Ledger.client
+      const book = (item: string) =>
+        Effect.gen(function*() {
+          runs.push(`${ledger.key} ${item}`)
+          const gate = hold.get(item)
+          if (gate) yield* Deferred.await(gate)
+          const { entries } = yield* Ref.updateAndGet(ledger.state, ({ entries }) => ({ entries: [...entries, item] }))
+          return entries.length
+        })
+      return ledger.behavior({
+        internal: {
+          Book: ({ item }) => refuse.has(item) ? Effect.zipRight(book(item), new Refused({ by: item })) : book(item),
+          Forward: ({ item, to }) => Effect.zipRight(book(item), Effect.orDie(ledgers.get(to).Book({ item }))),
+          Peek: ({ item }) => book(item),
+          Entries: () => Effect.map(Ref.get(ledger.state), ({ entries }) => entries)
+        }
+      })
+    })
+)
+
+const BenchLive = Layer.sync(Bench, () => ({ work: {}, runs: [], refuse: new Set<string>(), hold: new Map() }))
+
+const Live = (host: Parameters<typeof ActorHost.layer>[0] = {}) =>
+  ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
+    Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk] })),
+    Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
+    Layer.provideMerge(ActorHost.layer(host)),
+    Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer, BenchLive))
+  )
+
+const run = <A, E, R>(body: Effect.Effect<A, E, R>, host?: Parameters<typeof ActorHost.layer>[0]) =>
+  body.pipe(Effect.scoped, Effect.provide(Live(host)))
+
+const entriesOf = (key: string) => Effect.flatMap(Ledger, (ledgers) => ledgers.get(key).Entries())
+
+/** Lets a second pass, in which clients come back. */
+const later = Effect.repeatN(Effect.zipRight(settle, Effect.zipRight(TestClock.adjust("1 second"), settle)), 2)
+
+const repliesOf = (contract: string, key: string) =>
+  Effect.flatMap(
+    StoreControl,
+    ({ store }) =>
+      Effect.map(store.replies(Address.make(contract, key)), (segments) => segments.flatMap(({ replies }) => replies))
+  )
+
+it.effect("T3 a turn that runs again after its commit was lost finds what it has done at other actors", () =>
+  run(Effect.gen(function*() {
+    const { runs, work } = yield* Bench
+    const control = yield* StoreControl
+    const desk = yield* ActorClient.connect(Desk, "a")
+    let times = 0
+    work["twice"] = (room, ledgers) =>
+      Effect.gen(function*() {
+        times++
+        const main = ledgers.get("main")
+        // two that are equal are two calls
+        const booked = [
+          yield* main.Book({ item: "x" }),
+          yield* main.Book({ item: "x" }),
+          yield* main.Book({ item: "y" })
+        ]
+        const far = yield* ledgers.get("far").Forward({ item: "z", to: "further" })
+        if (times % 2 === 1) yield* control.fail("before")
+        yield* done(room, "twice")
+        return [...booked, far]
+      })
+    for (const round of [0, 1]) {
+      const call = yield* Effect.fork(desk.rpc.Do({ what: "twice" }))
+      yield* later
+      const n = round * 3
+      assert.deepStrictEqual(yield* Fiber.join(call), [n + 1, n + 2, n + 3, round + 1])
+      assert.strictEqual(times, 2 * (round + 1), "it ran again")
+      assert.deepStrictEqual((yield* entriesOf("main")).length, n + 3)
+      assert.deepStrictEqual((yield* entriesOf("far")).length, round + 1)
+      assert.deepStrictEqual((yield* entriesOf("further")).length, round + 1)
+      assert.strictEqual(runs.length, 5 * (round + 1))
+    }
+  })))
+
+it.effect("T3 also if the other actor has been lost, or asleep, in between", () =>
+  run(
+    Effect.gen(function*() {
+      const { runs, work } = yield* Bench
+      const control = yield* StoreControl
+      const desk = yield* ActorClient.connect(Desk, "a")
+      let times = 0
+      work["book"] = (room, ledgers) =>
+        Effect.gen(function*() {
+          const n = yield* ledgers.get("main").Book({ item: "x" })
+          // the desk is lost, and comes back only when the ledger sleeps
+          if (times++ === 0) yield* control.fail("before")
+          yield* done(room, "book")
+          return n
+        })
+      yield* control.hold
+      const call = yield* Effect.fork(desk.rpc.Do({ what: "book" }))
+      yield* control.waiting
+      yield* control.releaseOne
+      yield* settle
+      yield* control.release
+      yield* later
+      assert.strictEqual(yield* Fiber.join(call), 1)
+      assert.deepStrictEqual(yield* entriesOf("main"), ["x"])
+      // the ledger's own commit fails: the call is made again, by the host
+      yield* control.fail("before", "after")
+      const again = yield* Effect.fork(desk.rpc.Do({ what: "book" }))
+      yield* later
+      assert.strictEqual(yield* Fiber.join(again), 2)
+      assert.deepStrictEqual(yield* entriesOf("main"), ["x", "x"])
+      assert.isAtLeast(runs.length, 3)
+    }),
+    { idleTimeout: "500 millis" }
+  ))
+
+it.effect("T10 a failure of another actor is found again too", () =>
+  run(Effect.gen(function*() {
+    const { refuse, runs, work } = yield* Bench
+    const control = yield* StoreControl
+    const desk = yield* ActorClient.connect(Desk, "a")
+    refuse.add("bad")
+    let times = 0
+    work["book"] = (room, ledgers) =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(ledgers.get("main").Book({ item: "bad" }))
+        if (times++ === 0) {
+          yield* control.fail("after")
+          // it would not refuse any more
+          refuse.clear()
+        }
+        yield* done(room, "book")
+        return Exit.isFailure(exit) ? "refused" : "booked"
+      })
+    const call = yield* Effect.fork(desk.rpc.Do({ what: "book" }))
+    yield* later
+    assert.strictEqual(yield* Fiber.join(call), "refused")
+    assert.strictEqual(runs.length, 1)
+    assert.deepStrictEqual(yield* entriesOf("main"), [])
+  })))
+
+it.effect("T7 what is recorded for calls between actors stays until the root call is settled, and goes then", () =>
+  run(Effect.gen(function*() {
+    const { work } = yield* Bench
+    const desk = yield* ActorClient.connect(Desk, "a")
+    work["forward"] = (room, ledgers) =>
+      Effect.zipRight(ledgers.get("main").Forward({ item: "x", to: "far" }), done(room, "forward"))
+    work["nothing"] = (room) => done(room, "nothing")
+    for (let i = 0; i < 20; i++) yield* desk.rpc.Do({ what: "forward" })
+    yield* settle
+    // the next commits delete what is settled
+    yield* desk.rpc.Do({ what: "forward" })
+    yield* settle
+    for (const [contract, key] of [["Desk", "a"], ["Ledger", "main"], ["Ledger", "far"]] as const) {
+      assert.isAtMost((yield* repliesOf(contract, key)).length, 2, `${contract} ${key}`)
+    }
+    yield* TestClock.adjust("1 minute")
+    yield* settle
+    for (const key of ["main", "far"]) assert.deepStrictEqual(yield* repliesOf("Ledger", key), [], key)
+  })))
+
+it.effect("T2 a call to another actor waits for the commits of the turns before it", () =>
+  run(Effect.gen(function*() {
+    const { runs, work } = yield* Bench
+    const control = yield* StoreControl
+    const desk = yield* ActorClient.connect(Desk, "a")
+    work["state"] = (room) => done(room, "state")
+    work["book"] = (_, ledgers) => ledgers.get("main").Book({ item: "x" })
+    for (const round of [1, 2]) {
+      yield* control.hold
+      const first = yield* Effect.fork(desk.rpc.Do({ what: "state" }))
+      yield* control.waiting
+      const second = yield* Effect.fork(desk.rpc.Do({ what: "book" }))
+      yield* settle
+      assert.lengthOf(runs, round - 1)
+      yield* control.release
+      yield* Fiber.join(first)
+      assert.strictEqual(yield* Fiber.join(second), round)
+      assert.lengthOf(runs, round)
+    }
+  })))
+
+it.effect("T2 room.committed waits until what the turn has seen is durable", () =>
+  run(Effect.gen(function*() {
+    const { work } = yield* Bench
+    const control = yield* StoreControl
+    const desk = yield* ActorClient.connect(Desk, "a")
+    const charged: Array<string> = []
+    work["state"] = (room) => done(room, "state")
+    work["charge"] = (room) =>
+      Effect.zipRight(room.committed, Effect.map(room.requestId, (id) => void charged.push(id)))
+    for (const round of [1, 2]) {
+      yield* control.hold
+      const first = yield* Effect.fork(desk.rpc.Do({ what: "state" }))
+      yield* control.waiting
+      const second = yield* Effect.fork(desk.rpc.Do({ what: "charge" }))
+      yield* settle
+      assert.lengthOf(charged, round - 1, "it rests on what may be taken back")
+      yield* control.release
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      assert.lengthOf(charged, round)
+    }
+    // and if it is taken back, it never happens
+    yield* control.hold
+    const first = yield* Effect.fork(desk.rpc.Do({ what: "state" }))
+    yield* control.waiting
+    const second = yield* Effect.fork(desk.rpc.Do({ what: "charge" }))
+    yield* settle
+    yield* control.fail("before")
+    yield* control.releaseOne
+    yield* later
+    // both are handled again, and the first is being committed again
+    assert.lengthOf(charged, 2)
+    yield* control.release
+    yield* later
+    yield* Fiber.join(first)
+    yield* Fiber.join(second)
+    assert.lengthOf(charged, 3)
+  })))
+
+it.effect("T3 room.requestId is the same when a call is handled again, and different for every other call", () =>
+  run(Effect.gen(function*() {
+    const { work } = yield* Bench
+    const control = yield* StoreControl
+    const desks = yield* Desk
+    const ann = yield* ActorClient.connect(Desk, "a")
+    const bob = yield* ActorClient.connect(Desk, "a")
+    const seen: Array<string> = []
+    const note = (room: Room) => Effect.map(room.requestId, (id) => void seen.push(id))
+    work["note"] = (room) => Effect.zipRight(note(room), done(room, "note"))
+    work["alarm"] = (room) => room.alarm("1 second", "DoInternally", { what: "note" })
+    for (const desk of [ann, bob, ann]) {
+      yield* control.fail("before")
+      const call = yield* Effect.fork(desk.rpc.Do({ what: "note" }))
+      yield* later
+      yield* Fiber.join(call)
+    }
+    yield* ann.rpc.Do({ what: "alarm" })
+    yield* control.fail("before")
+    yield* later
+    yield* later
+    const handled = [0, 2, 4, 6].map((i) => seen[i]!)
+    assert.lengthOf(seen, 8)
+    handled.forEach((id, i) => {
+      assert.match(id, /^[0-9a-f]{32}$/)
+      assert.strictEqual(seen[2 * i + 1], id, `handled again: ${i}`)
+    })
+    assert.strictEqual(new Set(handled).size, 4)
+    yield* desks.get("a").DoInternally({ what: "note" })
+    yield* desks.get("a").DoInternally({ what: "note" })
+    assert.strictEqual(new Set([...handled, ...seen.slice(8)]).size, 6, "a backend's calls are all different")
+  })))
+
+it.effect("L3 an alarm that is tried again does not do again what has succeeded elsewhere, but what has failed", () =>
+  run(Effect.gen(function*() {
+    const { refuse, runs, work } = yield* Bench
+    const desks = yield* Desk
+    refuse.add("second")
+    work["alarm"] = (room) => room.alarm("1 second", "DoInternally", { what: "book" })
+    work["book"] = (_, ledgers) =>
+      Effect.zipRight(ledgers.get("main").Book({ item: "first" }), ledgers.get("main").Book({ item: "second" }))
+    yield* desks.get("a").DoInternally({ what: "alarm" })
+    yield* later
+    yield* later
+    assert.strictEqual(runs.filter((run) => run === "main first").length, 1)
+    const refusals = runs.filter((run) => run === "main second").length
+    assert.isAbove(refusals, 1)
+    refuse.clear()
+    yield* TestClock.adjust("1 minute")
+    yield* settle
+    assert.deepStrictEqual(yield* entriesOf("main"), ["first", "second"])
+    // another firing is another call
+    yield* desks.get("a").DoInternally({ what: "alarm" })
+    yield* later
+    assert.deepStrictEqual(yield* entriesOf("main"), ["first", "second", "first", "second"])
+  })))
+
+it.effect("L3 an alarm whose commit was lost fires again, and finds what it has done", () =>
+  run(Effect.gen(function*() {
+    const { runs, work } = yield* Bench
+    const control = yield* StoreControl
+    const desks = yield* Desk
+    work["alarm"] = (room) => room.alarm("1 second", "DoInternally", { what: "book" })
+    let fired = 0
+    work["book"] = (room, ledgers) =>
+      Effect.gen(function*() {
+        yield* ledgers.get("main").Book({ item: "x" })
+        if (fired++ === 0) yield* control.fail("before")
+        yield* done(room, "book")
+      })
+    yield* desks.get("a").DoInternally({ what: "alarm" })
+    yield* later
+    yield* later
+    assert.strictEqual(fired, 2)
+    assert.lengthOf(runs, 1)
+    assert.deepStrictEqual(yield* entriesOf("main"), ["x"])
+  })))
+
+it.effect("C8 an idempotent call between actors may run again, and is not recorded", () =>
+  run(Effect.gen(function*() {
+    const { work } = yield* Bench
+    const control = yield* StoreControl
+    const desk = yield* ActorClient.connect(Desk, "a")
+    let times = 0
+    work["peek"] = (room, ledgers) =>
+      Effect.gen(function*() {
+        yield* ledgers.get("main").Peek({ item: "x" })
+        if (times++ === 0) yield* control.fail("before")
+        yield* done(room, "peek")
+      })
+    const call = yield* Effect.fork(desk.rpc.Do({ what: "peek" }))
+    yield* later
+    yield* Fiber.join(call)
+    assert.deepStrictEqual(yield* entriesOf("main"), ["x", "x"])
+    assert.deepStrictEqual(yield* repliesOf("Ledger", "main"), [])
+  })))
+
+it.effect("L7 a chain of calls has a deadline, typed; what it has not done by then is not done later", () =>
+  run(
+    Effect.gen(function*() {
+      const { hold, work } = yield* Bench
+      const desk = yield* ActorClient.connect(Desk, "a")
+      hold.set("slow", Effect.runSync(Deferred.make<void>()))
+      work["book"] = (room, ledgers) =>
+        Effect.gen(function*() {
+          const exit = yield* Effect.either(ledgers.get("main").Book({ item: "slow" }))
+          yield* done(room, "book")
+          return Either.isLeft(exit) ? exit.left.message : "booked"
+        })
+      for (const _ of [1, 2]) {
+        const call = yield* Effect.fork(desk.rpc.Do({ what: "book" }))
+        yield* settle
+        yield* TestClock.adjust("30 seconds")
+        yield* settle
+        assert.strictEqual(yield* Fiber.join(call), "Ledger/main did not answer within 30000 ms")
+        yield* Deferred.succeed(hold.get("slow")!, undefined)
+        yield* settle
+        assert.deepStrictEqual(yield* entriesOf("main"), [])
+        hold.set("slow", Effect.runSync(Deferred.make<void>()))
+      }
+    })
+  ))

@@ -1,0 +1,109 @@
+/** How old a call may be when it is sent again. Here the server keeps answers for 10 minutes, so 9 minutes are the limit. */
+import { assert, it } from "@effect/vitest"
+import { ConnectionError } from "@troupe/contract"
+import { Effect } from "effect"
+import { Tally } from "./support/tally.ts"
+import { begin, failure, isRunning, makeWorld, pass, result, settle, statusOf, type World } from "./support/world.ts"
+
+const options = { params: { who: "ann" } }
+
+/** The links of these tests are quiet for minutes. */
+const patient = { heartbeat: "10 hours", silence: "20 hours", openTimeout: "20 hours" } as const
+
+const makePatientWorld = makeWorld({ retention: "10 minutes", gateway: patient, host: { resumeWindow: "20 hours" } })
+
+/** The server is gone, with all that it has not committed, and no other can be reached. */
+const loseServer = (world: World) =>
+  world.network.setReachability("refused").pipe(Effect.zipRight(world.crash), Effect.zipRight(settle))
+
+/** A server can be reached again, now. */
+const findServer = ({ network }: World) =>
+  network.setReachability("reachable").pipe(Effect.zipRight(network.opportunity), Effect.zipRight(settle))
+
+/** Another server takes over at this moment. */
+const replaceServer = (world: World) => Effect.zipRight(loseServer(world), findServer(world))
+
+const assertUnknown = (error: unknown) => {
+  assert.instanceOf(error, ConnectionError.OutcomeUnknown)
+  assert.strictEqual(error.sent, "maybe")
+  assert.include(error.message, "longer ago than the server keeps answers")
+}
+
+it.scoped("C15 a call that was sent longer ago than the retention less a tenth is not sent again", () =>
+  Effect.gen(function*() {
+    const world = yield* makePatientWorld
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const expected: Array<string> = []
+    for (const round of ["x", "y"]) {
+      const old = yield* begin(tally.rpc.Hold({ label: `${round} old`, gate: `${round} old` }))
+      yield* pass("1 millis")
+      const young = yield* begin(tally.rpc.Hold({ label: `${round} young`, gate: `${round} young` }))
+      yield* loseServer(world)
+      const unsent = yield* begin(tally.rpc.Add({ label: `${round} unsent` }))
+      yield* pass("9 minutes")
+      assert.isTrue(yield* isRunning(old))
+      yield* findServer(world)
+      assert.strictEqual(yield* statusOf(tally), "connected")
+      assertUnknown(yield* failure(old))
+      assert.isTrue(yield* isRunning(young))
+      yield* world.trace.open(`${round} young`)
+      yield* result(young)
+      yield* result(unsent)
+      assert.strictEqual(world.trace.count(`hold ${round} old`), 1)
+      assert.strictEqual(world.trace.count(`hold ${round} young`), 1, "the first had not begun")
+      expected.push(`${round} young`, `${round} unsent`)
+      assert.deepStrictEqual(world.labels(), expected)
+    }
+  }))
+
+it.scoped("C15 what counts is when it was first sent: neither when it was made, nor when it was last sent", () =>
+  Effect.gen(function*() {
+    const world = yield* makePatientWorld
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    for (const round of ["x", "y"]) {
+      yield* loseServer(world)
+      const call = yield* begin(tally.rpc.Hold({ label: round, gate: "never" }))
+      yield* pass("20 minutes")
+      assert.strictEqual(world.trace.count(`hold ${round}`), 0)
+      yield* findServer(world)
+      assert.strictEqual(world.trace.count(`hold ${round}`), 1, "it is not old, it was never sent")
+      yield* pass("5 minutes")
+      yield* replaceServer(world)
+      assert.strictEqual(world.trace.count(`hold ${round}`), 2, "it was made 25 minutes ago, and sent 5 minutes ago")
+      yield* pass("4 minutes")
+      yield* replaceServer(world)
+      assert.strictEqual(world.trace.count(`hold ${round}`), 3, "it was sent 9 minutes ago, to the millisecond")
+      yield* pass("1 millis")
+      assert.isTrue(yield* isRunning(call))
+      yield* replaceServer(world)
+      assert.strictEqual(world.trace.count(`hold ${round}`), 3, "it was last sent a millisecond ago")
+      assertUnknown(yield* failure(call))
+    }
+    assert.deepStrictEqual(world.labels(), [])
+  }))
+
+it.scoped("C15 age does not matter while the connection stands, nor where nothing is recorded", () =>
+  Effect.gen(function*() {
+    const world = yield* makePatientWorld
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    for (const round of ["x", "y"]) {
+      const rides = yield* begin(tally.rpc.Hold({ label: `${round} rides`, gate: `${round} rides` }))
+      yield* pass("30 minutes")
+      yield* world.network.cut
+      yield* pass("30 seconds")
+      assert.strictEqual(yield* statusOf(tally), "resumed")
+      yield* world.trace.open(`${round} rides`)
+      yield* result(rides)
+
+      const again = yield* begin(tally.rpc.Again({ label: `${round} again`, gate: `${round} again` }))
+      yield* pass("30 minutes")
+      yield* replaceServer(world)
+      yield* world.trace.open(`${round} again`)
+      yield* result(again)
+      assert.strictEqual(world.trace.count(`hold ${round} again`), 2)
+    }
+    assert.deepStrictEqual(world.labels(), ["x rides", "x again", "y rides", "y again"])
+  }))
