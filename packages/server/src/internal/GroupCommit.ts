@@ -1,11 +1,18 @@
-/** Puts the commits of all actors of a host into one transaction at a time. */
+/**
+ * Puts the commits of all actors of a host into one transaction at a time, and lets what waited for a large one go on
+ * little by little, so that the event loop gets to other things in between.
+ */
 import * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
 
 interface Submitted {
   readonly commit: Commit
+  readonly turns: number
   readonly onResult: (result: CommitResult) => void
 }
+
+/** How many turns go on before the event loop gets to other things. Each brings work with it: its answer, the next call. */
+const turnsAtOnce = 256
 
 export class GroupCommit {
   private waiting: Array<Submitted> = []
@@ -17,9 +24,9 @@ export class GroupCommit {
     private readonly schedule: (task: () => void) => void
   ) {}
 
-  /** Commits with the next transaction. While one is on its way the next coalesces behind it. */
-  readonly submit = (commit: Commit, onResult: (result: CommitResult) => void): void => {
-    this.waiting.push({ commit, onResult })
+  /** Commits so many turns with the next transaction. While one is on its way the next coalesces behind it. */
+  readonly submit = (commit: Commit, turns: number, onResult: (result: CommitResult) => void): void => {
+    this.waiting.push({ commit, turns, onResult })
     if (this.running) return
     this.running = true
     this.schedule(() => this.fork(this.drain))
@@ -40,9 +47,26 @@ export class GroupCommit {
         )
       ),
       Effect.flatMap((results) => {
-        batch.forEach(({ onResult }, i) => onResult(results[i]!))
+        const rest = this.tell(batch, results, 0)
+        if (rest) this.fork(rest)
+        // the next transaction is on its way while the rest is told
         return this.drain
       })
     )
   })
+
+  /** Tells some of the results, and returns how to tell the rest: timers, and what comes from outside, go before. */
+  private tell(
+    batch: ReadonlyArray<Submitted>,
+    results: ReadonlyArray<CommitResult>,
+    from: number
+  ): Effect.Effect<void> | undefined {
+    let next = from
+    for (let turns = 0; next < batch.length && turns < turnsAtOnce; next++) {
+      turns += batch[next]!.turns
+      batch[next]!.onResult(results[next]!)
+    }
+    if (next === batch.length) return undefined
+    return Effect.zipRight(Effect.sleep(0), Effect.suspend(() => this.tell(batch, results, next) ?? Effect.void))
+  }
 }

@@ -16,7 +16,7 @@ export interface Services {
   readonly schedule: (task: () => void) => void
   readonly store: typeof ActorStore.Service
   /** Commits with the next transaction. */
-  readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
+  readonly submit: (commit: Commit, turns: number, onResult: (result: CommitResult) => void) => void
   /** Connections whose link is gone. */
   readonly resumeWindows: Expiry
   /** Calls that were made to other actors will not be made again: their callees need not remember them. */
