@@ -75,7 +75,8 @@ const about = [
   `Node ${process.version}, ${Os.cpus().length} cores (${Os.cpus()[0]?.model.trim()}), files in ${values.directory}.`,
   `Medians of ${rounds} rounds of ${seconds} s, in which all rows take turns. "store": ${turnsPerCommit} turns with their`,
   `recorded replies in each commit, one commit of each actor on its way. "host": ${callsInFlight} calls of each actor on`,
-  "their way, each a turn. \"late\": how late the event loop ran a timer, in milliseconds."
+  "their way, each a turn. \"CPU\": microseconds of all threads. \"late\": how late the event loop ran a timer of one",
+  "millisecond, in milliseconds."
 ].join("\n")
 
 /** Each round runs all loads, so that what slows the machine down for a while slows all of them down. */
@@ -90,4 +91,4 @@ const program = Effect.gen(function*() {
   console.log(`${about}\n\n${table(results)}`)
 })
 
-Effect.runFork(program)
+await Effect.runPromise(program)
