@@ -67,13 +67,14 @@ export class Calls {
     const { session } = connection
     const reject = (issue: string) => connection.push(Frame.encodeRejected(id, issue))
     const known = session.calls.get(id)
-    if (known) return connection.reply(known)
-    if (id < session.settledBelow) return reject(`call ${id} was settled before`)
-    if (session.unanswered >= window) return connection.violation(`more than ${window} calls are in flight`)
+    if (!known && id < session.settledBelow) return reject(`call ${id} was settled before`)
+    if (connection.inFlight.size >= window) return connection.violation(`more than ${window} calls are in flight`)
+    if (known) return connection.join(known)
     const rpc = codec.rpcs.get(tag)
     if (!rpc) return reject(`${contract} has no rpc ${tag}`)
     const decoded = rpc.payload.decode(payload)
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
+    connection.inFlight.add(id)
     const handle = this.options.handle(rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty)
     this.begin(session, session.begin(id), rpc, handle)
   }

@@ -55,6 +55,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
   readonly subscriptions = new Set<string>()
+  /** The calls it has been asked for and has not answered: what the client's credit bounds. */
+  readonly inFlight = new Set<number>()
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
   /** The turn of `onConnect`. */
@@ -102,10 +104,18 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.outbox.bytes > this.owner.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
   }
 
+  /** The client asks again for a call that is known: it is answered when it has an answer. */
+  join(call: CallEntry): void {
+    if (call.sentOn === this) return
+    this.inFlight.add(call.number)
+    this.reply(call)
+  }
+
   /** Sends the answer of a call, unless it is on its way already. */
   reply(call: CallEntry): void {
     if (call.exit === undefined || call.sentOn === this || this.ended) return
     call.sentOn = this
+    this.inFlight.delete(call.number)
     this.push(Frame.encodeExit(call.number, call.exit), call)
   }
 

@@ -44,8 +44,6 @@ export class Session {
   /** The session's calls wait here, in call order. */
   readonly lane = new Lane()
   readonly calls = new Map<number, CallEntry>()
-  /** How many calls have no answer yet: what credit bounds. */
-  unanswered = 0
   /** How many connections of it come, stand or go. */
   connections = 0
   /** The newest connection, which may have ended. */
@@ -60,7 +58,6 @@ export class Session {
   begin(number: number): CallEntry {
     const entry = new CallEntry(number)
     this.calls.set(number, entry)
-    this.unanswered++
     return entry
   }
 
@@ -69,16 +66,12 @@ export class Session {
     entry.exit = exit
     entry.segment = segment
     entry.job = undefined
-    if (this.calls.get(entry.number) !== entry) return false
-    this.unanswered--
-    return true
+    return this.calls.get(entry.number) === entry
   }
 
   /** The call has no answer, and nobody waits for one: it would run if it were sent again. */
   forget(entry: CallEntry): void {
-    if (this.calls.get(entry.number) !== entry) return
-    this.calls.delete(entry.number)
-    if (entry.exit === undefined) this.unanswered--
+    if (this.calls.get(entry.number) === entry) this.calls.delete(entry.number)
   }
 
   /** Whether nothing of it needs to be kept. */
