@@ -73,6 +73,7 @@ export class Host {
         store,
         submit: commits.submit,
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
+        callTimeouts: new Expiry(clock, fork, options.callTimeoutMillis),
         settle: (made) => host.settle(made),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
@@ -426,6 +427,22 @@ export class Host {
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return call.id === undefined ? this.sendOnce(address, call) : this.sendInTime(address, call)
+  }
+
+  /** With an actor that is in memory, which is nearly always, the only wait is that for the turn: it has its own bound. */
+  private sendOnce(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.holdAwake(address)),
+      (activation) =>
+        activation
+          ? Effect.catchIf(activation.callInternal(call), isAbandoned, () => this.unavailable(address))
+          : this.sendInTime(address, call),
+      (activation) => Effect.sync(() => activation?.release())
+    )
+  }
+
+  private sendInTime(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const afterMillis = this.services.options.callTimeoutMillis
     const attempt = this.use(address, (activation) => activation.callInternal(call))
     // under its name a call can be made again without harm
@@ -434,6 +451,14 @@ export class Host {
       Effect.catchIf(isAbandoned, () => this.unavailable(address)),
       Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
     )
+  }
+
+  /** The activation of an address, held, if it is in memory. */
+  private holdAwake(address: Address.Address): LiveActivation | undefined {
+    const slot = this.slots.get(idOf(address))
+    if (slot?._tag !== "Awake") return undefined
+    slot.activation.hold()
+    return slot.activation
   }
 
   private unavailable(address: Address.Address): Effect.Effect<never, ActorUnavailable> {
