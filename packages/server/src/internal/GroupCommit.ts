@@ -11,12 +11,19 @@ interface Submitted {
   readonly onResult: (result: CommitResult) => void
 }
 
+interface Result {
+  readonly turns: number
+  readonly tell: () => void
+}
+
 /** How many turns go on before the event loop gets to other things. Each brings work with it: its answer, the next call. */
 const turnsAtOnce = 256
 
 export class GroupCommit {
   private waiting: Array<Submitted> = []
   private running = false
+  private results: Array<Result> = []
+  private telling = false
 
   constructor(
     private readonly store: typeof ActorStore.Service,
@@ -47,26 +54,23 @@ export class GroupCommit {
         )
       ),
       Effect.flatMap((results) => {
-        const rest = this.tell(batch, results, 0)
-        if (rest) this.fork(rest)
+        batch.forEach(({ onResult, turns }, i) => this.results.push({ turns, tell: () => onResult(results[i]!) }))
+        if (!this.telling) this.tell()
         // the next transaction is on its way while the rest is told
         return this.drain
       })
     )
   })
 
-  /** Tells some of the results, and returns how to tell the rest: timers, and what comes from outside, go before. */
-  private tell(
-    batch: ReadonlyArray<Submitted>,
-    results: ReadonlyArray<CommitResult>,
-    from: number
-  ): Effect.Effect<void> | undefined {
-    let next = from
-    for (let turns = 0; next < batch.length && turns < turnsAtOnce; next++) {
-      turns += batch[next]!.turns
-      batch[next]!.onResult(results[next]!)
+  /** Tells some results. Timers, and what comes from outside, go before the rest. */
+  private tell(): void {
+    let next = 0
+    for (let turns = 0; next < this.results.length && turns < turnsAtOnce; next++) {
+      turns += this.results[next]!.turns
+      this.results[next]!.tell()
     }
-    if (next === batch.length) return undefined
-    return Effect.zipRight(Effect.sleep(0), Effect.suspend(() => this.tell(batch, results, next) ?? Effect.void))
+    this.results = this.results.slice(next)
+    this.telling = this.results.length > 0
+    if (this.telling) this.fork(Effect.zipRight(Effect.sleep(0), Effect.sync(() => this.tell())))
   }
 }
