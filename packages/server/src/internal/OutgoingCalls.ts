@@ -12,6 +12,7 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import { Abandoned, type InternalCall } from "./InternalCalls.ts"
 import type { MadeCall, Request } from "./Request.ts"
@@ -42,24 +43,20 @@ export class OutgoingCalls {
           const issue = Address.keyIssue(key, this.options.services.options.keyBytesMax)
           if (issue) return Effect.dieMessage(issue)
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
-          const call = this.call(Address.make(contract.contract, key), codec, payload, headers)
-          return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
+          const call = { codec, payload, headers, id: undefined }
+          return this.call(Address.make(contract.contract, key), call, options?.discard !== true)
         }) as never
     }
   }
 
-  private call(
-    address: Address.Address,
-    codec: Codec.RpcCodec,
-    payload: unknown,
-    headers: Headers.Headers
-  ): Effect.Effect<unknown, unknown> {
+  /** Makes a call. Unless the answer is awaited, the call goes on by itself. */
+  private call(callee: Address.Address, call: InternalCall, awaited: boolean): Effect.Effect<unknown, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      const call = { codec, payload, headers, id: undefined }
-      return turn?.owner instanceof Turns
-        ? this.callFromTurn(turn, turn.owner, address, call)
-        : this.send(address, call)
+      const sent = turn?.owner instanceof Turns
+        ? this.callFromTurn(turn, turn.owner, callee, call, awaited)
+        : this.send(callee, call)
+      return awaited ? sent : Effect.asVoid(Effect.forkDaemon(sent))
     })
   }
 
@@ -71,16 +68,17 @@ export class OutgoingCalls {
     turn: Turn,
     caller: Turns,
     callee: Address.Address,
-    call: InternalCall
+    call: InternalCall,
+    awaited: boolean
   ): Effect.Effect<unknown, unknown> {
     turn.calledOthers = true
     if (turn.sealed || turn.readOnly) return Effect.zipRight(caller.committed, this.send(callee, call))
-    const path = this.waits.cycle(caller.address, callee)
+    const path = awaited ? this.waits.cycle(caller.address, callee) : undefined
     if (path) return new CallCycle({ path })
-    const end = this.waits.begin(caller.address, turn, callee)
     const sent = this.isRepeatable(turn, caller, call)
       ? this.sendNamed(turn.request, callee, call)
       : this.send(callee, call)
+    const end = awaited ? this.waits.begin(caller.address, turn, callee) : () => {}
     return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
   }
 
@@ -101,8 +99,13 @@ export class OutgoingCalls {
       return Effect.dieMessage(`${payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
     }
     const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
-    const onExit = request.begin(callee, id)
-    return Effect.onExit(this.send(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
+    const made = request.begin(callee, id)
+    return Effect.onExit(this.send(callee, { ...call, id }), (exit) =>
+      Effect.sync(() => {
+        made.ended = true
+        made.succeeded = Exit.isSuccess(exit)
+        if (made.settled) this.settle([made])
+      }))
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
@@ -112,6 +115,8 @@ export class OutgoingCalls {
     const attempts = call.id === undefined ? attempt : Effect.retry(attempt, { while: isAbandoned, schedule: askAgain })
     return attempts.pipe(
       Effect.catchIf(isAbandoned, () => this.unavailable(address)),
+      // the deadline holds in handlers that cannot be interrupted too
+      Effect.interruptible,
       Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
     )
   }
@@ -127,7 +132,10 @@ export class OutgoingCalls {
 
   /** The calls will not be made again: their callees are told. Those not in memory forget in the end by themselves. */
   settle(made: ReadonlyArray<MadeCall>): void {
-    for (const { callee, id } of made) this.options.settle(callee, id)
+    for (const call of made) {
+      call.settled = true
+      if (call.ended) this.options.settle(call.callee, call.id)
+    }
   }
 }
 
