@@ -66,6 +66,7 @@ export class Host {
         submit: commits.submit,
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         settle: (made) => host.calls.settle(made),
+        forgetFailures: (made) => host.calls.forgetFailures(made),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
@@ -86,7 +87,8 @@ export class Host {
     this.calls = new OutgoingCalls({
       services,
       call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
-      settle: (address, id) => this.awakeNow(address)?.settleInternal(id)
+      settle: (address, id) => this.awakeNow(address)?.settleInternal(id),
+      forgetFailure: (address, id) => this.awakeNow(address)?.forgetFailure(id)
     })
     this.context = Context.make(ActorHost, {
       register: this.register,

@@ -12,7 +12,6 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import { Abandoned, type InternalCall } from "./InternalCalls.ts"
 import type { MadeCall, Request } from "./Request.ts"
@@ -27,6 +26,8 @@ export interface OutgoingCallsOptions {
   readonly call: (address: Address.Address, call: InternalCall) => Effect.Effect<unknown, unknown>
   /** Tells an actor, if it is awake, that a call will not be made again. */
   readonly settle: (address: Address.Address, id: string) => void
+  /** Tells an actor, if it is awake, that a call is to be run again if it has failed. */
+  readonly forgetFailure: (address: Address.Address, id: string) => void
 }
 
 export class OutgoingCalls {
@@ -100,12 +101,13 @@ export class OutgoingCalls {
     }
     const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
     const made = request.begin(callee, id)
-    return Effect.onExit(this.send(callee, { ...call, id }), (exit) =>
+    return Effect.ensuring(
+      this.send(callee, { ...call, id }),
       Effect.sync(() => {
         made.ended = true
-        made.succeeded = Exit.isSuccess(exit)
         if (made.settled) this.settle([made])
-      }))
+      })
+    )
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
@@ -136,6 +138,11 @@ export class OutgoingCalls {
       call.settled = true
       if (call.ended) this.options.settle(call.callee, call.id)
     }
+  }
+
+  /** The calls will be made again, and those that have failed are to be run again then. */
+  forgetFailures(made: ReadonlyArray<MadeCall>): void {
+    for (const { callee, id } of made) this.options.forgetFailure(callee, id)
   }
 }
 

@@ -13,8 +13,6 @@ export interface MadeCall {
   readonly id: string
   /** Whether the caller has learned how it has ended, or does not want to know any more. */
   ended: boolean
-  /** Whether it has ended well, as far as the caller has learned. */
-  succeeded: boolean
   /** Whether it will not be made again: the callee is told when it has ended. */
   settled: boolean
 }
@@ -65,7 +63,7 @@ export class Request {
 
   /** Remembers a call that is made now. */
   begin(callee: Address, id: string): MadeCall {
-    const made: MadeCall = { callee, id, ended: false, succeeded: false, settled: false }
+    const made: MadeCall = { callee, id, ended: false, settled: false }
     this.made.push(made)
     return made
   }
