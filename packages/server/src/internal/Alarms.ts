@@ -173,7 +173,7 @@ export class Alarms {
       changes: { state: false, alarms, destroys: false },
       reply: undefined,
       // what has succeeded elsewhere is not done again when the alarm is; what has failed is
-      release: () => services.settle(parked ? request.made : request.made.filter(({ succeeded }) => !succeeded)),
+      release: () => parked ? services.settle(request.made) : services.forgetFailures(request.made),
       abandon: () => {}
     })
   }

@@ -71,6 +71,7 @@ export class Host {
         submit: commits.submit,
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         settle: (made) => host.calls.settle(made),
+        forgetFailures: (made) => host.calls.forgetFailures(made),
         callTimeouts: new Expiry(clock, fork, options.callTimeoutMillis),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
@@ -100,7 +101,8 @@ export class Host {
         return activation
       },
       call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
-      settle: (address, id) => this.awakeNow(address)?.settleInternal(id)
+      settle: (address, id) => this.awakeNow(address)?.settleInternal(id),
+      forgetFailure: (address, id) => this.awakeNow(address)?.forgetFailure(id)
     })
     this.context = Context.make(ActorHost, {
       register: this.register,

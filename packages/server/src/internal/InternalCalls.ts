@@ -116,6 +116,12 @@ export class InternalCalls {
     this.options.services.settle(known.request.made)
   }
 
+  /** The caller will make the call again: if it has failed it is not found then. What has succeeded, or may, is. */
+  forgetFailure(id: string): void {
+    const known = this.known.get(id) ?? this.fromRecorded(id)
+    if (known?.exit !== undefined && JSON.parse(known.exit)._tag === "Failure") this.settle(id)
+  }
+
   /** The answers that are kept, as recorded ones. */
   *answered(): Iterable<[session: string, entry: CallEntry]> {
     for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]

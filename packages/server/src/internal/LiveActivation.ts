@@ -302,6 +302,11 @@ export class LiveActivation implements Owner, Expirable {
     this.internalCalls.settle(id)
   }
 
+  /** An internal call will be made again, and is to be run again if it has failed. */
+  forgetFailure(id: string): void {
+    this.internalCalls.forgetFailure(id)
+  }
+
   readonly onMessage = (connection: ServerConnection, message: Frame.ClientMessage): void =>
     this.calls.onMessage(connection, message)
 

@@ -38,6 +38,8 @@ export interface OutgoingCallsOptions {
   readonly call: (address: Address.Address, call: InternalCall) => Effect.Effect<unknown, unknown>
   /** Tells an actor, if it is awake, that a call will not be made again. */
   readonly settle: (address: Address.Address, id: string) => void
+  /** Tells an actor, if it is awake, that a call is to be run again if it has failed. */
+  readonly forgetFailure: (address: Address.Address, id: string) => void
 }
 
 export class OutgoingCalls {
@@ -54,24 +56,20 @@ export class OutgoingCalls {
           const issue = Address.keyIssue(key, this.options.services.options.keyBytesMax)
           if (issue) return Effect.dieMessage(issue)
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
-          const call = this.call(Address.make(contract.contract, key), codec, payload, headers)
-          return options?.discard ? Effect.asVoid(Effect.forkDaemon(call)) : call
+          const call = { codec, payload, headers, id: undefined }
+          return this.call(Address.make(contract.contract, key), call, options?.discard !== true)
         }) as never
     }
   }
 
-  private call(
-    address: Address.Address,
-    codec: Codec.RpcCodec,
-    payload: unknown,
-    headers: Headers.Headers
-  ): Effect.Effect<unknown, unknown> {
+  /** Makes a call. Unless the answer is awaited, the call goes on by itself. */
+  private call(callee: Address.Address, call: InternalCall, awaited: boolean): Effect.Effect<unknown, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      const call = { codec, payload, headers, id: undefined }
-      return turn?.owner instanceof Turns
-        ? this.callFromTurn(turn, turn.owner, address, call)
-        : this.send(address, call)
+      const sent = turn?.owner instanceof Turns
+        ? this.callFromTurn(turn, turn.owner, callee, call, awaited)
+        : this.send(callee, call)
+      return awaited ? sent : Effect.asVoid(Effect.forkDaemon(sent))
     })
   }
 
@@ -83,16 +81,17 @@ export class OutgoingCalls {
     turn: Turn,
     caller: Turns,
     callee: Address.Address,
-    call: InternalCall
+    call: InternalCall,
+    awaited: boolean
   ): Effect.Effect<unknown, unknown> {
     turn.calledOthers = true
     if (turn.sealed || turn.readOnly) return Effect.zipRight(caller.committed, this.send(callee, call))
-    const path = this.waits.cycle(caller.address, callee)
+    const path = awaited ? this.waits.cycle(caller.address, callee) : undefined
     if (path) return new CallCycle({ path })
-    const end = this.waits.begin(caller.address, turn, callee)
     const sent = this.isRepeatable(turn, caller, call)
       ? this.sendNamed(turn.request, callee, call)
       : this.sendFromTurn(callee, call)
+    const end = awaited ? this.waits.begin(caller.address, turn, callee) : () => {}
     return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
   }
 
@@ -113,8 +112,14 @@ export class OutgoingCalls {
       return Effect.dieMessage(`${payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
     }
     const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
-    const onExit = request.begin(callee, id)
-    return Effect.onExit(this.sendFromTurn(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
+    const made = request.begin(callee, id)
+    return Effect.ensuring(
+      this.sendFromTurn(callee, { ...call, id }),
+      Effect.sync(() => {
+        made.ended = true
+        if (made.settled) this.settle([made])
+      })
+    )
   }
 
   /**
@@ -154,6 +159,8 @@ export class OutgoingCalls {
     const attempts = call.id === undefined ? attempt : Effect.retry(attempt, { while: isAbandoned, schedule: askAgain })
     return attempts.pipe(
       Effect.catchIf(isAbandoned, () => this.unavailable(address)),
+      // the deadline holds in handlers that cannot be interrupted too
+      Effect.interruptible,
       Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) })
     )
   }
@@ -169,7 +176,15 @@ export class OutgoingCalls {
 
   /** The calls will not be made again: their callees are told. Those not in memory forget in the end by themselves. */
   settle(made: ReadonlyArray<MadeCall>): void {
-    for (const { callee, id } of made) this.options.settle(callee, id)
+    for (const call of made) {
+      call.settled = true
+      if (call.ended) this.options.settle(call.callee, call.id)
+    }
+  }
+
+  /** The calls will be made again, and those that have failed are to be run again then. */
+  forgetFailures(made: ReadonlyArray<MadeCall>): void {
+    for (const { callee, id } of made) this.options.forgetFailure(callee, id)
   }
 }
 

@@ -5,15 +5,16 @@
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils"
 import type { Address } from "@troupe/contract/Address"
-import * as Exit from "effect/Exit"
 import { idOf } from "./idOf.ts"
 
 /** A call to another actor that its callee remembers, until it is told that it will not be made again. */
 export interface MadeCall {
   readonly callee: Address
   readonly id: string
-  /** Whether it has ended well, as far as the caller has learned. */
-  succeeded: boolean
+  /** Whether the caller has learned how it has ended, or does not want to know any more. */
+  ended: boolean
+  /** Whether it will not be made again: the callee is told when it has ended. */
+  settled: boolean
 }
 
 /** 128 bits of SHA-256, in hexadecimal digits: nobody finds two texts with one digest, nor the text of one. */
@@ -60,12 +61,10 @@ export class Request {
     return ordinal === 0 ? what : digest(`${what} ${ordinal}`)
   }
 
-  /** Remembers a call, and returns what is to be told how it ended. */
-  begin(callee: Address, id: string): (exit: Exit.Exit<unknown, unknown>) => void {
-    const made: MadeCall = { callee, id, succeeded: false }
+  /** Remembers a call that is made now. */
+  begin(callee: Address, id: string): MadeCall {
+    const made: MadeCall = { callee, id, ended: false, settled: false }
     this.made.push(made)
-    return (exit) => {
-      made.succeeded = Exit.isSuccess(exit)
-    }
+    return made
   }
 }
