@@ -96,7 +96,7 @@ export const measure = (load: Load, filename: string, seconds: number): Effect.E
     const progress = new Progress()
     const figures = yield* Effect.scoped(Effect.gen(function*() {
       yield* load.run(filename, progress)
-      yield* Effect.sleep("500 millis")
+      yield* Effect.sleep("1 second")
       return yield* during(seconds, progress)
     }))
     if (progress.failure !== undefined) return yield* Effect.die(progress.failure)

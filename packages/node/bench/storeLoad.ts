@@ -17,6 +17,8 @@ export const turnsPerCommit = 16
 class Committer {
   private count = 0
   private stopped = false
+  /** Whether a commit is on its way. */
+  busy = false
   private readonly messages = JSON.stringify(initialState.messages)
   private readonly session: string
 
@@ -31,17 +33,18 @@ class Committer {
     this.session = address.key.padEnd(32, "0")
   }
 
-  readonly next = (): void => this.commits.submit(this.commit(), turnsPerCommit, this.onResult)
+  readonly next = (): void => {
+    this.busy = true
+    this.commits.submit(this.commit(), turnsPerCommit, this.onResult)
+  }
 
   stop(): void {
     this.stopped = true
   }
 
   private readonly onResult = (result: CommitResult): void => {
-    if (result._tag !== "committed") {
-      if (!this.stopped) this.progress.failure ??= result
-      return
-    }
+    this.busy = false
+    if (result._tag !== "committed") return void (this.progress.failure ??= result)
     this.version++
     this.progress.turns += turnsPerCommit
     if (!this.stopped) this.next()
@@ -81,7 +84,12 @@ export const storeLoad = (durability: Exclude<Durability, "memory">, actors: num
           ({ epoch, version }) => new Committer(address, epoch, version, durability === "fsync", commits, progress)
         )
       }, { concurrency: "unbounded" })
-      yield* Effect.addFinalizer(() => Effect.sync(() => committers.forEach((committer) => committer.stop())))
+      yield* Effect.addFinalizer(() =>
+        Effect.zipRight(
+          Effect.sync(() => committers.forEach((committer) => committer.stop())),
+          Effect.repeat(Effect.sleep(1), { while: () => committers.some(({ busy }) => busy) })
+        )
+      )
       for (const committer of committers) committer.next()
     })
 })
