@@ -43,6 +43,8 @@ export interface Figures {
   readonly turnsPerSecond: number
   readonly commitsPerSecond: number
   readonly transactionsPerSecond: number
+  /** What all threads of the process have worked for one turn. */
+  readonly cpuMicrosPerTurn: number
   /** By how much the event loop was late. */
   readonly lateMillisP50: number
   readonly lateMillisP99: number
@@ -62,15 +64,18 @@ const during = (seconds: number, progress: Progress): Effect.Effect<Figures> =>
   Effect.gen(function*() {
     const { turns, commits, transactions } = progress
     const delays = monitorEventLoopDelay({ resolution: resolutionMillis })
+    const cpu = process.cpuUsage()
     const began = performance.now()
     delays.enable()
     yield* Effect.sleep(seconds * 1000)
     delays.disable()
+    const { user, system } = process.cpuUsage(cpu)
     const elapsed = (performance.now() - began) / 1000
     return {
       turnsPerSecond: (progress.turns - turns) / elapsed,
       commitsPerSecond: (progress.commits - commits) / elapsed,
       transactionsPerSecond: (progress.transactions - transactions) / elapsed,
+      cpuMicrosPerTurn: (user + system) / (progress.turns - turns),
       lateMillisP50: lateMillis(delays.percentile(50)),
       lateMillisP99: lateMillis(delays.percentile(99)),
       lateMillisMax: lateMillis(delays.max)

@@ -53,6 +53,7 @@ const columns: ReadonlyArray<readonly [title: string, figure: keyof Figures, sho
   ["turns/s", "turnsPerSecond", round(0)],
   ["commits/s", "commitsPerSecond", round(0)],
   ["transactions/s", "transactionsPerSecond", round(0)],
+  ["CPU a turn", "cpuMicrosPerTurn", round(1)],
   ["late p50", "lateMillisP50", round(1)],
   ["late p99", "lateMillisP99", round(1)],
   ["late max", "lateMillisMax", round(1)]
@@ -74,7 +75,8 @@ const about = [
   `Node ${process.version}, ${Os.cpus().length} cores (${Os.cpus()[0]?.model.trim()}), files in ${values.directory}.`,
   `Medians of ${rounds} rounds of ${seconds} s, in which all rows take turns. "store": ${turnsPerCommit} turns with their`,
   `recorded replies in each commit, one commit of each actor on its way. "host": ${callsInFlight} calls of each actor on`,
-  "their way, each a turn. \"late\": how late the event loop ran a timer, in milliseconds."
+  "their way, each a turn. \"CPU\": microseconds of all threads. \"late\": how late the event loop ran a timer of one",
+  "millisecond, in milliseconds."
 ].join("\n")
 
 /** Each round runs all loads, so that what slows the machine down for a while slows all of them down. */
@@ -89,4 +91,4 @@ const program = Effect.gen(function*() {
   console.log(`${about}\n\n${table(results)}`)
 })
 
-Effect.runFork(program)
+await Effect.runPromise(program)

@@ -31,7 +31,7 @@ class Committer {
     this.session = address.key.padEnd(32, "0")
   }
 
-  readonly next = (): void => this.commits.submit(this.commit(), this.onResult)
+  readonly next = (): void => this.commits.submit(this.commit(), turnsPerCommit, this.onResult)
 
   stop(): void {
     this.stopped = true

@@ -66,6 +66,7 @@ export class Host {
         submit: commits.submit,
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         settle: (made) => host.calls.settle(made),
+        callTimeouts: new Expiry(clock, fork, options.callTimeoutMillis),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
@@ -85,6 +86,11 @@ export class Host {
   ) {
     this.calls = new OutgoingCalls({
       services,
+      holdAwake: (address) => {
+        const activation = this.awakeNow(address)
+        activation?.hold()
+        return activation
+      },
       call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
       settle: (address, id) => this.awakeNow(address)?.settleInternal(id)
     })

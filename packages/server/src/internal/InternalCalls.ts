@@ -3,7 +3,7 @@
  * comes with an id: it joins what is known under it, and its answer is kept until the caller's own call is settled.
  */
 import type * as Headers from "@effect/platform/Headers"
-import { ActorOverloaded } from "@troupe/contract/ActorError"
+import { ActorOverloaded, CallTimeout } from "@troupe/contract/ActorError"
 import type { Address } from "@troupe/contract/Address"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Cause from "effect/Cause"
@@ -133,7 +133,11 @@ export class InternalCalls {
     const { overload } = this
     if (overload) return overload
     const request = Request.once(services.secrets.next)
-    const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers))
+    const afterMillis = services.options.callTimeoutMillis
+    const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers), {
+      expiry: services.callTimeouts,
+      onLate: () => new CallTimeout({ address, afterMillis })
+    })
     return Effect.flatMap(
       Effect.exit(turn),
       (exit) =>

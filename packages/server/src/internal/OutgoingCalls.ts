@@ -20,8 +20,16 @@ import { ofFiber, type Turn } from "./Turn.ts"
 import { Turns } from "./Turns.ts"
 import { WaitGraph } from "./WaitGraph.ts"
 
+/** An activation that is called. */
+export interface Callee {
+  readonly callInternal: (call: InternalCall) => Effect.Effect<unknown, unknown>
+  readonly release: () => void
+}
+
 export interface OutgoingCallsOptions {
   readonly services: Services
+  /** The activation of an actor, held, if it is in memory. */
+  readonly holdAwake: (address: Address.Address) => Callee | undefined
   /** Makes a call, once. Fails with `Abandoned` if the activation that had it has ended. */
   readonly call: (address: Address.Address, call: InternalCall) => Effect.Effect<unknown, unknown>
   /** Tells an actor, if it is awake, that a call will not be made again. */
@@ -106,6 +114,22 @@ export class OutgoingCalls {
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return call.id === undefined ? this.sendOnce(address, call) : this.sendInTime(address, call)
+  }
+
+  /** With an actor that is in memory, which is nearly always, the only wait is that for the turn: it has its own bound. */
+  private sendOnce(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.options.holdAwake(address)),
+      (callee) =>
+        callee
+          ? Effect.catchIf(callee.callInternal(call), isAbandoned, () => this.unavailable(address))
+          : this.sendInTime(address, call),
+      (callee) => Effect.sync(() => callee?.release())
+    )
+  }
+
+  private sendInTime(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const afterMillis = this.options.services.options.callTimeoutMillis
     const attempt = this.options.call(address, call)
     // under its name a call can be made again without harm
