@@ -18,6 +18,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
@@ -40,7 +41,11 @@ type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame,
 
 /** The place of an address in the host. */
 type Slot =
-  | { readonly _tag: "Waking"; readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable> }
+  | {
+    readonly _tag: "Waking"
+    readonly registration: Registration.Registration | undefined
+    readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable>
+  }
   | { readonly _tag: "Awake"; readonly activation: LiveActivation }
   | { readonly _tag: "Leaving"; readonly activation: LiveActivation; readonly done: Deferred.Deferred<void> }
 
@@ -78,6 +83,8 @@ export class Host {
   private readonly registrations = new Map<string, Registration.Registration>()
   private readonly slots = new Map<string, Slot>()
   private readonly calls: OutgoingCalls
+  /** Contracts whose implementation has left; completed when there is another one. */
+  private readonly departed = new Map<string, Deferred.Deferred<void>>()
 
   private constructor(
     private readonly services: Services,
@@ -86,6 +93,7 @@ export class Host {
   ) {
     this.calls = new OutgoingCalls({
       services,
+      departed: (contract) => this.departed.get(contract),
       holdAwake: (address) => {
         const activation = this.awakeNow(address)
         activation?.hold()
@@ -113,6 +121,9 @@ export class Host {
         const idle = new Expiry(this.services.clock, this.fork, idleMillis)
         const registration = Registration.make(implementation, runtime, idle, this.alarmClock(implementation))
         this.registrations.set(name, registration)
+        const departed = this.departed.get(name)
+        if (departed) Deferred.unsafeDone(departed, Exit.void)
+        this.departed.delete(name)
         registration.alarmClock.start()
         return registration
       }),
@@ -133,13 +144,24 @@ export class Host {
   private unregister(registration: Registration.Registration): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.registrations.delete(registration.contract)
+      this.departed.set(registration.contract, Deferred.unsafeMake<void>(FiberId.none))
       registration.alarmClock.stop()
       const leaving = Array.from(this.slots.values()).flatMap((slot) => {
-        if (slot._tag === "Waking" || slot.activation.registration !== registration) return []
+        if (slot._tag === "Waking") return slot.registration === registration ? this.leaveAwoken(slot.done) : []
+        if (slot.activation.registration !== registration) return []
         return slot._tag === "Awake" ? this.leave(slot.activation) : this.gone(slot.done)
       })
       return Effect.all(leaving, { concurrency: "unbounded", discard: true })
     })
+  }
+
+  /** An activation that is just being built leaves as soon as it is there, if it comes in time. */
+  private leaveAwoken(done: Deferred.Deferred<LiveActivation, ActorUnavailable>): Effect.Effect<void> {
+    const { shutdownTimeoutMillis } = this.services.options
+    return Effect.timeoutOption(Effect.interruptible(Effect.option(Deferred.await(done))), shutdownTimeoutMillis).pipe(
+      Effect.map(Option.flatten),
+      Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: (activation) => this.leave(activation) }))
+    )
   }
 
   /** Waits until an activation has left, which it does in time. */
@@ -176,7 +198,8 @@ export class Host {
           return Effect.zipRight(Effect.interruptible(Deferred.await(slot.done)), this.awake(address))
         default: {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
-          this.slots.set(idOf(address), { _tag: "Waking", done })
+          const registration = this.registrations.get(address.contract)
+          this.slots.set(idOf(address), { _tag: "Waking", registration, done })
           this.fork(this.wake(address, done))
           return Effect.zipRight(Effect.interruptible(Deferred.await(done)), this.awake(address))
         }

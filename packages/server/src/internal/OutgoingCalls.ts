@@ -10,9 +10,11 @@ import * as Delivery from "@troupe/contract/Delivery"
 import type { Directory } from "@troupe/contract/Directory"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import { idOf } from "./idOf.ts"
 import { Abandoned, type InternalCall } from "./InternalCalls.ts"
 import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
@@ -28,6 +30,8 @@ export interface Callee {
 
 export interface OutgoingCallsOptions {
   readonly services: Services
+  /** Completed when a contract whose implementation has left has another one; undefined if it has not left. */
+  readonly departed: (contract: string) => Deferred.Deferred<void> | undefined
   /** The activation of an actor, held, if it is in memory. */
   readonly holdAwake: (address: Address.Address) => Callee | undefined
   /** Makes a call, once. Fails with `Abandoned` if the activation that had it has ended. */
@@ -88,7 +92,7 @@ export class OutgoingCalls {
     const end = this.waits.begin(caller.address, turn, callee)
     const sent = this.isRepeatable(turn, caller, call)
       ? this.sendNamed(turn.request, callee, call)
-      : this.send(callee, call)
+      : this.sendFromTurn(callee, call)
     return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
   }
 
@@ -110,7 +114,21 @@ export class OutgoingCalls {
     }
     const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
     const onExit = request.begin(callee, id)
-    return Effect.onExit(this.send(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
+    return Effect.onExit(this.sendFromTurn(callee, { ...call, id }), (exit) => Effect.sync(() => onExit(exit)))
+  }
+
+  /**
+   * When a host shuts down, the callee's implementation may leave before the caller's. The turn must not end with that: its
+   * answer would be recorded, and stay. It waits, until it is cut off with its own actor and so runs again elsewhere.
+   */
+  private sendFromTurn(callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.catchAll(this.send(callee, call), (error) => {
+      const departed = this.options.departed(callee.contract)
+      const isCallee = error instanceof ActorUnavailable && idOf(error.address) === idOf(callee)
+      if (!departed || !isCallee) return Effect.fail(error)
+      const again = call.id === undefined ? Effect.fail(error) : this.sendFromTurn(callee, call)
+      return Effect.zipRight(Deferred.await(departed), again)
+    })
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
