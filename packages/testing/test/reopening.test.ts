@@ -5,7 +5,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import { append, type Options, Probe, run, settle } from "./support/lab.ts"
-import { hello, open, rawLink, request } from "./support/raw.ts"
+import { hello, type Json, open, rawLink, request } from "./support/raw.ts"
 import { StoreControl } from "./support/store.ts"
 
 // nothing here waits for time, but the machine may be busy
@@ -13,16 +13,17 @@ vi.setConfig({ testTimeout: 30_000 })
 
 const params = { name: "ann" }
 
+/** The answer in a frame, if there is one. */
+const answerIn = ({ payload }: Json) => {
+  const { _tag, exit, requestId } = (payload ?? {}) as Json
+  return _tag === "Exit" ? [`${requestId}: ${(exit as Json).value}`] : []
+}
+
 /** One connection of the session, on a link of its own. */
 const connection = Effect.gen(function*() {
   const { heard, say } = yield* rawLink
   yield* say(hello)
   let seq = 0
-  const answers = () =>
-    heard.flatMap(({ payload }) => {
-      const { _tag, exit, requestId } = (payload ?? {}) as { _tag?: string; requestId?: string; exit?: Answer }
-      return _tag === "Exit" ? [`${requestId}: ${exit!._tag === "Success" ? exit!.value : exit!._tag}`] : []
-    })
   return {
     open: (pending: ReadonlyArray<number>) => say(open(params, "main", pending)),
     /** Sends calls, for the first time or again: call `n` runs the script `n`. */
@@ -35,18 +36,13 @@ const connection = Effect.gen(function*() {
       const received = heard.filter(({ _tag }) => _tag === "Message").length
       return say({ _tag: "Ack", channel: 1, received })
     }),
-    /** The answers that have arrived, by call. */
-    answers: () => answers().sort((a, b) => parseInt(a) - parseInt(b)),
+    /** The answers that have arrived, by call: what was answered on an older connection comes when it is asked for. */
+    answers: () => heard.flatMap(answerIn).sort((a, b) => parseInt(a) - parseInt(b)),
     has: (tag: string) => heard.some(({ _tag }) => _tag === tag),
     /** Why it was refused or has ended. */
     reason: () => heard.flatMap(({ reason }) => reason ? [(reason as { _tag: string })._tag] : [])[0]
   }
 })
-
-interface Answer {
-  readonly _tag: string
-  readonly value?: string
-}
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
@@ -75,7 +71,6 @@ const setScripts = (count: number) =>
     }
   })
 
-/** What is sent unasked comes before what was answered on an older connection. */
 const answersTo = (count: number) => numbers(count).map((call) => `${call}: place ${call}`)
 
 /** How far the calls are when the new connection sends them again. */
