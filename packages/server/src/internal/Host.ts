@@ -410,7 +410,8 @@ export class Host {
     caller: Turns,
     { codec }: InternalCall
   ): turn is Turn & { readonly request: Request } {
-    return turn.request?.repeatable === true && caller.durable && Delivery.of(codec.rpc) === "exactly-once"
+    return turn.request?.repeatable === true && caller.durable && !codec.forked
+      && Delivery.of(codec.rpc) === "exactly-once"
   }
 
   /** The callee remembers the call under its name until it is told that it will not be made again. */

@@ -2,6 +2,7 @@
 import type { Address } from "@troupe/contract/Address"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -12,7 +13,17 @@ import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline } from "./CommitPipeline.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
-import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
+import {
+  Cell,
+  type Changes,
+  CurrentTurn,
+  isNothing,
+  nothing,
+  type Occasion,
+  ofFiber,
+  Turn,
+  type TurnAccess
+} from "./Turn.ts"
 import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
 
 /** What an activation starts from. */
@@ -164,6 +175,21 @@ export class Turns implements TurnAccess {
       return Effect.sync(() => this.loop.interrupt(job))
     })
   }
+
+  /** Runs an effect as part of the fiber's turn, or as one of its own, with the services of the fiber. */
+  readonly turn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.withFiberRuntime((fiber) => {
+      const turn = ofFiber(fiber)
+      if (turn && !turn.sealed && turn.owner === this) {
+        return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : effect
+      }
+      const { currentContext } = fiber
+      return this.run(Effect.mapInputContext(
+        effect,
+        (context: Context.Context<never>) =>
+          Context.add(currentContext, CurrentTurn, Context.unsafeGet(context, CurrentTurn)) as Context.Context<R>
+      ))
+    })
 
   submit(lane: Lane, job: Job): void {
     this.loop.submit(lane, job)
