@@ -240,7 +240,7 @@ it.effect("B5 also onto another connection, as long as the activation lives", ()
       )
       for (const _ of [1, 2]) {
         yield* settle
-        yield* TestClock.adjust("2 seconds")
+        yield* TestClock.adjust("3 seconds")
         yield* settle
         yield* network.setReachability("reachable")
         yield* later
@@ -249,7 +249,7 @@ it.effect("B5 also onto another connection, as long as the activation lives", ()
       assert.deepStrictEqual(seen, Array.from({ length: 20 }, (_, i) => i + 1))
       assert.strictEqual(notes.filter((note) => note === "ended").length, 1)
     }),
-    { resumeWindow: "1500 millis" }
+    { resumeWindow: "2500 millis" }
   ))
 
 it.effect("B5 an activation that is lost ends its streams with OutcomeUnknown; an idempotent one that gave nothing runs again", () =>
