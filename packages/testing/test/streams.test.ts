@@ -243,7 +243,7 @@ it.effect("B5 also onto another connection, as long as the activation lives", ()
         yield* TestClock.adjust("3 seconds")
         yield* settle
         yield* network.setReachability("reachable")
-        yield* later
+        yield* TestClock.adjust("1 second")
       }
       yield* Fiber.join(following)
       assert.deepStrictEqual(seen, Array.from({ length: 20 }, (_, i) => i + 1))
