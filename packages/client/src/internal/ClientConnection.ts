@@ -16,12 +16,14 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { type Call, Calls } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import type { EventReader } from "./EventReader.ts"
 import { Opening, type Target } from "./Opening.ts"
 import type { OpenLink } from "./OpenLink.ts"
+import { StreamReader } from "./StreamReader.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 import { Watched } from "./Watched.ts"
 
@@ -75,25 +77,52 @@ export class ClientConnection {
     options: CallOptions | undefined
   ): Effect.Effect<unknown, unknown> =>
     Effect.async((resume) => {
-      if (this.closed) return resume(Effect.fail(this.closedError()))
-      const encoded = codec.payload.encode(payload)
-      if (Either.isLeft(encoded)) {
-        return resume(Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describe(encoded.left)}`))
-      }
-      const headers = options?.headers ? Object.entries(Headers.fromInput(options.headers)) : undefined
-      const number = this.calls.next
-      const text = Frame.encodeRequest(number, codec.rpc._tag, encoded.right, headers)
-      const bytes = Bytes.of(text)
-      const full = this.calls.full(bytes)
-      if (full) return resume(Effect.fail(full))
-      this.calls.next++
-      const end = options?.discard ? () => {} : resume
-      const call: Call = { number, codec, text, bytes, end, sent: undefined, cancelled: false }
-      this.calls.add(call)
-      this.opening.conversation?.pump()
+      const call = this.begin(codec, payload, options, options?.discard ? () => {} : resume)
+      if (Exit.isExit(call)) return resume(call)
       if (options?.discard) return resume(Effect.void)
       return Effect.sync(() => this.cancel(call))
     })
+
+  /** The values of a stream rpc. The call ends with the stream, whoever ends it. */
+  readonly stream = (
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    options: CallOptions | undefined
+  ): Stream.Stream<unknown, unknown> =>
+    Stream.unwrapScoped(Effect.suspend(() => {
+      const reader: StreamReader = new StreamReader(() => {
+        if (!Exit.isExit(call)) this.opening.conversation?.send(Frame.encodeStreamAck(call.number))
+      })
+      const call = this.begin(codec, payload, options, (exit) => reader.end(exit), reader)
+      if (Exit.isExit(call)) return call
+      return Effect.as(Effect.addFinalizer(() => Effect.sync(() => this.cancel(call))), reader.stream)
+    }))
+
+  /** Puts a call among those that wait to be sent, or says why not. */
+  private begin(
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    options: CallOptions | undefined,
+    end: Call["end"],
+    reader?: StreamReader
+  ): Call | Exit.Exit<never, ConnectionError> {
+    if (this.closed) return Exit.fail(this.closedError())
+    const encoded = codec.payload.encode(payload)
+    if (Either.isLeft(encoded)) {
+      return Exit.die(new Error(`${codec.payload.what} does not encode: ${Codec.describe(encoded.left)}`))
+    }
+    const headers = options?.headers ? Object.entries(Headers.fromInput(options.headers)) : undefined
+    const number = this.calls.next
+    const text = Frame.encodeRequest(number, codec.rpc._tag, encoded.right, headers)
+    const bytes = Bytes.of(text)
+    const full = this.calls.full(bytes)
+    if (full) return Exit.fail(full)
+    this.calls.next++
+    const call: Call = { number, codec, text, bytes, end, reader, sent: undefined, cancelled: false }
+    this.calls.add(call)
+    this.opening.conversation?.pump()
+    return call
+  }
 
   /** The caller was interrupted. A call that was sent is cancelled at the server, and never sent again. */
   private cancel(call: Call): void {

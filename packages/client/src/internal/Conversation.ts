@@ -137,6 +137,12 @@ export class Conversation implements Acknowledged {
         return this.onAnswer(message)
       case "Subscribed":
         return subscriptions.acknowledged(message.event)
+      case "Chunk":
+        return this.onChunk(message)
+      case "Lost":
+        this.inFlight.delete(message.requestId)
+        this.options.calls.lost(message.requestId)
+        return this.pump()
       case "SubscribeRejected":
         return subscriptions.rejected(message.event, message.issue)
       case "Event":
@@ -151,6 +157,20 @@ export class Conversation implements Acknowledged {
     if (call) calls.end(call, exitOf(call, message))
     this.pump()
     if (this.place?.link.draining) services.onAnswered()
+  }
+
+  private onChunk({ requestId, index, values }: MessageOf<"Chunk">): void {
+    const call = this.options.calls.get(requestId)
+    if (!call?.reader || !call.codec.element) return
+    const decoded: Array<unknown> = []
+    for (const value of values) {
+      const result = call.codec.element.decode(value)
+      if (Either.isLeft(result)) {
+        return this.options.onViolation(`${call.codec.element.what} does not decode: ${Codec.describe(result.left)}`)
+      }
+      decoded.push(result.right)
+    }
+    call.reader.offer(index, decoded)
   }
 
   private onEvent({ event, payload }: MessageOf<"Event">): void {

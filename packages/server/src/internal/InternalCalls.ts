@@ -10,6 +10,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type { ActorStore } from "../ActorStore.ts"
 import type { Answers } from "./Answers.ts"
 import type { Recorded } from "./Recorded.ts"
@@ -42,6 +44,8 @@ export interface InternalCallsOptions {
   readonly turns: Turns
   readonly answers: Answers
   readonly recorded: Recorded
+  /** Of the activation. */
+  readonly scope: Scope.Scope
   /** Where answers of earlier activations are; undefined if nothing is stored. */
   readonly store: typeof ActorStore.Service | undefined
   /** Runs the handler of an internal rpc. */
@@ -100,7 +104,11 @@ export class InternalCalls {
   call(call: InternalCall): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
       this.pending++
-      const answer = call.id === undefined ? this.callOnce(call) : this.callAgain(call, call.id)
+      const answer = call.codec.forked
+        ? this.callForked(call)
+        : call.id === undefined
+        ? this.callOnce(call)
+        : this.callAgain(call, call.id)
       return Effect.ensuring(answer, Effect.sync(() => this.pending--))
     })
   }
@@ -134,8 +142,21 @@ export class InternalCalls {
     return this.pending > capacity ? new ActorOverloaded({ address, capacity }) : undefined
   }
 
+  /** The handler starts in its turn, and goes on beside those that follow. */
+  private callForked({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
+    const { turns, services, handle, scope } = this.options
+    const { overload } = this
+    if (overload) return overload
+    const request = Request.once(services.secrets.next)
+    const fork = Effect.forkIn(handle(codec, payload, headers), scope)
+    return turns.runIn(this.lane, { request }, fork).pipe(
+      Effect.flatMap((fiber) => Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interruptFork(fiber))),
+      Effect.flatMap((exit) => Effect.zipRight(turns.committed, this.outward(codec, exit)))
+    )
+  }
+
   private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
-    const { turns, answers, address, services, handle } = this.options
+    const { turns, address, services, handle } = this.options
     const { overload } = this
     if (overload) return overload
     const request = Request.once(services.secrets.next)
@@ -144,13 +165,14 @@ export class InternalCalls {
       expiry: services.callTimeouts,
       onLate: () => new CallTimeout({ address, afterMillis })
     })
-    return Effect.flatMap(
-      Effect.exit(turn),
-      (exit) =>
-        turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
-          ? Effect.fail(abandoned)
-          : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
-    )
+    return Effect.flatMap(Effect.exit(turn), (exit) => this.outward(codec, exit))
+  }
+
+  private outward(codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> {
+    const { turns, answers, address } = this.options
+    return turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+      ? Effect.fail(abandoned)
+      : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
   }
 
   private callAgain(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {

@@ -101,7 +101,8 @@ export class OutgoingCalls {
     caller: Turns,
     { codec }: InternalCall
   ): turn is Turn & { readonly request: Request } {
-    return turn.request?.repeatable === true && caller.durable && Delivery.of(codec.rpc) === "exactly-once"
+    return turn.request?.repeatable === true && caller.durable && !codec.forked
+      && Delivery.of(codec.rpc) === "exactly-once"
   }
 
   /** The callee remembers the call under its name until it is told that it will not be made again. */
@@ -137,7 +138,8 @@ export class OutgoingCalls {
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    return call.id === undefined ? this.sendOnce(address, call) : this.sendInTime(address, call)
+    const once = call.id === undefined && !call.codec.forked
+    return once ? this.sendOnce(address, call) : this.sendInTime(address, call)
   }
 
   /** With an actor that is in memory, which is nearly always, the only wait is that for the turn: it has its own bound. */

@@ -110,6 +110,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   join(call: CallEntry): void {
     if (call.sentOn === this) return
     this.inFlight.add(call.number)
+    if (call.chunk) this.push(call.chunk.text)
     this.reply(call)
   }
 

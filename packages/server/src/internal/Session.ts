@@ -13,6 +13,7 @@ export interface ReplyTarget extends Connection<any, any> {
   readonly ended: boolean
   /** Sends the answer of a call, unless it is on its way already. */
   readonly reply: (call: CallEntry) => void
+  readonly push: (payload: string) => void
   readonly end: (reason: DisconnectReason) => void
 }
 
@@ -26,6 +27,14 @@ export class CallEntry {
   sentOn: ReplyTarget | undefined
   /** What runs it; undefined once answered. */
   job: Job | undefined
+  /** Interrupts its handler, if that runs beside the turns. */
+  interrupt: (() => void) | undefined
+  /** Whether it gives values for as long as somebody reads them. */
+  streams = false
+  /** How many chunks of a stream have been sent. */
+  chunks = 0
+  /** The one that the client has not acknowledged yet. */
+  chunk: { readonly text: string; readonly acknowledged: () => void } | undefined
   /** What its handler was given as the request, if it ran in this activation. */
   request: Request | undefined
 
@@ -52,6 +61,8 @@ export class Session {
   settledBelow = 1
   /** The client has been told not to come back. */
   gone = false
+  /** Calls that the client sends again, and has not sent again yet. */
+  pending: Set<number> = new Set()
 
   constructor(readonly id: string) {}
 

@@ -2,6 +2,7 @@
 import type { Address } from "@troupe/contract/Address"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -13,7 +14,17 @@ import { CommitPipeline } from "./CommitPipeline.ts"
 import type { Expiry } from "./Expiry.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
-import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
+import {
+  Cell,
+  type Changes,
+  CurrentTurn,
+  isNothing,
+  nothing,
+  type Occasion,
+  ofFiber,
+  Turn,
+  type TurnAccess
+} from "./Turn.ts"
 import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
 
 /** What an activation starts from. */
@@ -189,6 +200,21 @@ export class Turns implements TurnAccess {
       })
     })
   }
+
+  /** Runs an effect as part of the fiber's turn, or as one of its own, with the services of the fiber. */
+  readonly turn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.withFiberRuntime((fiber) => {
+      const turn = ofFiber(fiber)
+      if (turn && !turn.sealed && turn.owner === this) {
+        return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : effect
+      }
+      const { currentContext } = fiber
+      return this.run(Effect.mapInputContext(
+        effect,
+        (context: Context.Context<never>) =>
+          Context.add(currentContext, CurrentTurn, Context.unsafeGet(context, CurrentTurn)) as Context.Context<R>
+      ))
+    })
 
   submit(lane: Lane, job: Job): void {
     this.loop.submit(lane, job)
