@@ -69,6 +69,7 @@ export class Host {
         schedule,
         store,
         submit: commits.submit,
+        retention: new Expiry(clock, fork, store.retentionMillis),
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         settle: (made) => host.calls.settle(made),
         forgetFailures: (made) => host.calls.forgetFailures(made),

@@ -350,6 +350,7 @@ export class LiveActivation implements Owner, Expirable {
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
     this.endStreamsLater(connection)
+    this.forgetLater(connection)
     if (connection.session.gone && reason._tag !== "ClientClosed") this.farewells.add(connection, reason)
     this.admission.leave(connection, reason)
   }
@@ -362,6 +363,18 @@ export class LiveActivation implements Owner, Expirable {
     this.services.resumeWindows.start({
       onExpired: () => {
         if (session.connection === ended) { for (const stream of streams) stream.interrupt?.() }
+      }
+    })
+  }
+
+  /** A client that has not come back does not ask again for what is older than the retention. */
+  private forgetLater({ session }: ServerConnection): void {
+    if (session.gone || session.calls.size === 0) return
+    const ended = session.connection
+    this.services.retention.start({
+      onExpired: () => {
+        if (session.connection !== ended || this.over) return
+        for (const entry of session.calls.values()) if (entry.exit !== undefined) this.calls.settle(session, entry)
       }
     })
   }

@@ -17,6 +17,8 @@ export interface Services {
   readonly store: typeof ActorStore.Service
   /** Commits with the next transaction. */
   readonly submit: (commit: Commit, turns: number, onResult: (result: CommitResult) => void) => void
+  /** Answers of clients that have not come back. */
+  readonly retention: Expiry
   /** Connections whose link is gone. */
   readonly resumeWindows: Expiry
   /** Calls from backends and other actors that wait for their turns: one timer for all of them, and no fibers. */
