@@ -19,9 +19,13 @@ class Desk extends Actor.Tag<Desk>()("Desk", {
   rpcs: RpcGroup.make(
     Rpc.make("Both", { payload: entry, success: Schema.Number }),
     Rpc.make("BothLater", { payload: entry }),
+    Rpc.make("Later", { payload: entry }),
     Rpc.make("Entries", { success: Schema.Array(Schema.String) })
   ),
-  internal: RpcGroup.make(Rpc.make("FireBoth", { payload: entry, success: Schema.Number }))
+  internal: RpcGroup.make(
+    Rpc.make("FireBoth", { payload: entry, success: Schema.Number }),
+    Rpc.make("Fire", { payload: entry })
+  )
 }) {}
 
 const options = { state: Schema.Array(Schema.String), initialState: (): ReadonlyArray<string> => [] }
@@ -53,9 +57,18 @@ const DeskLive = Desk.toLayer(options, (desk) =>
       rpcs: {
         Both: both,
         BothLater: ({ entry }) => desk.alarm(0, "FireBoth", { entry }),
+        Later: ({ entry }) => desk.alarm(0, "Fire", { entry }),
         Entries: () => Ref.get(desk.state)
       },
-      internal: { FireBoth: both }
+      internal: {
+        FireBoth: both,
+        Fire: ({ entry }) =>
+          Effect.gen(function*() {
+            gates.notes.push(entry)
+            yield* Deferred.await(gates.gate)
+            yield* Ref.update(desk.state, (entries) => [...entries, entry])
+          })
+      }
     })
   }))
 
@@ -127,6 +140,34 @@ for (const [order, live] of Object.entries(orders)) {
     }))
 }
 
+it.scoped("L5 L3 alarms that run when the gateway has gone end and are committed if they do so in time; if not, they fire again", () =>
+  Effect.gen(function*() {
+    const { client, gates, serve } = yield* makeOutside
+    const live = Layer.merge(BookLive, DeskLive)
+    let server = yield* serve(live)
+    const desk = yield* client.connect(Desk, "a")
+    const expected: Array<string> = []
+    for (const ending of ["in time", "late", "in time again", "late again"]) {
+      gates.gate = yield* Deferred.make<void>()
+      gates.notes.length = 0
+      yield* desk.rpc.Later({ entry: ending })
+      yield* settle
+      assert.deepStrictEqual(gates.notes, [ending])
+      const stopping = yield* Effect.fork(server.stop)
+      yield* pass("4 seconds")
+      assert.isNull(stopping.unsafePoll())
+      if (ending.startsWith("late")) yield* pass("1 second")
+      yield* Deferred.succeed(gates.gate, undefined)
+      yield* settle
+      assert.isNotNull(stopping.unsafePoll())
+      server = yield* serve(live)
+      for (let i = 0; i < 3; i++) yield* pass("1 second")
+      expected.push(ending)
+      assert.deepStrictEqual(gates.notes, ending.startsWith("late") ? [ending, ending] : [ending])
+      assert.deepStrictEqual(yield* desk.rpc.Entries(), expected)
+    }
+  }))
+
 /** Waits before it is there. */
 const SlowDeskLive = Desk.toLayer(options, (desk) =>
   Effect.gen(function*() {
@@ -137,8 +178,13 @@ const SlowDeskLive = Desk.toLayer(options, (desk) =>
     )
     yield* Deferred.await(gate)
     return desk.behavior({
-      rpcs: { Both: () => Effect.succeed(0), BothLater: () => Effect.void, Entries: () => Ref.get(desk.state) },
-      internal: { FireBoth: () => Effect.succeed(0) }
+      rpcs: {
+        Both: () => Effect.succeed(0),
+        BothLater: () => Effect.void,
+        Later: () => Effect.void,
+        Entries: () => Ref.get(desk.state)
+      },
+      internal: { FireBoth: () => Effect.succeed(0), Fire: () => Effect.void }
     })
   }))
 
