@@ -281,6 +281,7 @@ it.effect("T2 a call that changed nothing, with nothing before it on its way, wr
     assert.strictEqual((yield* ann.rpc.Me()).visits, 1)
     assert.strictEqual(yield* (yield* backend).Count(), 1)
     assert.strictEqual(store.commits.length, length)
+    yield* store.release
   })))
 
 it.effect("T2 a client is connected, and subscribed, only after the commit", () =>

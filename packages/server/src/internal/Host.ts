@@ -152,7 +152,7 @@ export class Host {
       const leaving = Array.from(this.slots.values()).flatMap((slot) => {
         if (slot._tag === "Waking") return slot.registration === registration ? this.leaveAwoken(slot.done) : []
         if (slot.activation.registration !== registration) return []
-        return slot._tag === "Awake" ? this.leave(slot.activation) : this.gone(slot.done)
+        return slot._tag === "Awake" ? this.leave(slot.activation) : this.inTime(Deferred.await(slot.done))
       })
       return Effect.all(leaving, { concurrency: "unbounded", discard: true })
     })
@@ -167,10 +167,11 @@ export class Host {
     )
   }
 
-  /** Waits until an activation has left, which it does in time. */
-  private gone(done: Deferred.Deferred<void>): Effect.Effect<void> {
-    const { shutdownTimeoutMillis } = this.services.options
-    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(Deferred.await(done)), shutdownTimeoutMillis))
+  /** Gives something up that takes longer than a shutdown may, also if it cannot be interrupted, as finalizers cannot. */
+  private inTime(effect: Effect.Effect<unknown>, share = 1): Effect.Effect<void> {
+    const millis = this.services.options.shutdownTimeoutMillis * share
+    const given = Effect.disconnect(Effect.interruptible(effect))
+    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(given), millis))
   }
 
   // --- activations ---------------------------------------------------------------------------------------------------
@@ -256,6 +257,8 @@ export class Host {
       })
       yield* activation.build
       if (activation.ended) return yield* Effect.dieMessage(`${address} was lost or destroyed while it was being built`)
+      // not before: who has not been built has nothing to leave behind
+      registration.parked.delete(address.key)
       return activation
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
@@ -271,7 +274,6 @@ export class Host {
       const parked = registration.parked.get(address.key)
       const state = parked ? parked.state : yield* initial
       const epoch = yield* this.services.nextEpoch("memory")
-      registration.parked.delete(address.key)
       const incarnation = registration.incarnations.get(address.key) ?? 0
       const alarms = parked?.alarms ?? []
       const origin: Origin = { epoch, version: 0, incarnation, state, stored: true, alarms, careful: false }
@@ -305,14 +307,14 @@ export class Host {
   private leave(activation: LiveActivation): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.depart(activation)) return Effect.void
-      const inTime = <A>(effect: Effect.Effect<A>) =>
-        Effect.timeoutOption(Effect.interruptible(effect), this.services.options.shutdownTimeoutMillis)
-      return inTime(activation.shutdown).pipe(
-        Effect.zipRight(inTime(Scope.close(activation.scope, Exit.void))),
+      return this.inTime(activation.shutdown, turnsShare).pipe(
+        Effect.zipRight(Effect.sync(() => activation.leave())),
+        Effect.zipRight(this.inTime(Scope.close(activation.scope, Exit.void), 1 - turnsShare)),
         Effect.catchAllCause((cause) => Effect.logError(`${activation.address} did not shut down`, cause)),
         Effect.ensuring(Effect.sync(() => {
+          activation.leave()
           const { durability, parked } = activation.registration
-          if (durability === "memory") parked.set(activation.address.key, activation.park())
+          if (durability === "memory" && !activation.endedForGood) parked.set(activation.address.key, activation.park())
           this.vacate(activation)
         }))
       )
@@ -332,8 +334,11 @@ export class Host {
   /** The actor was destroyed: the next use begins anew. */
   private end(activation: LiveActivation): void {
     const { registration, address, scope, incarnation } = activation
-    if (registration.durability === "memory") registration.incarnations.set(address.key, incarnation + 1)
-    this.fork(Effect.ensuring(Scope.close(scope, Exit.void), Effect.sync(() => this.vacate(activation))))
+    if (registration.durability === "memory") {
+      registration.parked.delete(address.key)
+      registration.incarnations.set(address.key, incarnation + 1)
+    }
+    this.fork(Effect.ensuring(this.inTime(Scope.close(scope, Exit.void)), Effect.sync(() => this.vacate(activation))))
   }
 
   /** Makes whoever needs the address wait until the activation has gone. False if it is going already, or has gone. */
@@ -387,5 +392,8 @@ export class Host {
     return activation ? activation.resume(connectionId, token, received, attachment) : { _tag: "ActivationLost" }
   }
 }
+
+/** How much of the time for a shutdown turns have to end; the rest is for the releases of those that did not. */
+const turnsShare = 0.8
 
 const refuse = (reason: DisconnectReason) => Effect.fail(reason)

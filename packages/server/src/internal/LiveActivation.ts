@@ -224,6 +224,11 @@ export class LiveActivation implements Owner, Expirable {
     return this.over !== undefined
   }
 
+  /** It has ended for good, or is about to, unless the commit of that fails. */
+  get endedForGood(): boolean {
+    return this.over === "destroyed"
+  }
+
   get idle(): boolean {
     return this.holds === 0 && !this.turns.busy
   }
@@ -241,12 +246,15 @@ export class LiveActivation implements Owner, Expirable {
     return this.turns.quiet.pipe(
       Effect.zipRight(Scope.close(this.scope, Exit.void)),
       Effect.zipRight(this.turns.quiet),
-      Effect.ensuring(Effect.sync(() => {
-        this.turns.pipeline.finish()
-        this.stop("left")
-      }))
+      Effect.zipRight(Effect.sync(() => this.turns.pipeline.finish())),
+      Effect.zipRight(this.turns.quiet)
     )
   })
+
+  /** Takes nothing any more, and gives up what has not been finished. */
+  leave(): void {
+    if (!this.over) this.stop("left")
+  }
 
   /** What a memory actor leaves behind when it goes to sleep. */
   park(): Parked {
@@ -307,12 +315,13 @@ export class LiveActivation implements Owner, Expirable {
 
   /** An internal rpc, called by a backend or by another actor. */
   callInternal(call: InternalCall): Effect.Effect<unknown, unknown> {
-    return Effect.mapError(
+    return Effect.catchIf(
       this.internalCalls.call(call),
-      (error) =>
-        error instanceof Abandoned && this.over === "destroyed"
-          ? new ActorDestroyed({ address: this.address, sent: "no" })
-          : error
+      (error) => error instanceof Abandoned,
+      (abandoned) =>
+        // the end may still not come about, and nobody is told of it before it is durable
+        Effect.flatMap(Effect.exit(this.turns.committed), () =>
+          Effect.fail(this.endedForGood ? new ActorDestroyed({ address: this.address, sent: "no" }) : abandoned))
     )
   }
 
