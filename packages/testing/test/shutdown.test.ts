@@ -154,9 +154,9 @@ it.scoped("L5 L3 alarms that run when the gateway has gone end and are committed
       yield* settle
       assert.deepStrictEqual(gates.notes, [ending])
       const stopping = yield* Effect.fork(server.stop)
-      yield* pass("4 seconds")
+      yield* pass("3 seconds")
       assert.isNull(stopping.unsafePoll())
-      if (ending.startsWith("late")) yield* pass("1 second")
+      if (ending.startsWith("late")) yield* pass("2 seconds")
       yield* Deferred.succeed(gates.gate, undefined)
       yield* settle
       assert.isNotNull(stopping.unsafePoll())
