@@ -41,7 +41,11 @@ export class TryAgain extends Schema.TaggedError<TryAgain>()("TryAgain", {}) {}
 export class Cart extends Actor.Tag<Cart>()("Cart", {
   rpcs: RpcGroup.make(
     Rpc.make("Put", {
-      payload: { product: Schema.String },
+      // a page of the first version says no quantity
+      payload: Schema.Struct({
+        product: Schema.String,
+        quantity: Schema.optionalWith(Quantity, { default: () => 1 })
+      }),
       success: Contents,
       error: Schema.Union(UnknownProduct, AlreadyOrdered)
     }),
@@ -53,6 +57,11 @@ export class Cart extends Actor.Tag<Cart>()("Cart", {
       error: Schema.Union(EmptyCart, OutOfStock, Declined, TryAgain)
     })
   ),
-  internal: RpcGroup.make(Rpc.make("Close", { payload: { items: Schema.Int } })),
-  events: { changed: Contents, ordered: Order }
+  internal: RpcGroup.make(
+    // nor did the first version remind anybody: its alarms close the cart
+    Rpc.make("Close", {
+      payload: Schema.Struct({ reminded: Schema.optionalWith(Schema.Boolean, { default: () => true }) })
+    })
+  ),
+  events: { changed: Contents, ordered: Order, reminder: Contents }
 }) {}

@@ -162,6 +162,8 @@ it.scoped("L3 L4 an abandoned cart is closed by an alarm, and what a lost checko
       yield* leaveDuringCheckout("ada", slowAfter)
       assert.deepStrictEqual(yield* charges, [60])
       yield* TestClock.adjust("25 hours")
+      assert.deepStrictEqual(yield* charges, [60]) // only a reminder so far
+      yield* TestClock.adjust("24 hours")
       assert.deepStrictEqual(yield* stock("apple"), { free: 3, held: 0 })
       assert.deepStrictEqual(yield* charges, [])
       const page = yield* Scope.make()

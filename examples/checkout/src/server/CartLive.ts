@@ -36,7 +36,7 @@ export const CartLive = Cart.toLayer(
         const number = yield* cart.requestId
         const state = yield* Ref.updateAndGet(cart.state, (state) => ({ number, ...how(state) }))
         const contents = CartState.contents(state)
-        yield* cart.alarm(keptFor, "Close", { items: state.items.length })
+        yield* cart.alarm(keptFor, "Close", { reminded: false })
         yield* cart.broadcast("changed", contents)
         return contents
       })
@@ -55,10 +55,10 @@ export const CartLive = Cart.toLayer(
 
       return cart.behavior({
         rpcs: {
-          Put: ({ product }) =>
+          Put: ({ product, quantity }) =>
             priceOf(product) === undefined
               ? new UnknownProduct({ product })
-              : change((state) => CartState.put(state, product)),
+              : change((state) => CartState.put(state, product, quantity)),
 
           Remove: ({ product }) => change((state) => CartState.remove(state, product)),
 
@@ -85,19 +85,23 @@ export const CartLive = Cart.toLayer(
 
             const ordered = { number: state.number, cents, receipt }
             yield* Ref.set(cart.state, { ...state, order: ordered })
-            yield* cart.alarm(keptFor, "Close", { items: state.items.length })
+            yield* cart.alarm(keptFor, "Close", { reminded: true })
             yield* cart.broadcast("ordered", ordered)
             return ordered
           })
         },
 
         internal: {
-          /** Long after the last change. If it was not ordered, a checkout may still have been lost on its way. */
-          Close: Effect.fnUntraced(function*() {
+          /** Long after the last change. If it was not ordered, a checkout may still have got lost on its way. */
+          Close: Effect.fnUntraced(function*({ reminded }) {
             const state = yield* Ref.get(cart.state)
-            const { lines, order } = CartState.contents(state)
-            if (state.number !== undefined) {
-              const payment = payments.get(state.number)
+            const { lines, number, order } = state
+            if (!reminded) {
+              yield* cart.broadcast("reminder", CartState.contents(state))
+              return yield* cart.alarm(keptFor, "Close", { reminded: true })
+            }
+            if (number !== undefined) {
+              const payment = payments.get(number)
               const attempt = yield* payment.Attempt()
               if (order) yield* ship(lines, attempt)
               else yield* Effect.zipRight(release(lines, attempt), payment.Cancel({ attempt }))

@@ -5,7 +5,7 @@ export class Terms extends Context.Reference<Terms>()("checkout/Terms", {
   defaultValue: () => ({
     /** How long goods are reserved for a checkout that has not ended. */
     reservedFor: Duration.minutes(10),
-    /** How long a cart is kept after its last change, or after it was paid for. */
+    /** How long after its last change a customer is reminded of a cart; as long again after that, it is closed. */
     keptFor: Duration.days(1)
   })
 }) {}
