@@ -1,4 +1,4 @@
-/** A payment provider to try the shop with: a ledger behind HTTP. The card `empty` is always declined. */
+/** A payment provider to try the shop with: a ledger behind HTTP. A card that is called `empty` is declined. */
 import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"

@@ -48,7 +48,12 @@ const make = (before: ReadonlyArray<Entry>, write: (entry: Entry) => Effect.Effe
         enter(key, (before) =>
           before
             ? { ...before, request: "charge", repeated: true }
-            : { request: "charge", cents, repeated: false, outcome: card === "empty" ? "declined" : "charged" }),
+            : {
+              request: "charge",
+              cents,
+              repeated: false,
+              outcome: card.startsWith("empty") ? "declined" : "charged"
+            }),
       cancel: (key) =>
         enter(key, (before) => ({
           request: "cancel",

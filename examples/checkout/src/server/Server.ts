@@ -1,6 +1,6 @@
 /** The shop's server, as one layer: its routes, its actors, and what they run on. */
 import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { NodeActors, SqliteStore } from "@troupe/node"
+import { NodeActors } from "@troupe/node"
 import { ActorHost, ActorServer } from "@troupe/server"
 import { Effect, Layer, Schema } from "effect"
 import { createServer } from "node:http"
@@ -35,10 +35,9 @@ const Warehouse = HttpLayerRouter.use((router) =>
   })
 )
 
+/** What is left to be given is the store. */
 export const layer = (options: {
   readonly port: number
-  /** The SQLite file that the shop lives in. */
-  readonly filename: string
   /** Where the payment provider answers. */
   readonly bank: string
 }) =>
@@ -52,6 +51,5 @@ export const layer = (options: {
     Layer.provideMerge(NodeActors.layer(createServer, { port: options.port })),
     Layer.provide(Actors),
     Layer.provide(PaymentProvider.layer(options.bank)),
-    Layer.provide(ActorHost.layer()),
-    Layer.provide(SqliteStore.layer({ filename: options.filename }))
+    Layer.provide(ActorHost.layer())
   )

@@ -29,9 +29,9 @@ const make = Effect.gen(function*() {
     ...ledger,
     charge: (key, payment) =>
       Effect.gen(function*() {
-        if (payment.card === slowBefore) yield* dawdle(payment.card)
+        if (payment.card.endsWith(slowBefore)) yield* dawdle(payment.card)
         const entry = yield* ledger.charge(key, payment)
-        if (payment.card === slowAfter) yield* dawdle(payment.card)
+        if (payment.card.endsWith(slowAfter)) yield* dawdle(payment.card)
         return entry
       })
   }))

@@ -2,7 +2,7 @@
 import { FileSystem, HttpServer } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { ActorClient } from "@troupe/client"
-import { NodeWebSocketTransport } from "@troupe/node"
+import { NodeWebSocketTransport, SqliteStore } from "@troupe/node"
 import { Context, Effect, Layer, Schedule } from "effect"
 import * as Bank from "../../src/bank/Bank.ts"
 import * as Server from "../../src/server/Server.ts"
@@ -26,8 +26,11 @@ export const openBank = Effect.map(
 )
 
 /** Serves the shop in this process for the rest of the scope, and returns where. */
-export const serve = (options: { readonly filename: string; readonly bank: string }) =>
-  Effect.map(Layer.build(Server.layer({ port: 0, ...options })), urlOf)
+export const serve = ({ bank, filename }: { readonly filename: string; readonly bank: string }) =>
+  Effect.map(
+    Layer.build(Layer.provide(Server.layer({ port: 0, bank }), SqliteStore.layer({ filename }))),
+    urlOf
+  )
 
 /** A customer's browser: one link, which comes back soon after a loss. */
 export const openBrowser = (url: string) =>
