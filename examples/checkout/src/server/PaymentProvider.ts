@@ -19,15 +19,15 @@ export class PaymentProvider extends Context.Tag("checkout/PaymentProvider")<Pay
   /** Pays back what was charged under this key, and sees to it that nothing is charged under it any more. */
   readonly cancel: (idempotencyKey: string) => Effect.Effect<void, ProviderUnavailable>
 }>() {
-  /** Over HTTP, with a timeout and a few more tries. */
+  /** Over HTTP, with a timeout, and a second try. */
   static readonly layer = (url: string) =>
     Layer.effect(
       PaymentProvider,
       Effect.gen(function*() {
         const client = (yield* HttpClient.HttpClient).pipe(
           HttpClient.mapRequest(HttpClientRequest.prependUrl(url)),
-          HttpClient.transformResponse(Effect.timeout("8 seconds")),
-          HttpClient.retryTransient({ times: 2, schedule: Schedule.exponential("200 millis") })
+          HttpClient.transformResponse(Effect.timeout("10 seconds")),
+          HttpClient.retryTransient({ times: 1, schedule: Schedule.exponential("200 millis") })
         )
         const unavailable = (error: unknown) => new ProviderUnavailable({ reason: String(error) })
         return {
