@@ -1,9 +1,11 @@
 /** Odd moments: what comes together that seldom does, and must not lose an alarm, an actor or a call. */
-import { Rpc } from "@effect/rpc"
+import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it, vi } from "@effect/vitest"
-import { Address } from "@troupe/contract"
+import { ActorClient } from "@troupe/client"
+import { Actor, Address } from "@troupe/contract"
+import { ActorHost } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Cause, type Duration, Effect, Either, Exit, Fiber, Ref, Schedule, TestClock } from "effect"
+import { Cause, type Duration, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
 import {
   append,
   backend,
@@ -622,3 +624,61 @@ it.effect("L3 an actor that is woken while its implementation goes away is close
       assert.strictEqual(probe.count("ring main"), ++rings)
     }
   }).pipe(Effect.provide(layerOutside)))
+
+const explosive = Schema.transform(Schema.String, Schema.String, {
+  strict: true,
+  decode: (text) => {
+    if (text === "explode") throw new Error("a schema should not throw")
+    return text
+  },
+  encode: (text) => text
+})
+
+/** Has schemas that throw. */
+class Brittle extends Actor.Tag<Brittle>()("Brittle", {
+  rpcs: RpcGroup.make(
+    Rpc.make("Say", { payload: { text: explosive }, success: Schema.String }),
+    Rpc.make("Ask", { success: Schema.String })
+  ),
+  internal: RpcGroup.make(Rpc.make("Echo", { payload: { text: Schema.String }, success: explosive }))
+}) {}
+
+const BrittleLive = Brittle.toLayer({ state: Schema.Int, initialState: () => 0 }, (room) =>
+  Effect.gen(function*() {
+    const others = yield* Brittle.client
+    const count = Ref.update(room.state, (n) => n + 1)
+    return room.behavior({
+      rpcs: {
+        Say: ({ text }) => Effect.as(count, text),
+        Ask: () =>
+          Effect.exit(others.get("b").Echo({ text: "explode" })).pipe(
+            Effect.map((exit) => Exit.isSuccess(exit) ? exit.value : Cause.pretty(exit.cause)),
+            Effect.tap(count)
+          )
+      },
+      internal: { Echo: ({ text }) => Effect.as(count, text) }
+    })
+  }))
+
+it.effect("B2 a schema that throws fails the call it is used for, and nothing else", () =>
+  Effect.gen(function*() {
+    const brittle = yield* ActorClient.connect(Brittle, "a")
+    for (const _ of [1, 2]) {
+      assert.deepInclude(yield* Effect.flip(brittle.rpc.Say({ text: "explode" })), { _tag: "CallRejected", sent: "no" })
+      // what throws here would end the commits of all actors
+      const asking = yield* Effect.fork(brittle.rpc.Ask())
+      yield* pass("1 second")
+      assert.include(yield* Fiber.join(asking), "the reply of Brittle.Echo does not decode")
+      assert.strictEqual(yield* brittle.rpc.Say({ text: "hello" }), "hello")
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      ActorClient.layer().pipe(
+        Layer.provide(MemoryTransport.layerServer({ actors: [Brittle] })),
+        Layer.provide(BrittleLive),
+        Layer.provide(ActorHost.layer()),
+        Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer))
+      )
+    )
+  ))
