@@ -515,8 +515,8 @@ const makeSweep = (db) => {
    * @param {number} expiredMillis
    */
   const sweep = (rowsMax, expiredMillis) => {
-    deleteTraces.run(expiredMillis, rowsMax)
-    return deleteReplies.run(rowsMax, expiredMillis).changes
+    const traces = deleteTraces.run(expiredMillis, rowsMax).changes
+    return Math.max(traces, deleteReplies.run(rowsMax, expiredMillis).changes)
   }
   return sweep
 }
