@@ -161,6 +161,22 @@ describe("actors that were destroyed", () => {
       assert.strictEqual(yield* rows, 1)
       assert.deepInclude(yield* store.claim(bob), { incarnation: 1, state: "\"state\"" })
     }))
+
+  it.scoped("T7 leave nothing, however many they are: one sweep takes all that have expired", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const store = yield* openIn(yield* Effect.scope, filename, { retention: "1 hour", sweepInterval: "1 day" })
+      const destroy = (address: Address.Address) =>
+        Effect.flatMap(store.claim(address), (claim) => store.commit([commitOf(claim, { address, destroy: true })]))
+      const addresses = Array.from({ length: 2500 }, (_, i) => Address.make("Lab", `${i}`))
+      yield* Effect.forEach(addresses, destroy, { concurrency: "unbounded", discard: true })
+      const count = () => rows(filename, "actor")
+      assert.strictEqual(count(), 2500)
+      yield* TestClock.adjust("1 day")
+      // the clock stands still, so there is no other sweep
+      yield* Effect.repeat(store.nextEpoch, { until: () => count() === 0, times: 1000 })
+      assert.strictEqual(count(), 0)
+    }))
 })
 
 describe("the lock", () => {

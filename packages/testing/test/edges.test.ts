@@ -1,10 +1,24 @@
 /** Odd moments: what comes together that seldom does, and must not lose an alarm, an actor or a call. */
-import { Rpc } from "@effect/rpc"
+import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it, vi } from "@effect/vitest"
-import { Address } from "@troupe/contract"
+import { ActorClient } from "@troupe/client"
+import { Actor, Address } from "@troupe/contract"
+import { ActorHost } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { type Duration, Effect, Either, Exit, Fiber, Schedule, TestClock } from "effect"
-import { append, backend, connect, Lab, type LabRoom, Probe, run, settle } from "./support/lab.ts"
+import { Cause, type Duration, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
+import {
+  append,
+  backend,
+  connect,
+  Lab,
+  labLive,
+  type LabRoom,
+  layerOutside,
+  life,
+  Probe,
+  run,
+  settle
+} from "./support/lab.ts"
 import { StoreControl } from "./support/store.ts"
 
 // virtual time is cheap but not free, and the machine may be busy
@@ -460,3 +474,211 @@ it.effect("T9 what an actor deletes when it goes to sleep is deleted before it i
     }
     assert.isFalse(probe.logs.some(({ message }) => message.includes("lost")))
   })))
+
+it.effect("L3 an alarm whose commit fails again and again is not fired in a hurry", () =>
+  run(Effect.gen(function*() {
+    const { probe, setting } = yield* ringing
+    const control = yield* StoreControl
+    const { Count, Script } = yield* backend
+    probe.internals["set"] = setting("1 minute")
+    for (const round of [1, 2]) {
+      yield* Script({ script: "set" })
+      const before = probe.count("ring main")
+      yield* control.fail(...Array.from({ length: 1000 }, () => "failed" as const))
+      yield* pass("1 minute")
+      yield* Effect.repeatN(settle, 20)
+      const atOnce = probe.count("ring main") - before
+      assert.isAtLeast(atOnce, 1)
+      assert.isAtMost(atOnce, 2)
+      for (let i = 0; i < 60; i++) yield* pass("10 seconds")
+      const inTenMinutes = probe.count("ring main") - before
+      assert.isAtLeast(inTenMinutes, 20)
+      assert.isAtMost(inTenMinutes, 60)
+      yield* control.recover
+      yield* pass("30 seconds")
+      yield* pass("30 seconds")
+      assert.strictEqual(yield* Count(), round)
+    }
+  })))
+
+it.effect("T11 an alarm whose state does not encode is tried and parked, and other turns go on", () =>
+  run(
+    Effect.gen(function*() {
+      const { probe } = yield* ringing
+      const labs = yield* Lab
+      const main = labs.get("main")
+      const ann = yield* connect("ann")
+      probe.internals["spoil"] = (room) => Effect.as(Ref.set(room.state, { items: [13 as never] }), "spoilt")
+      probe.internals["set"] = (room) => Effect.as(room.alarm("1 minute", "Script", { script: "spoil" }), "set")
+      for (const round of [1, 2]) {
+        yield* main.Script({ script: "set" })
+        const builds = probe.count("build main")
+        for (let i = 0; i < 30; i++) yield* pass("10 seconds")
+        assert.lengthOf(probe.logs.filter(({ message }) => message.includes("parked")), round)
+        assert.isAtMost(probe.count("build main") - builds, 2, "the actor was lost once, to find out")
+        assert.strictEqual(yield* ann.rpc.Append({ item: "x" }), round)
+      }
+    }),
+    { host: { alarmRetriesMax: 3 }, client: { schedule: Schedule.spaced("1 second") } }
+  ))
+
+it.effect("T11 a call of another actor whose state does not encode fails alone, with a recorded defect", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const control = yield* StoreControl
+      const labs = yield* Lab
+      const ann = yield* connect("ann")
+      probe.internals["spoil"] = (room) =>
+        probe.note("spoil").pipe(Effect.zipRight(Ref.set(room.state, { items: [13 as never] })), Effect.as("spoilt"))
+      probe.scripts["call"] = (room) =>
+        Effect.gen(function*() {
+          const exit = yield* Effect.exit(labs.get("b").Script({ script: "spoil" }))
+          yield* append(room, "called")
+          return Exit.isSuccess(exit) ? "answered" : `${Cause.squash(exit.cause)}`
+        })
+      for (const round of [1, 2]) {
+        const calling = yield* Effect.fork(ann.rpc.Run({ script: "call" }))
+        yield* pass("1 second")
+        assert.include(yield* Fiber.join(calling), "ServerDefect")
+        assert.strictEqual(probe.count("spoil"), 2 * round)
+        assert.strictEqual(yield* labs.get("b").Count(), 0)
+      }
+      const recorded = control.commits.flatMap(({ address, replies }) => address.key === "b" ? replies : []).filter((
+        { exit }
+      ) => exit.includes("ServerDefect"))
+      assert.lengthOf(recorded, 2)
+    }),
+    { client: { schedule: Schedule.spaced("1 second") } }
+  ))
+
+it.effect("T11 an initial state that does not encode makes the actor unavailable, readably", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { Add } = yield* backend
+      for (const round of [1, 2]) {
+        assert.deepInclude(yield* Effect.flip(Add({ item: "x" })), { _tag: "ActorUnavailable" })
+        const logs = probe.logs.filter(({ cause }) => cause.includes("the state of Lab does not encode: items.0"))
+        assert.lengthOf(logs, round)
+      }
+    }),
+    { initialState: () => ({ items: [13 as never] }) }
+  ))
+
+it.effect("L3 alarms that go by their tags take no place from those with ids of their own", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { Script } = yield* backend
+      probe.internals["set"] = (room) =>
+        Effect.gen(function*() {
+          yield* room.alarm("1 hour", "Clear")
+          yield* room.alarm("1 hour", "Script", { script: "ring" })
+          const set = (id: string) => Effect.isSuccess(room.alarm("1 hour", "Add", { item: id }, { id }))
+          return `${yield* set("a")} ${yield* set("b")} ${yield* set("c")}`
+        })
+      for (const _ of [1, 2]) assert.strictEqual(yield* Script({ script: "set" }), "true true false")
+    }),
+    { host: { alarmsMax: 2 } }
+  ))
+
+it.effect("L4 a memory actor that has ended, or whose alarm was cancelled, is not woken for it", () =>
+  run(
+    Effect.gen(function*() {
+      const { probe, setting } = yield* ringing
+      const { Script } = yield* backend
+      probe.internals["set"] = setting("1 hour")
+      probe.internals["destroy"] = (room) => Effect.as(room.destroy, "destroyed")
+      probe.internals["cancel"] = (room) => Effect.as(room.cancelAlarm("Script"), "cancelled")
+      for (const end of ["destroy", "cancel"]) {
+        yield* Script({ script: "set" })
+        yield* Script({ script: end })
+        yield* pass("10 minutes")
+        const builds = probe.count("build main")
+        yield* pass("2 hours")
+        assert.strictEqual(probe.count("build main"), builds, end)
+      }
+    }),
+    { durability: "memory" }
+  ))
+
+it.effect("L3 an actor that is woken while its implementation goes away is closed, and its alarm fires in the next life", () =>
+  Effect.gen(function*() {
+    const { probe, setting } = yield* ringing
+    probe.internals["set"] = setting("1 hour")
+    let rings = 0
+    for (const round of [1, 2]) {
+      yield* life(labLive(), Effect.flatMap(backend, ({ Script }) => Script({ script: "set" })))
+      yield* TestClock.adjust("2 hours")
+      probe.hooks.build = () => probe.wait(`build ${round}`)
+      const [builds, sleeps] = [probe.count("build main"), probe.count("sleep main")]
+      const living = yield* Effect.fork(life(labLive(), Effect.zipRight(probe.seen("build main", builds + 1), settle)))
+      yield* probe.seen("build main", builds + 1)
+      yield* settle
+      yield* probe.open(`build ${round}`)
+      yield* Fiber.join(living)
+      assert.strictEqual(probe.count("sleep main"), sleeps + 1, "its scope has closed before its services do")
+      probe.hooks.build = () => Effect.void
+      yield* life(labLive(), pass("1 minute"))
+      assert.strictEqual(probe.count("ring main"), ++rings)
+    }
+  }).pipe(Effect.provide(layerOutside)))
+
+const explosive = Schema.transform(Schema.String, Schema.String, {
+  strict: true,
+  decode: (text) => {
+    if (text === "explode") throw new Error("a schema should not throw")
+    return text
+  },
+  encode: (text) => text
+})
+
+/** Has schemas that throw. */
+class Brittle extends Actor.Tag<Brittle>()("Brittle", {
+  rpcs: RpcGroup.make(
+    Rpc.make("Say", { payload: { text: explosive }, success: Schema.String }),
+    Rpc.make("Ask", { success: Schema.String })
+  ),
+  internal: RpcGroup.make(Rpc.make("Echo", { payload: { text: Schema.String }, success: explosive }))
+}) {}
+
+const BrittleLive = Brittle.toLayer({ state: Schema.Int, initialState: () => 0 }, (room) =>
+  Effect.gen(function*() {
+    const others = yield* Brittle.client
+    const count = Ref.update(room.state, (n) => n + 1)
+    return room.behavior({
+      rpcs: {
+        Say: ({ text }) => Effect.as(count, text),
+        Ask: () =>
+          Effect.exit(others.get("b").Echo({ text: "explode" })).pipe(
+            Effect.map((exit) => Exit.isSuccess(exit) ? exit.value : Cause.pretty(exit.cause)),
+            Effect.tap(count)
+          )
+      },
+      internal: { Echo: ({ text }) => Effect.as(count, text) }
+    })
+  }))
+
+it.effect("B2 a schema that throws fails the call it is used for, and nothing else", () =>
+  Effect.gen(function*() {
+    const brittle = yield* ActorClient.connect(Brittle, "a")
+    for (const _ of [1, 2]) {
+      assert.deepInclude(yield* Effect.flip(brittle.rpc.Say({ text: "explode" })), { _tag: "CallRejected", sent: "no" })
+      // what throws here would end the commits of all actors
+      const asking = yield* Effect.fork(brittle.rpc.Ask())
+      yield* pass("1 second")
+      assert.include(yield* Fiber.join(asking), "the reply of Brittle.Echo does not decode")
+      assert.strictEqual(yield* brittle.rpc.Say({ text: "hello" }), "hello")
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      ActorClient.layer().pipe(
+        Layer.provide(MemoryTransport.layerServer({ actors: [Brittle] })),
+        Layer.provide(BrittleLive),
+        Layer.provide(ActorHost.layer()),
+        Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer))
+      )
+    )
+  ))

@@ -70,10 +70,19 @@ export const make = (schema: AnySchema, what: string): Codec => {
     }
     return result
   }
+  const decode = ParseResult.decodeUnknownEither(schema)
+  /** What is decoded comes from elsewhere: a schema that throws has refused it. */
+  const safeDecode = (value: unknown): Result<unknown> => {
+    try {
+      return decode(value)
+    } catch (error) {
+      return Either.left(new ParseResult.Type(schema.ast, value, `its schema threw: ${String(error)}`))
+    }
+  }
   return {
     what,
     encode: checked(ParseResult.encodeUnknownEither(schema)),
-    decode: checked(ParseResult.decodeUnknownEither(schema))
+    decode: checked(safeDecode)
   }
 }
 

@@ -18,8 +18,8 @@ export interface AlarmClockOptions {
   readonly scan:
     | ((after: Position | undefined, max: number) => Effect.Effect<ReadonlyArray<Position>, StoreError>)
     | undefined
-  /** Makes the actor fire what is due. It is tried again later if that fails. */
-  readonly deliver: (key: string) => Effect.Effect<void, unknown>
+  /** Makes the actor fire what is due, and says whether something was. It is tried again later if that fails. */
+  readonly deliver: (key: string) => Effect.Effect<boolean, unknown>
 }
 
 /** How many positions are read at a time. */
@@ -37,6 +37,7 @@ export class AlarmClock {
   /** Alarms that the cursor has passed: at most one for each key, the earliest. */
   private readonly passed = new AlarmIndex()
   private readonly passedByKey = new Map<string, number>()
+  /** How often an actor was told in vain, or was lost, since it has fired an alarm for good. */
   private readonly failures = new Map<string, number>()
   private readonly deliveries = Effect.unsafeMakeSemaphore(deliveriesMax)
   private phase: "idle" | "working" | "sleeping" | "stopped" = "idle"
@@ -64,10 +65,23 @@ export class AlarmClock {
     this.wakeAt(due)
   }
 
-  /** An actor may have something due now. */
-  recheck(key: string): void {
-    this.pass(key, this.now)
-    this.wakeAt(this.now)
+  /** An actor was lost, and with it what it may have fired. It is told again, after delays that grow. */
+  onLost(key: string): void {
+    this.options.fork(this.tellAgain(key))
+  }
+
+  /** An actor has fired an alarm, and that is committed. */
+  onFired(key: string): void {
+    this.failures.delete(key)
+  }
+
+  /** This is all there is of an actor now: when the next of its alarms is due, if it has one. */
+  replace(key: string, due: number | undefined): void {
+    const known = this.passedByKey.get(key)
+    if (known !== undefined) this.passed.remove({ due: known, key })
+    this.passedByKey.delete(key)
+    this.failures.delete(key)
+    if (due !== undefined) this.watch(key, due)
   }
 
   private get now(): number {
@@ -160,7 +174,7 @@ export class AlarmClock {
   private tell(key: string): void {
     const delivery = Effect.matchCauseEffect(this.options.deliver(key), {
       onFailure: () => this.tellAgain(key),
-      onSuccess: () => Effect.sync(() => void this.failures.delete(key))
+      onSuccess: (fired) => Effect.sync(() => fired || this.onFired(key))
     })
     this.options.fork(this.deliveries.withPermits(1)(delivery))
   }

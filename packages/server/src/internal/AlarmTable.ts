@@ -2,18 +2,18 @@
 import type { Alarm } from "../ActorStore.ts"
 import type { AlarmChanges } from "./Turn.ts"
 
+/** Whether there is an alarm, and it does not go by its tag. */
+export const isNamed = (alarm: Alarm | undefined): boolean => alarm !== undefined && alarm.id !== alarm.tag
+
 export class AlarmTable {
   /** Whether there has been an alarm. */
   used = false
+  /** How many have ids of their own. */
+  named = 0
   private readonly byId = new Map<string, Alarm>()
 
   constructor(alarms: Iterable<Alarm>) {
-    for (const alarm of alarms) this.byId.set(alarm.id, alarm)
-    this.used = this.byId.size > 0
-  }
-
-  get size(): number {
-    return this.byId.size
+    for (const alarm of alarms) this.change(alarm.id, alarm)
   }
 
   get(id: string): Alarm | undefined {
@@ -25,10 +25,20 @@ export class AlarmTable {
   }
 
   apply(changes: AlarmChanges): void {
+    changes.forEach((alarm, id) => this.change(id, alarm))
+  }
+
+  private change(id: string, alarm: Alarm | undefined): void {
     this.used = true
-    changes.forEach((alarm, id) => {
-      if (alarm) this.byId.set(id, alarm)
-      else this.byId.delete(id)
-    })
+    this.named += Number(isNamed(alarm)) - Number(isNamed(this.byId.get(id)))
+    if (alarm) this.byId.set(id, alarm)
+    else this.byId.delete(id)
+  }
+
+  /** When the next one is due; undefined if none is. */
+  get next(): number | undefined {
+    let next: number | undefined
+    for (const { due } of this.byId.values()) if (due !== undefined && due < (next ?? Infinity)) next = due
+    return next
   }
 }

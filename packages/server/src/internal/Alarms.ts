@@ -14,6 +14,7 @@ import * as Runtime from "effect/Runtime"
 import type { Alarm } from "../ActorStore.ts"
 import { toMillis } from "../HostOptions.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
+import { isNamed } from "./AlarmTable.ts"
 import type { Answers } from "./Answers.ts"
 import { Request } from "./Request.ts"
 import * as RetryDelay from "./RetryDelay.ts"
@@ -63,7 +64,7 @@ export class Alarms {
         return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
       }
       const max = this.options.services.options.alarmsMax
-      if (id !== tag && this.pendingWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
+      if (id !== tag && this.namedWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
       turn.changeAlarm(id, {
         id,
         due: Math.min(Math.ceil(this.now + toMillis(after)), Number.MAX_SAFE_INTEGER),
@@ -82,22 +83,22 @@ export class Alarms {
       return Effect.void
     })
 
-  /** How many alarms there would be with this one. */
-  private pendingWith(turn: Turn, id: string): number {
+  /** How many alarms with ids of their own there would be with this one. */
+  private namedWith(turn: Turn, id: string): number {
     const { alarms } = this.options.turns
-    let pending = alarms.size + (alarms.get(id) ? 0 : 1)
+    let named = alarms.named + (isNamed(alarms.get(id)) ? 0 : 1)
     turn.alarmChanges?.forEach((alarm, changed) => {
-      if (changed !== id) pending += (alarm ? 1 : 0) - (alarms.get(changed) ? 1 : 0)
+      if (changed !== id) named += Number(isNamed(alarm)) - Number(isNamed(alarms.get(changed)))
     })
-    return pending
+    return named
   }
 
   private get now(): number {
     return this.options.services.clock.unsafeCurrentTimeMillis()
   }
 
-  /** Fires what is due, each as a turn. */
-  fireDue(): void {
+  /** Fires what is due, each as a turn. Returns whether something is being fired. */
+  fireDue(): boolean {
     const { turns, clock, address } = this.options
     const { now } = this
     const due: Array<Alarm & { readonly due: number }> = []
@@ -109,6 +110,7 @@ export class Alarms {
     }
     for (const alarm of due.sort((a, b) => a.due - b.due)) this.fire(alarm)
     if (next < Number.POSITIVE_INFINITY) clock.watch(address.key, next)
+    return this.firing.size > 0
   }
 
   private fire(alarm: Alarm): void {
@@ -120,7 +122,7 @@ export class Alarms {
     turns.submit(
       this.lane,
       new Job({
-        start: () => new Turn(turns, { request }),
+        start: () => new Turn(turns, { request, suspect: alarm.attempt > 0 }),
         run: () => {
           // it may have been cancelled or set anew while it waited for its turn
           ran = this.isCurrent(alarm)
@@ -152,13 +154,16 @@ export class Alarms {
 
   /** Its commit uses the alarm up, unless the handler has set it again. */
   private onSucceeded(alarm: Alarm, turn: Turn, exit: Exit.Exit<unknown, unknown>, ran: boolean): void {
-    const { turns, services } = this.options
+    const { turns, services, clock, address } = this.options
     if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)
-    turns.complete(turn, exit, () => services.settle(turn.request?.made ?? []))
+    turns.complete(turn, exit, () => {
+      clock.onFired(address.key)
+      services.settle(turn.request?.made ?? [])
+    })
   }
 
   private onFailed(alarm: Alarm, cause: Cause.Cause<unknown>, request: Request): void {
-    const { turns, services, answers, runtime } = this.options
+    const { turns, services, answers, runtime, clock, address } = this.options
     const attempt = alarm.attempt + 1
     const parked = alarm.attempt >= services.options.alarmRetriesMax
     const due = parked ? undefined : this.now + Runtime.runSync(runtime)(RetryDelay.millis(alarm.attempt))
@@ -172,8 +177,12 @@ export class Alarms {
     turns.pipeline.push({
       changes: { state: false, alarms, destroys: false },
       reply: undefined,
-      // what has succeeded elsewhere is not done again when the alarm is; what has failed is
-      release: () => parked ? services.settle(request.made) : services.forgetFailures(request.made),
+      release: () => {
+        clock.onFired(address.key)
+        // what has succeeded elsewhere is not done again when the alarm is; what has failed is
+        if (parked) services.settle(request.made)
+        else services.forgetFailures(request.made)
+      },
       abandon: () => {}
     })
   }

@@ -122,7 +122,13 @@ export class Host {
           implementation.options.idleTimeout ?? Duration.millis(this.services.options.idleTimeoutMillis)
         )
         const idle = new Expiry(this.services.clock, this.fork, idleMillis)
-        const registration = Registration.make(implementation, runtime, idle, this.alarmClock(implementation))
+        const registration = Registration.make(
+          implementation,
+          this.services.options,
+          runtime,
+          idle,
+          this.alarmClock(implementation)
+        )
         this.registrations.set(name, registration)
         const departed = this.departed.get(name)
         if (departed) Deferred.unsafeDone(departed, Exit.void)
@@ -257,6 +263,9 @@ export class Host {
       })
       yield* activation.build
       if (activation.ended) return yield* Effect.dieMessage(`${address} was lost or destroyed while it was being built`)
+      if (this.registrations.get(address.contract) !== registration) {
+        return yield* Effect.dieMessage(`${address.contract} was taken away while ${address} was being built`)
+      }
       // not before: who has not been built has nothing to leave behind
       registration.parked.delete(address.key)
       return activation
@@ -282,6 +291,8 @@ export class Host {
     const { state: text, ...claim } = yield* this.services.store.claim(address)
     const stored = text !== undefined
     const state = stored ? yield* this.decodeState(registration, text) : yield* initial
+    // otherwise no commit of the actor could ever succeed
+    if (!stored) yield* Effect.sync(() => registration.encodeState(state))
     const origin: Origin = { ...claim, state, stored, careful: registration.careful.delete(address.key) }
     return { origin, recorded: new Map() }
   })
@@ -313,12 +324,19 @@ export class Host {
         Effect.catchAllCause((cause) => Effect.logError(`${activation.address} did not shut down`, cause)),
         Effect.ensuring(Effect.sync(() => {
           activation.leave()
-          const { durability, parked } = activation.registration
-          if (durability === "memory" && !activation.endedForGood) parked.set(activation.address.key, activation.park())
+          this.park(activation)
           this.vacate(activation)
         }))
       )
     })
+  }
+
+  /** Keeps what a memory actor leaves behind. */
+  private park(activation: LiveActivation): void {
+    const { registration: { alarmClock, durability, parked }, address: { key } } = activation
+    if (durability !== "memory" || activation.endedForGood) return
+    parked.set(key, activation.park())
+    alarmClock.replace(key, activation.turns.alarms.next)
   }
 
   /** The activation was lost: the next use wakes another. */
@@ -327,13 +345,14 @@ export class Host {
     if (encoding) registration.careful.add(address.key)
     this.vacate(activation)
     // what it has fired and not committed is still there
-    if (activation.turns.alarms.used) registration.alarmClock.recheck(address.key)
+    if (activation.turns.alarms.used) registration.alarmClock.onLost(address.key)
     this.fork(Scope.close(scope, Exit.void))
   }
 
   /** The actor was destroyed: the next use begins anew. */
   private end(activation: LiveActivation): void {
     const { registration, address, scope, incarnation } = activation
+    registration.alarmClock.replace(address.key, undefined)
     if (registration.durability === "memory") {
       registration.parked.delete(address.key)
       registration.incarnations.set(address.key, incarnation + 1)

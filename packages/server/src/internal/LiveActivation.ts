@@ -290,9 +290,9 @@ export class LiveActivation implements Owner, Expirable {
     this.options.onDestroyed(this)
   }
 
-  /** Fires the alarms that are due. */
-  fireDue(): void {
-    this.alarms.fireDue()
+  /** Fires the alarms that are due. Returns whether something is being fired. */
+  fireDue(): boolean {
+    return this.alarms.fireDue()
   }
 
   // --- calls ---------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 /** An implementation in a host: what all its activations share. */
 import type { Implementation } from "@troupe/contract/ActorHost"
 import type { Durability } from "@troupe/contract/Behavior"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
-import type * as Either from "effect/Either"
+import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type { Alarm } from "../ActorStore.ts"
+import type { Limits } from "../HostOptions.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
 import type { Expiry } from "./Expiry.ts"
 import type { RecordedReplies } from "./Recorded.ts"
@@ -25,6 +27,8 @@ export interface Registration {
   readonly build: Implementation["build"]
   /** The services and settings of the layer it was made in. */
   readonly runtime: Runtime.Runtime<never>
+  /** A state as text. Throws if it does not encode, or is too large. */
+  readonly encodeState: (state: unknown) => string
   readonly codecs: {
     readonly contract: Codec.ContractCodec
     readonly state: Codec.Codec
@@ -41,25 +45,38 @@ export interface Registration {
   readonly careful: Set<string>
 }
 
+const makeEncodeState = (codec: Codec.Codec, stateBytesMax: number) => (state: unknown): string => {
+  const encoded = codec.encode(state)
+  if (Either.isLeft(encoded)) throw new Error(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+  const text = JSON.stringify(encoded.right)
+  if (Bytes.exceed(text, stateBytesMax)) throw new Error(`${codec.what} is larger than stateBytesMax, ${stateBytesMax}`)
+  return text
+}
+
 export const make = (
   { contract, options, build }: Implementation,
+  { stateBytesMax }: Limits,
   runtime: Runtime.Runtime<never>,
   idle: Expiry,
   alarmClock: AlarmClock
-): Registration => ({
-  contract: contract.contract,
-  durability: options.durability ?? "commit",
-  initialState: options.initialState,
-  build,
-  runtime,
-  codecs: {
-    contract: Codec.ofContract(contract),
-    state: Codec.make(options.state, `the state of ${contract.contract}`),
-    connection: ParseResult.validateEither(options.connection ?? Schema.Void) as Registration["codecs"]["connection"]
-  },
-  idle,
-  alarmClock,
-  incarnations: new Map(),
-  parked: new Map(),
-  careful: new Set()
-})
+): Registration => {
+  const state = Codec.make(options.state, `the state of ${contract.contract}`)
+  return {
+    contract: contract.contract,
+    durability: options.durability ?? "commit",
+    initialState: options.initialState,
+    build,
+    runtime,
+    encodeState: makeEncodeState(state, stateBytesMax),
+    codecs: {
+      contract: Codec.ofContract(contract),
+      state,
+      connection: ParseResult.validateEither(options.connection ?? Schema.Void) as Registration["codecs"]["connection"]
+    },
+    idle,
+    alarmClock,
+    incarnations: new Map(),
+    parked: new Map(),
+    careful: new Set()
+  }
+}

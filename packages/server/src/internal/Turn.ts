@@ -41,6 +41,8 @@ export interface Occasion {
   readonly request?: Request | undefined
   /** Set for `onBeforeConnect`, which runs beside the turns. */
   readonly readOnly?: boolean
+  /** Set if it has failed before: the state it makes may not encode. */
+  readonly suspect?: boolean
 }
 
 /** One run of a handler. `owner` is what runs the turns of its activation. */
@@ -58,6 +60,7 @@ export class Turn {
   readonly caller: Connection<any, any> | undefined
   readonly request: Request | undefined
   readonly readOnly: boolean
+  readonly suspect: boolean
   /**
    * The turn that what was acquired in this one is released in. Effect runs a release with the context of its
    * acquisition, so it finds this turn and has to be led to the other.
@@ -66,10 +69,11 @@ export class Turn {
   private writes: Map<Cell<any>, unknown> | undefined
   private alarms: Map<string, Alarm | undefined> | undefined
 
-  constructor(readonly owner: object, { caller, request, readOnly = false }: Occasion) {
+  constructor(readonly owner: object, { caller, request, readOnly = false, suspect = false }: Occasion) {
     this.caller = caller
     this.request = request
     this.readOnly = readOnly
+    this.suspect = suspect
   }
 
   read<A>(cell: Cell<A>): A {

@@ -1,10 +1,7 @@
 /** The turns of one activation, and the state they work on: run one after another, committed in order. */
 import type { Address } from "@troupe/contract/Address"
-import * as Bytes from "@troupe/contract/protocol/Bytes"
-import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Runtime from "effect/Runtime"
@@ -94,7 +91,7 @@ export class Turns implements TurnAccess {
   private encodingFailed = false
 
   constructor(
-    private readonly services: Services,
+    services: Services,
     private readonly registration: Registration,
     readonly address: Address,
     origin: Origin,
@@ -275,30 +272,21 @@ export class Turns implements TurnAccess {
    * has not come again for long.
    */
   private examine(turn: Turn, exit: Exited): Exited {
-    if (this.carefulTurns === 0 || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
-    const before = this.state.current
+    const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)
+    if (!careful || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
     try {
-      this.carefulTurns--
-      this.state.current = turn.read(this.state)
-      this.encodeState()
+      this.carefulTurns = Math.max(0, this.carefulTurns - 1)
+      this.registration.encodeState(turn.read(this.state))
       return exit
     } catch (error) {
       this.carefulTurns = 0
       return Exit.die(error)
-    } finally {
-      this.state.current = before
     }
   }
 
   private encodeState(): string {
     this.encodingFailed = true
-    const { state } = this.registration.codecs
-    const encoded = state.encode(this.state.current)
-    if (Either.isLeft(encoded)) throw new Error(`${state.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-    const text = JSON.stringify(encoded.right)
-    const { stateBytesMax } = this.services.options
-    if (Bytes.exceed(text, stateBytesMax))
-      throw new Error(`${state.what} is larger than stateBytesMax, ${stateBytesMax}`)
+    const text = this.registration.encodeState(this.state.current)
     this.encodingFailed = false
     return text
   }

@@ -19,6 +19,8 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
   readonly waiting: Effect.Effect<void>
   /** The next commits fail, one after another. */
   readonly fail: (...failures: ReadonlyArray<Failure>) => Effect.Effect<void>
+  /** No commit fails any more. */
+  readonly recover: Effect.Effect<void>
   /** So many of the next reads fail. */
   readonly failClaims: (times: number) => Effect.Effect<void>
   /** So many of the next looks for alarms fail. */
@@ -92,6 +94,7 @@ export class StoreControl extends Context.Tag("test/StoreControl")<StoreControl,
           arrivals.add(() => resume(Effect.void))
         }),
         fail: (...next) => Effect.sync(() => void failures.push(...next)),
+        recover: Effect.sync(() => void (failures.length = 0)),
         failClaims: (times) => Effect.sync(() => void (failingClaims = times)),
         failAlarms: (times) => Effect.sync(() => void (failingAlarms = times)),
         onAlarms: (effect) => Effect.sync(() => void (afterAlarms = effect)),

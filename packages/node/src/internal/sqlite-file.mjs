@@ -1,0 +1,183 @@
+/** A store file: found fit, locked against a second store, brought to the newest version of its tables, and closed. */
+import Database from "libsql"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { inUse, notADatabase, Refused } from "./sqlite-errors.mjs"
+
+/**
+ * @import { Retrying } from "./sqlite-errors.mjs"
+ * @typedef {InstanceType<typeof Database>} Db
+ */
+
+/** Marks a SQLite file as ours: "Trpe". */
+const applicationId = 0x54727065
+
+/** Each entry brings a file from the version of its index to the next. Entries are only ever added. */
+const migrations = [
+  `CREATE TABLE epoch(reserved INTEGER NOT NULL);
+   INSERT INTO epoch VALUES(0);
+   CREATE TABLE actor(name TEXT NOT NULL, key TEXT NOT NULL, incarnation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+     version INTEGER NOT NULL, state TEXT, PRIMARY KEY(name, key)) WITHOUT ROWID;
+   CREATE TABLE reply(name TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+     body TEXT NOT NULL, PRIMARY KEY(name, key, seq));
+   PRAGMA application_id = ${applicationId}`,
+  `CREATE TABLE alarm(name TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL, due INTEGER, tag TEXT NOT NULL, payload TEXT,
+     attempt INTEGER NOT NULL, firing TEXT NOT NULL, PRIMARY KEY(name, key, id)) WITHOUT ROWID;
+   CREATE INDEX alarm_due ON alarm(name, due, key) WHERE due IS NOT NULL;
+   ALTER TABLE actor ADD COLUMN destroyed INTEGER;
+   CREATE INDEX actor_destroyed ON actor(destroyed) WHERE destroyed IS NOT NULL`
+]
+
+/** The smallest page of SQLite, and so the smallest database that is not empty. */
+const pageBytesMin = 512
+
+/** How often the lock file may be replaced under us before we give up. */
+const lockAttempts = 10
+
+/**
+ * Finds out what SQLite has no words for, and what the file is called in the end. Opens nothing: closing a file drops all
+ * locks that the process holds on it.
+ *
+ * @param {string} filename
+ */
+const inspectPath = (filename) => {
+  const directory = path.dirname(filename)
+  if (!fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new Refused("DirectoryMissing", `its directory ${directory} does not exist`)
+  }
+  const file = fs.statSync(filename, { throwIfNoEntry: false })
+  if (!file) return path.join(fs.realpathSync(directory), path.basename(filename))
+  if (file.isDirectory()) throw new Refused("NotADatabase", "it is a directory")
+  // SQLite takes a file of one byte for an empty one, and writes to it.
+  if (file.size > 0 && file.size < pageBytesMin) throw new Refused("NotADatabase", notADatabase)
+  // SQLite finds a log by the name of its file, so a second name is a second log, and the end of the data.
+  if (file.nlink > 1)
+    throw new Refused("InUse", "it may be in use by another store: the file has a second name, a hard link")
+  fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
+  return fs.realpathSync(filename)
+}
+
+/** @param {string} name */
+const inodeOf = (name) => fs.statSync(name, { throwIfNoEntry: false })?.ino
+
+/**
+ * Takes the lock that keeps a second store out: an exclusive transaction on a file beside the store's. The system drops
+ * it with the process, however that ends, and it leaves the store readable for tools. Its owner deletes the file when it
+ * closes, so the lock counts only if it is still that of the file which has the name.
+ *
+ * @param {string} name
+ */
+const lock = (name) => {
+  for (let attempt = 0; attempt < lockAttempts; attempt++) {
+    const before = inodeOf(name)
+    const db = new Database(name)
+    try {
+      db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
+      if (before !== undefined && inodeOf(name) === before) return { name, db }
+    } catch (error) {
+      db.close()
+      throw error
+    }
+    db.close()
+  }
+  throw new Refused("InUse", inUse)
+}
+
+/** @param {ReturnType<typeof lock>} held */
+const unlock = ({ db, name }) => {
+  try {
+    fs.unlinkSync(name)
+  } catch {
+    // Windows deletes no open file: the next owner takes it over.
+  }
+  db.close()
+}
+
+/**
+ * The only column of the only row.
+ * @param {Db} db
+ * @param {string} sql
+ */
+const valueOf = (db, sql) => {
+  const row = /** @type {Record<string, unknown>} */ (db.prepare(sql).get())
+  return row[/** @type {string} */ (Object.keys(row)[0])]
+}
+
+/**
+ * The version of the tables; 0 for a new file. Nothing is written to a file that is not ours.
+ * @param {Db} db
+ */
+const versionOf = (db) => {
+  const version = Number(valueOf(db, "PRAGMA user_version"))
+  const isOurs = valueOf(db, "PRAGMA application_id") === applicationId
+  if (!isOurs && (version !== 0 || valueOf(db, "SELECT count(*) FROM sqlite_schema") !== 0)) {
+    throw new Refused("OtherApplication", "it is a database of something else")
+  }
+  if (version > migrations.length) {
+    throw new Refused(
+      "NewerVersion",
+      `it has version ${version}, and this release of @troupe/node knows ${migrations.length} at most`
+    )
+  }
+  return version
+}
+
+/** @param {Db} db */
+const migrate = (db) => {
+  for (let version = versionOf(db); version < migrations.length; version++) {
+    db.exec(`BEGIN IMMEDIATE; ${migrations[version]}; PRAGMA user_version = ${version + 1}; COMMIT`)
+  }
+}
+
+/** @param {Db} db */
+const setModes = (db) => {
+  const mode = valueOf(db, "PRAGMA journal_mode = WAL")
+  if (mode !== "wal") throw new Refused("Failed", "its file system cannot hold a write-ahead log")
+  db.exec("PRAGMA synchronous = NORMAL")
+}
+
+/**
+ * @template A
+ * @param {string} name
+ * @param {Retrying} retrying
+ * @param {(db: Db) => A} use
+ */
+const openDatabase = (name, retrying, use) => {
+  const db = new Database(name)
+  try {
+    versionOf(db)
+    retrying(() => setModes(db))
+    retrying(() => migrate(db))
+    return { db, result: use(db) }
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/**
+ * Opens a file and begins to use it. If that fails, the file is closed.
+ * @template A
+ * @param {string} filename
+ * @param {Retrying} retrying
+ * @param {(db: Db) => A} use
+ */
+export const open = (filename, retrying, use) => {
+  const name = inspectPath(filename)
+  const held = lock(`${name}-lock`)
+  try {
+    const { db, result } = openDatabase(name, retrying, use)
+    const close = () => {
+      try {
+        db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      } finally {
+        db.close()
+        unlock(held)
+      }
+    }
+    return { close, result }
+  } catch (error) {
+    unlock(held)
+    throw error
+  }
+}
