@@ -260,7 +260,7 @@ export class Host {
       const parked = registration.parked.get(address.key)
       const state = parked ? parked.state : yield* initial
       const epoch = yield* this.services.nextEpoch("memory")
-      const incarnation = registration.incarnations.get(address.key) ?? 0
+      const incarnation = registration.incarnations.of(address.key)
       const alarms = parked?.alarms ?? []
       const origin: Origin = { epoch, version: 0, incarnation, state, stored: true, alarms, careful: false }
       return { origin, recorded: parked?.recorded ?? new Map() }
@@ -328,11 +328,11 @@ export class Host {
 
   /** The actor was destroyed: the next use begins anew. */
   private end(activation: LiveActivation): void {
-    const { registration, address, scope, incarnation } = activation
+    const { registration, address, scope } = activation
     registration.alarmClock.replace(address.key, undefined)
     if (registration.durability === "memory") {
       registration.parked.delete(address.key)
-      registration.incarnations.set(address.key, incarnation + 1)
+      registration.incarnations.next(address.key)
     }
     this.fork(Effect.ensuring(this.inTime(Scope.close(scope, Exit.void)), Effect.sync(() => this.vacate(activation))))
   }
