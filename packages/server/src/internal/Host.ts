@@ -31,11 +31,12 @@ import { Expiry } from "./Expiry.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { idOf } from "./idOf.ts"
 import { LiveActivation } from "./LiveActivation.ts"
+import * as Origin from "./Origin.ts"
 import { OutgoingCalls } from "./OutgoingCalls.ts"
 import * as Registration from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
-import type { Loss, Origin } from "./Turns.ts"
+import type { Loss } from "./Turns.ts"
 
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
@@ -248,7 +249,7 @@ export class Host {
     const scope = yield* Scope.make()
     return yield* Effect.gen(this, function*() {
       yield* Scope.extend(this.placement.acquire(address), scope)
-      const { origin, recorded } = yield* this.origin(registration, address)
+      const { origin, recorded } = yield* Origin.of(this.services, registration, address)
       const activation = new LiveActivation({
         services: this.services,
         registration,
@@ -271,44 +272,6 @@ export class Host {
       return activation
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
-
-  /** Where an activation begins: at what was stored, at what it left in memory, or anew. */
-  private readonly origin = Effect.fnUntraced(function*(
-    this: Host,
-    registration: Registration.Registration,
-    address: Address.Address
-  ) {
-    const initial = Effect.sync(() => registration.initialState(address.key))
-    if (registration.durability === "memory") {
-      const parked = registration.parked.get(address.key)
-      const state = parked ? parked.state : yield* initial
-      const epoch = yield* this.services.nextEpoch("memory")
-      const incarnation = registration.incarnations.get(address.key) ?? 0
-      const alarms = parked?.alarms ?? []
-      const origin: Origin = { epoch, version: 0, incarnation, state, stored: true, alarms, careful: false }
-      return { origin, recorded: parked?.recorded ?? new Map() }
-    }
-    const { state: text, ...claim } = yield* this.services.store.claim(address)
-    const stored = text !== undefined
-    const state = stored ? yield* this.decodeState(registration, text) : yield* initial
-    // otherwise no commit of the actor could ever succeed
-    if (!stored) yield* Effect.sync(() => registration.encodeState(state))
-    const origin: Origin = { ...claim, state, stored, careful: registration.careful.delete(address.key) }
-    return { origin, recorded: new Map() }
-  })
-
-  private decodeState(registration: Registration.Registration, text: string): Effect.Effect<unknown> {
-    return Effect.suspend(() => {
-      const decoded = registration.codecs.state.decode(JSON.parse(text))
-      return Either.isRight(decoded)
-        ? Effect.succeed(decoded.right)
-        : Effect.dieMessage(
-          `the stored state does not decode with the schema of ${registration.contract}: ${
-            Codec.describeSafely(decoded.left)
-          }. Nothing was changed; give the schema a way to read what older versions wrote`
-        )
-    })
-  }
 
   private sleep(activation: LiveActivation): void {
     if (activation.idle) this.fork(this.leave(activation))
@@ -351,11 +314,11 @@ export class Host {
 
   /** The actor was destroyed: the next use begins anew. */
   private end(activation: LiveActivation): void {
-    const { registration, address, scope, incarnation } = activation
+    const { registration, address, scope } = activation
     registration.alarmClock.replace(address.key, undefined)
     if (registration.durability === "memory") {
       registration.parked.delete(address.key)
-      registration.incarnations.set(address.key, incarnation + 1)
+      registration.incarnations.next(address.key)
     }
     this.fork(Effect.ensuring(this.inTime(Scope.close(scope, Exit.void)), Effect.sync(() => this.vacate(activation))))
   }

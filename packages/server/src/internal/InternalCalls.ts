@@ -16,6 +16,7 @@ import type { ActorStore } from "../ActorStore.ts"
 import type { Answers } from "./Answers.ts"
 import type { Recorded } from "./Recorded.ts"
 import { Request } from "./Request.ts"
+import { Retained } from "./Retained.ts"
 import type { Services } from "./Services.ts"
 import { CallEntry } from "./Session.ts"
 import { Turn } from "./Turn.ts"
@@ -95,10 +96,14 @@ const decode = ({ exit: codec }: Codec.RpcCodec, text: string): Exit.Exit<unknow
 
 export class InternalCalls {
   private readonly lane = new Lane()
-  private readonly known = new Map<string, Known>()
+  private readonly known: Retained<Known>
   private pending = 0
 
-  constructor(private readonly options: InternalCallsOptions) {}
+  constructor(private readonly options: InternalCallsOptions) {
+    const { clock, store } = options.services
+    // those who should say that they will not ask again may be lost
+    this.known = new Retained(clock, store.retentionMillis, ({ exit }) => exit !== undefined)
+  }
 
   /** Fails with what the handler fails with, or because there is no room, or because the activation has ended. */
   call(call: InternalCall): Effect.Effect<unknown, unknown> {

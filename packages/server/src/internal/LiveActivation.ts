@@ -22,6 +22,7 @@ import type { Expirable } from "./Expiry.ts"
 import { Farewells } from "./Farewells.ts"
 import { Forks } from "./Forks.ts"
 import { Abandoned, type InternalCall, InternalCalls } from "./InternalCalls.ts"
+import type { Origin } from "./Origin.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
 import * as Room from "./Room.ts"
@@ -29,7 +30,7 @@ import { type Attachment, type Owner, ServerConnection } from "./ServerConnectio
 import type { Services } from "./Services.ts"
 import { type CallEntry, Session } from "./Session.ts"
 import { Subscribers } from "./Subscribers.ts"
-import { type Loss, type Origin, Turns } from "./Turns.ts"
+import { type Loss, Turns } from "./Turns.ts"
 
 /** How many connection ids one epoch has. The next epoch is taken when they are used up. */
 const idsPerEpoch = 2 ** 20

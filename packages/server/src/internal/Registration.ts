@@ -11,6 +11,7 @@ import type { Alarm } from "../ActorStore.ts"
 import type { Limits } from "../HostOptions.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
 import type { Expiry } from "./Expiry.ts"
+import { Incarnations } from "./Incarnations.ts"
 import type { RecordedReplies } from "./Recorded.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
@@ -38,7 +39,7 @@ export interface Registration {
   readonly idle: Expiry
   readonly alarmClock: AlarmClock
   /** How often memory actors have been destroyed, by key. */
-  readonly incarnations: Map<string, number>
+  readonly incarnations: Incarnations
   /** Memory actors that sleep, by key. */
   readonly parked: Map<string, Parked>
   /** The keys of actors that were lost because their state did not encode. */
@@ -75,7 +76,7 @@ export const make = (
     },
     idle,
     alarmClock,
-    incarnations: new Map(),
+    incarnations: new Incarnations(),
     parked: new Map(),
     careful: new Set()
   }

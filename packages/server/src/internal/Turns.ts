@@ -5,10 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Runtime from "effect/Runtime"
-import type { Alarm, RecordedReply } from "../ActorStore.ts"
+import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline } from "./CommitPipeline.ts"
 import type { Expiry } from "./Expiry.ts"
+import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
 import {
@@ -23,19 +24,6 @@ import {
   type TurnAccess
 } from "./Turn.ts"
 import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
-
-/** What an activation starts from. */
-export interface Origin {
-  readonly epoch: number
-  readonly version: number
-  readonly incarnation: number
-  readonly state: unknown
-  /** Whether the state is stored already. */
-  readonly stored: boolean
-  readonly alarms: Iterable<Alarm>
-  /** Commit turn by turn: the last activation was lost because its state did not encode. */
-  readonly careful: boolean
-}
 
 /** Why an activation was lost. */
 export interface Loss {

@@ -1,0 +1,73 @@
+/** Where an activation begins: at what was stored, at what it left in memory, or anew. */
+import type { Address } from "@troupe/contract/Address"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Alarm, StoreError } from "../ActorStore.ts"
+import type { RecordedReplies } from "./Recorded.ts"
+import type { Registration } from "./Registration.ts"
+import type { Services } from "./Services.ts"
+
+/** What an activation starts from. */
+export interface Origin {
+  readonly epoch: number
+  readonly version: number
+  readonly incarnation: number
+  readonly state: unknown
+  /** Whether the state is stored already. */
+  readonly stored: boolean
+  readonly alarms: Iterable<Alarm>
+  /** Commit turn by turn: the last activation was lost because its state did not encode. */
+  readonly careful: boolean
+}
+
+/** An origin, and the answers that are known beside it. */
+interface Beginning {
+  readonly origin: Origin
+  readonly recorded: RecordedReplies
+}
+
+const decodeState = (registration: Registration, text: string): Effect.Effect<unknown> =>
+  Effect.suspend(() => {
+    const decoded = registration.codecs.state.decode(JSON.parse(text))
+    return Either.isRight(decoded)
+      ? Effect.succeed(decoded.right)
+      : Effect.dieMessage(
+        `the stored state does not decode with the schema of ${registration.contract}: ${
+          Codec.describeSafely(decoded.left)
+        }. Nothing was changed; give the schema a way to read what older versions wrote`
+      )
+  })
+
+const initialState = (registration: Registration, { key }: Address): Effect.Effect<unknown> =>
+  Effect.sync(() => registration.initialState(key))
+
+const inMemory = Effect.fnUntraced(function*(services: Services, registration: Registration, address: Address) {
+  const parked = registration.parked.get(address.key)
+  const state = parked ? parked.state : yield* initialState(registration, address)
+  const epoch = yield* services.nextEpoch("memory")
+  const incarnation = registration.incarnations.of(address.key)
+  const alarms = parked?.alarms ?? []
+  const origin = { epoch, version: 0, incarnation, state, stored: true, alarms, careful: false }
+  return { origin, recorded: parked?.recorded ?? new Map() }
+})
+
+const inStore = Effect.fnUntraced(function*(services: Services, registration: Registration, address: Address) {
+  const { state: text, ...claim } = yield* services.store.claim(address)
+  const stored = text !== undefined
+  const state = stored ? yield* decodeState(registration, text) : yield* initialState(registration, address)
+  // otherwise no commit of the actor could ever succeed
+  if (!stored) yield* Effect.sync(() => registration.encodeState(state))
+  const origin = { ...claim, state, stored, careful: registration.careful.delete(address.key) }
+  return { origin, recorded: new Map() }
+})
+
+/** Finds where an actor is to begin, and makes it the owner. Dies if its state cannot be read or cannot be stored. */
+export const of = (
+  services: Services,
+  registration: Registration,
+  address: Address
+): Effect.Effect<Beginning, StoreError> =>
+  registration.durability === "memory"
+    ? inMemory(services, registration, address)
+    : inStore(services, registration, address)

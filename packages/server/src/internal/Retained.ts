@@ -1,0 +1,46 @@
+/**
+ * What is kept under names until somebody says that it is not needed any more, or, since that may never come, for a time.
+ */
+import type * as Clock from "effect/Clock"
+
+interface Entry<A> {
+  readonly value: A
+  readonly since: number
+}
+
+export class Retained<A> {
+  private readonly entries = new Map<string, Entry<A>>()
+
+  constructor(
+    private readonly clock: Clock.Clock,
+    private readonly millis: number,
+    /** What is not over is kept, however old it is. */
+    private readonly isOver: (value: A) => boolean
+  ) {}
+
+  get(name: string): A | undefined {
+    return this.entries.get(name)?.value
+  }
+
+  set(name: string, value: A): void {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.expire(now)
+    this.entries.set(name, { value, since: now })
+  }
+
+  delete(name: string): void {
+    this.entries.delete(name)
+  }
+
+  *[Symbol.iterator](): Iterator<readonly [name: string, value: A]> {
+    for (const [name, { value }] of this.entries) yield [name, value]
+  }
+
+  /** The oldest come first. */
+  private expire(now: number): void {
+    for (const [name, { since, value }] of this.entries) {
+      if (now - since < this.millis) return
+      if (this.isOver(value)) this.entries.delete(name)
+    }
+  }
+}
