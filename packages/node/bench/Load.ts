@@ -32,7 +32,7 @@ export class Progress {
 }
 
 export interface Load {
-  readonly level: "store" | "host"
+  readonly level: `store x ${number}` | "host"
   readonly durability: Durability
   readonly actors: number
   /** Keeps the system busy until the scope closes, with a store in that file. Each turn adds one to its actor's count. */

@@ -10,7 +10,7 @@ import * as Path from "node:path"
 import { parseArgs } from "node:util"
 import { callsInFlight, hostLoad } from "./hostLoad.ts"
 import { type Figures, type Load, measure } from "./Load.ts"
-import { storeLoad, turnsPerCommit } from "./storeLoad.ts"
+import { storeLoad } from "./storeLoad.ts"
 
 const { values } = parseArgs({
   options: {
@@ -26,10 +26,17 @@ const rounds = Number(values.rounds)
 
 const actorCounts = [1, 16, 256]
 
+/** What actors commit at a time: one turn if they are called now and then, many if they are busy. */
+const turnsPerCommit = [1, 16]
+
 const nameOf = ({ actors, durability, level }: Load) => `${level} ${durability} ${actors}`
 
 const loads: ReadonlyArray<Load> = [
-  ...(["commit", "fsync"] as const).flatMap((durability) => actorCounts.map((actors) => storeLoad(durability, actors))),
+  ...turnsPerCommit.flatMap((turns) =>
+    (["commit", "fsync"] as const).flatMap((durability) =>
+      actorCounts.map((actors) => storeLoad(durability, actors, turns))
+    )
+  ),
   ...(["memory", "commit", "fsync"] as const).flatMap((durability) =>
     actorCounts.map((actors) => hostLoad(durability, actors))
   )
@@ -73,7 +80,7 @@ const table = (results: ReadonlyMap<Load, ReadonlyArray<Figures>>) =>
 
 const about = [
   `Node ${process.version}, ${Os.cpus().length} cores (${Os.cpus()[0]?.model.trim()}), files in ${values.directory}.`,
-  `Medians of ${rounds} rounds of ${seconds} s, in which all rows take turns. "store": ${turnsPerCommit} turns with their`,
+  `Medians of ${rounds} rounds of ${seconds} s, in which all rows take turns. "store x n": n turns with their`,
   `recorded replies in each commit, one commit of each actor on its way. "host": ${callsInFlight} calls of each actor on`,
   "their way, each a turn. \"CPU\": microseconds of all threads. \"late\": how late the event loop ran a timer of one",
   "millisecond, in milliseconds."

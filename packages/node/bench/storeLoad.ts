@@ -10,9 +10,6 @@ import { GroupCommit } from "../../server/src/internal/GroupCommit.ts"
 import { initialState } from "./chatState.ts"
 import type { Durability, Load, Progress } from "./Load.ts"
 
-/** How many turns, each with its recorded reply, one commit holds. */
-export const turnsPerCommit = 16
-
 /** One actor's commits, each of which sets the state, records replies, and deletes those of the one before. */
 class Committer {
   private count = 0
@@ -27,6 +24,8 @@ class Committer {
     private readonly epoch: number,
     private version: number,
     private readonly fsync: boolean,
+    /** How many turns, each with its recorded reply, one commit holds. */
+    private readonly turns: number,
     private readonly commits: GroupCommit,
     private readonly progress: Progress
   ) {
@@ -35,7 +34,7 @@ class Committer {
 
   readonly next = (): void => {
     this.busy = true
-    this.commits.submit(this.commit(), turnsPerCommit, this.onResult)
+    this.commits.submit(this.commit(), this.turns, this.onResult)
   }
 
   stop(): void {
@@ -46,12 +45,12 @@ class Committer {
     this.busy = false
     if (result._tag !== "committed") return void (this.progress.failure ??= result)
     this.version++
-    this.progress.turns += turnsPerCommit
+    this.progress.turns += this.turns
     if (!this.stopped) this.next()
   }
 
   private commit(): Commit {
-    const replies = Array.from({ length: turnsPerCommit }, () => {
+    const replies = Array.from({ length: this.turns }, () => {
       const call = ++this.count
       return { session: this.session, call, exit: `{"_tag":"Success","value":${call}}` }
     })
@@ -67,8 +66,8 @@ class Committer {
   }
 }
 
-export const storeLoad = (durability: Exclude<Durability, "memory">, actors: number): Load => ({
-  level: "store",
+export const storeLoad = (durability: Exclude<Durability, "memory">, actors: number, turns: number): Load => ({
+  level: `store x ${turns}`,
   durability,
   actors,
   run: (filename, progress) =>
@@ -81,7 +80,8 @@ export const storeLoad = (durability: Exclude<Durability, "memory">, actors: num
         const address = Address.make("Bench", key)
         return Effect.map(
           store.claim(address),
-          ({ epoch, version }) => new Committer(address, epoch, version, durability === "fsync", commits, progress)
+          ({ epoch, version }) =>
+            new Committer(address, epoch, version, durability === "fsync", turns, commits, progress)
         )
       }, { concurrency: "unbounded" })
       yield* Effect.addFinalizer(() =>
