@@ -3,8 +3,22 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Browser, Page } from "playwright-core"
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import * as Chromium from "./support/Chromium.ts"
+import {
+  enter,
+  eventually,
+  fill,
+  messages,
+  open,
+  people,
+  problems,
+  status,
+  statusDetail,
+  waiting,
+  waitingCount,
+  write
+} from "./support/Page.ts"
 import * as Proxy from "./support/Proxy.ts"
 import * as ServerProcess from "./support/ServerProcess.ts"
 
@@ -19,8 +33,8 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
   let proxy: Proxy.Proxy
   let browser: Browser
 
-  const startServer = (port: number) =>
-    ServerProcess.start({ port, filename: join(folder ?? tmpdir(), "chat-room.db") })
+  const startServer = (port: number, file = "chat-room.db") =>
+    ServerProcess.start({ port, filename: join(folder ?? tmpdir(), file) })
 
   beforeAll(async () => {
     if (executable === undefined) throw new Error(Chromium.howToInstall)
@@ -40,7 +54,7 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
   afterAll(async () => {
     await browser?.close()
     await proxy?.cut()
-    await server?.stop()
+    await ServerProcess.killAll()
     if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   })
 
@@ -66,7 +80,7 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     const one = ["switched 1", "switched 2", "switched 3"]
     for (const text of one) await write(bob, text)
     await eventually(() => waiting(bob)).toEqual(one)
-    await eventually(() => bob.locator("#waiting-count").textContent()).toBe("3 waiting")
+    await eventually(() => waitingCount(bob)).toBe("3 waiting")
     await write(ada, "Where is Bob?")
     await eventually(() => messages(ada)).toEqual([...said, "Where is Bob?"])
     expect(await messages(bob)).toEqual(said)
@@ -75,12 +89,11 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     await eventually(() => messages(ada)).toEqual(said)
     await eventually(() => messages(bob)).toEqual(said)
     await eventually(() => waiting(bob)).toEqual([])
-    await eventually(() => bob.locator("#waiting-count").textContent()).toBe("0 waiting")
+    await eventually(() => waitingCount(bob)).toBe("0 waiting")
 
     // By a network that goes down.
     await proxy.cut()
-    await eventually(() => status(bob)).toBe("Reconnecting")
-    await eventually(() => bob.locator("#status-detail").textContent()).toMatch(/^in \d+ s, attempt \d+$/)
+    await outage(bob)
     const two = ["cut 1", "cut 2", "cut 3"]
     for (const text of two) await write(bob, text)
     await eventually(() => waiting(bob)).toEqual(two)
@@ -116,6 +129,71 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     for (const page of [bob, eve]) await page.close()
   })
 
+  it("C4, C7 goes on by itself when the server is killed while somebody writes, twice", async () => {
+    // A server and a network of its own, so that a failure here leaves the other tests theirs.
+    let server = await startServer(0, "killed.db")
+    const proxy = await Proxy.start(server.port)
+    onTestFinished(proxy.cut)
+    const ada = await open(browser, proxy.port)
+    const bob = await open(browser, server.port)
+    await enter(ada, "Ada")
+    await enter(bob, "Bob")
+    await write(ada, "Ada 0.1")
+    await eventually(() => messages(bob)).toEqual(["Ada 0.1"])
+    await eventually(() => waiting(ada)).toEqual([])
+
+    let before = ["Ada 0.1"]
+    for (const round of [1, 2]) {
+      // What the room does now is done, and seen by Bob, but its answers to Ada are lost.
+      proxy.deafen()
+      const unanswered = texts("Ada", round, 1, 3)
+      for (const text of unanswered) await write(ada, text)
+      await eventually(() => messages(bob)).toEqual([...before, ...unanswered])
+
+      // Killed with the next two just on their way, in the second round certainly before it has read them. She writes on.
+      if (round === 2) server.freeze()
+      const onTheirWay = texts("Ada", round, 4, 5)
+      for (const text of onTheirWay) await write(ada, text)
+      expect(await status(ada)).toBe("Connected")
+      const killed = server.kill()
+      const afterwards = texts("Ada", round, 6, 8)
+      for (const text of afterwards) await write(ada, text)
+      expect(await killed).toBe("SIGKILL")
+
+      // Both pages tell, and keep what is written.
+      for (const page of [ada, bob]) await outage(page)
+      const byAda = [...unanswered, ...onTheirWay, ...afterwards, ...texts("Ada", round, 9, 10)]
+      const byBob = texts("Bob", round, 1, 3)
+      for (const text of byAda.slice(8)) await write(ada, text)
+      for (const text of byBob) await write(bob, text)
+      await eventually(() => waiting(ada)).toEqual(byAda)
+      await eventually(() => waitingCount(ada)).toBe("10 waiting")
+      await eventually(() => waiting(bob)).toEqual(byBob)
+      await eventually(() => waitingCount(bob)).toBe("3 waiting")
+      expect(await messages(ada)).toEqual(before)
+      const seen = await messages(bob)
+
+      server = await startServer(server.port, "killed.db")
+      for (const page of [ada, bob]) {
+        await eventually(() => status(page)).toBe("Connected")
+        await eventually(() => waiting(page)).toEqual([])
+        await eventually(() => waitingCount(page)).toBe("0 waiting")
+      }
+
+      // Each once, in the order of whoever wrote it, after all that was there before; whoever comes now finds the same.
+      const eve = await open(browser, server.port)
+      await enter(eve, "Eve")
+      await eventually(() => messages(eve)).toHaveLength(before.length + byAda.length + byBob.length)
+      const all = await messages(eve)
+      expect(all.slice(0, seen.length)).toEqual(seen)
+      expect(all.filter((text) => text.startsWith(`Ada ${round}.`))).toEqual(byAda)
+      expect(all.filter((text) => text.startsWith(`Bob ${round}.`))).toEqual(byBob)
+      for (const page of [ada, bob]) await eventually(() => messages(page)).toEqual(all)
+      await eve.close()
+      before = all
+    }
+  }, 180_000)
+
   it("C13 comes back at once when the browser is online again", async () => {
     const bob = await open(browser, proxy.port)
     await enter(bob, "Bob")
@@ -123,8 +201,7 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     await bob.context().setOffline(true)
     await write(bob, "Is it me?")
     // The waits double: this one has at least three seconds to go, and is cut short.
-    const detail = bob.locator("#status-detail")
-    await eventually(() => detail.textContent()).toMatch(/^in ([4-9]|\d\d) s/)
+    await eventually(() => statusDetail(bob)).toMatch(/^in ([4-9]|\d\d) s/)
     await proxy.restore()
     const from = Date.now()
     await bob.context().setOffline(false)
@@ -183,40 +260,12 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
   })
 })
 
-/** Waits for a condition; nothing here waits for a time. */
-const eventually = <A>(read: () => Promise<A>) => expect.poll(read, { timeout: 20_000, interval: 50 })
+/** What somebody writes in a round, from one number to another. */
+const texts = (name: string, round: number, from: number, to: number): ReadonlyArray<string> =>
+  Array.from({ length: to - from + 1 }, (_, i) => `${name} ${round}.${from + i}`)
 
-/** What went wrong in a page and nobody has caught; what the page's security policy has stopped. */
-const problems: Array<string> = []
-
-/** Opens the page in a context of its own. */
-const open = async (browser: Browser, port: number): Promise<Page> => {
-  const page = await browser.newPage()
-  page.on("pageerror", (error) => problems.push(String(error)))
-  page.on("console", (line) => {
-    if (line.text().includes("Content Security Policy")) problems.push(line.text())
-  })
-  await page.goto(`http://localhost:${port}/`)
-  return page
+/** Waits until the page says that the server is gone, and when it tries again. */
+const outage = async (page: Page) => {
+  await eventually(() => status(page)).toBe("Reconnecting")
+  await eventually(() => statusDetail(page)).toMatch(/^in \d+ s, attempt \d+$/)
 }
-
-const fill = async (page: Page, name: string, token: string) => {
-  await page.getByLabel("Your name").fill(name)
-  await page.getByLabel("Token").fill(token)
-  await page.getByRole("button", { name: "Join the room" }).click()
-}
-
-const enter = async (page: Page, name: string, token = "guest") => {
-  await fill(page, name, token)
-  await eventually(() => people(page)).toContain(name)
-}
-
-const write = async (page: Page, text: string) => {
-  await page.locator("#text").fill(text)
-  await page.locator("#text").press("Enter")
-}
-
-const people = (page: Page) => page.locator("#people .name").allTextContents()
-const messages = (page: Page) => page.locator("#messages .text").allTextContents()
-const waiting = (page: Page) => page.locator("#drafts .text").allTextContents()
-const status = (page: Page) => page.locator("#status-text").textContent()

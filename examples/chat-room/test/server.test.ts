@@ -11,7 +11,10 @@ describe("the server process", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "chat-room-"))
   })
-  afterAll(() => rm(folder, { recursive: true, force: true }))
+  afterAll(async () => {
+    await ServerProcess.killAll()
+    await rm(folder, { recursive: true, force: true })
+  })
 
   it("says in one line that its port is in use, and stops by itself when it is asked to", async () => {
     const first = await ServerProcess.start({ port: 0, filename: join(folder, "first.db") })

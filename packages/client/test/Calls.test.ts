@@ -13,7 +13,8 @@ const makeCall = (calls: Calls, ended: Array<number> = []): Call => {
     bytes: 1,
     end: () => void ended.push(number),
     sent: undefined,
-    cancelled: false
+    cancelled: false,
+    reader: undefined
   }
 }
 

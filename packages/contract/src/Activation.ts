@@ -52,6 +52,11 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
     payload: EventPayload<D, Name>,
     options?: { readonly except?: Connection<D, ConnectionState> }
   ) => Effect.Effect<void>
+  /**
+   * Runs an effect as one turn, after those that are waiting: several changes of a forked handler, a stream or a
+   * background fiber together, or none of them. Inside a turn it is part of that one.
+   */
+  readonly turn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Names a behaviour's type for inference; returns it unchanged. */
   readonly behavior: <const B extends Behavior<Self, D, ConnectionState>>(behavior: B) => B
 }

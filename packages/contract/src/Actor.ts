@@ -1,10 +1,12 @@
 /** Makes contracts. `class ChatRoom extends Actor.Tag<ChatRoom>()("ChatRoom", { ... }) {}` is where every actor begins. */
+import type * as Rpc from "@effect/rpc/Rpc"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ActorHost, type Implementation } from "./ActorHost.ts"
 import type { Contract } from "./Contract.ts"
 import { type Definition, TypeId } from "./Definition.ts"
+import { Forked } from "./Forked.ts"
 
 /**
  * The base class of a contract. `name` identifies the actors on the wire and in the store; `definition` holds schemas
@@ -40,3 +42,12 @@ export const Tag =
         )
     }) as Contract<Self, Name, D>
   }
+
+/**
+ * Declares that the handler of an rpc runs beside the turns: for what takes long, so that others need not wait for it. It
+ * starts in call order, when its call has its turn. Each change it makes to state is a turn of its own, or several are in
+ * `room.turn`. Its answer is not recorded: when the activation is lost before it has ended, the call ends with
+ * `OutcomeUnknown`, unless its delivery is `idempotent`.
+ */
+export const forked = <R extends Rpc.Any>(rpc: R): R =>
+  (rpc as unknown as { annotate(tag: typeof Forked, value: boolean): R }).annotate(Forked, true)

@@ -4,10 +4,28 @@
  */
 import * as Context from "effect/Context"
 
+/** How many microtasks may follow each other before timers and sockets get their turn. */
+const roundsMax = 1024
+
+let rounds = 0
+
+const schedule = (task: () => void): void => {
+  // the live clock of the event loop, which has no service
+  if (rounds === 0) {
+    setTimeout(() => {
+      rounds = 0
+    }, 0)
+  }
+  rounds++
+  if (rounds < roundsMax) queueMicrotask(task)
+  else setTimeout(task, 0)
+}
+
 /**
  * Runs a task at the end of the current tick. The default is a microtask: every call made, reply written and event sent
- * in one go of the event loop travels in one message, and nothing waits for a timer.
+ * in one go of the event loop travels in one message, and nothing waits for a timer. A loop of calls that never waits for
+ * anything else is made to wait for the event loop, once in a while.
  */
 export class Flush extends Context.Reference<Flush>()("@troupe/contract/Flush", {
-  defaultValue: () => ({ schedule: (task: () => void): void => queueMicrotask(task) })
+  defaultValue: () => ({ schedule })
 }) {}

@@ -140,9 +140,18 @@ it("a schema that is not synchronous is a defect that names the actor and the fi
   assert.throws(() => slow.rpcs.get("Say")!.exit.encode(Exit.succeed("s")), "the reply of Slow.Say")
 })
 
-it("a stream rpc is refused, and named", () => {
+it("a stream rpc has a codec for its values, and its exit has none; between actors it is refused, and named", () => {
   class Streams extends Actor.Tag<Streams>()("Streams", {
-    rpcs: RpcGroup.make(Rpc.make("Follow", { success: Schema.Number, stream: true }))
+    rpcs: RpcGroup.make(Rpc.make("Follow", { success: Schema.NumberFromString, error: Schema.String, stream: true }))
   }) {}
-  assert.throws(() => Codec.ofContract(Streams), "Streams.Follow")
+  const follow = Codec.ofContract(Streams).rpcs.get("Follow")!
+  assert.isTrue(follow.forked)
+  assert.deepStrictEqual(follow.element?.encode(7), Either.right("7"))
+  const exit = follow.exit.encode(Exit.fail("no"))
+  assert.deepStrictEqual(Either.flatMap(exit, follow.exit.decode), Either.right(Exit.fail("no")))
+  assert.isTrue(Either.isRight(follow.exit.encode(Exit.void)))
+  class Inner extends Actor.Tag<Inner>()("Inner", {
+    internal: RpcGroup.make(Rpc.make("Follow", { success: Schema.Number, stream: true }))
+  }) {}
+  assert.throws(() => Codec.ofContract(Inner), "Inner.Follow")
 })

@@ -1,6 +1,9 @@
-import { assert, it } from "@effect/vitest"
+import { assert, it, vi } from "@effect/vitest"
 import { Frame } from "@troupe/contract"
 import { Arbitrary, Effect, Either, FastCheck as fc, type Schema } from "effect"
+
+// properties try many values, and the machine may be busy
+vi.setConfig({ testTimeout: 60_000 })
 
 type Payload = Frame.ClientMessage | Frame.ServerMessage
 
@@ -17,6 +20,12 @@ const write = (message: Payload): string => {
       return Frame.encodeRequest(message.id, message.tag, message.payload, message.headers)
     case "Interrupt":
       return Frame.encodeInterrupt(message.requestId)
+    case "Ack":
+      return Frame.encodeStreamAck(message.requestId)
+    case "Chunk":
+      return Frame.encodeChunk(message.requestId, message.index, message.values.map((value) => JSON.stringify(value)))
+    case "Lost":
+      return Frame.encodeLost(message.requestId)
     case "Subscribe":
     case "Unsubscribe":
       return Frame.encodeSubscription(message._tag, message.event)
@@ -43,12 +52,15 @@ const tagged = <Tag extends string, Fields>(tag: Tag, fields: { [K in keyof Fiel
 const clientMessage = fc.oneof(
   tagged("Request", { id: call, tag: name, payload: json, headers }),
   tagged("Interrupt", { requestId: call }),
+  tagged("Ack", { requestId: call }),
   tagged("Subscribe", { event: name }),
   tagged("Unsubscribe", { event: name })
 ) as fc.Arbitrary<Frame.ClientMessage>
 
 const serverMessage = fc.oneof(
   tagged("Exit", { requestId: call, exit: json }),
+  tagged("Chunk", { requestId: call, index: call, values: fc.array(json, { maxLength: 3 }) }),
+  tagged("Lost", { requestId: call }),
   tagged("Rejected", { requestId: call, issue: name }),
   tagged("Event", { event: name, payload: json }),
   tagged("Subscribed", { event: name }),

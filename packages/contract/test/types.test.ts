@@ -8,9 +8,11 @@ import {
   Actor,
   type ActorError,
   type ActorHost,
+  type AlarmsFull,
   type Connection,
   type ConnectionId,
   type Contract,
+  Delivery,
   type Directory
 } from "@troupe/contract"
 import { Context, Effect, HashMap, Layer, Ref, Schema, Scope } from "effect"
@@ -378,6 +380,76 @@ it("room.caller is for handlers of public rpcs only", () => {
   give(inRpc)
 })
 
+const requestInRpc = ChatRoom.toLayer(options, (room) =>
+  Effect.succeed(room.behavior({
+    onBeforeConnect,
+    rpcs: { Say: () => Effect.zipRight(room.requestId, Say()), History },
+    internal: { Purge: () => Effect.asVoid(room.requestId) }
+  })))
+const requestInHook = ChatRoom.toLayer(options, (room) =>
+  Effect.succeed(room.behavior({
+    onBeforeConnect,
+    onConnect: () => room.requestId,
+    rpcs: { Say, History },
+    internal: { Purge }
+  })))
+const requestInBuild = ChatRoom.toLayer(
+  options,
+  (room) => Effect.as(room.requestId, room.behavior({ onBeforeConnect, rpcs: { Say, History }, internal: { Purge } }))
+)
+
+it("room.requestId is for handlers only, of public and of internal rpcs", () => {
+  expectTypeOf(requestInRpc).toEqualTypeOf<Leak>()
+  // @ts-expect-error in a hook
+  expectTypeOf(requestInHook).toEqualTypeOf<Leak>()
+  // @ts-expect-error in build
+  expectTypeOf(requestInBuild).toEqualTypeOf<Leak>()
+})
+
+class Timer extends Actor.Tag<Timer>()("Timer", {
+  rpcs: RpcGroup.make(Rpc.make("Start")),
+  internal: RpcGroup.make(
+    Rpc.make("Ring", { payload: { times: Schema.Int } }),
+    Rpc.make("Stop"),
+    Rpc.make("Wait", { payload: { until: Schema.DateFromString, note: Schema.optional(Schema.String) } })
+  )
+}) {}
+
+declare const timer: Activation.Activation<Timer, Contract.DefinitionOf<Timer>, null, void>
+
+export const alarms = () => [
+  timer.alarm("1 second", "Ring", { times: 1 }),
+  timer.alarm("1 second", "Stop"),
+  timer.alarm("1 second", "Wait", { until: new Date(0) }),
+  timer.alarm("1 second", "Stop", undefined, { id: "a" }),
+  // @ts-expect-error unknown rpc
+  timer.alarm("1 second", "Nope"),
+  // @ts-expect-error a public rpc
+  timer.alarm("1 second", "Start"),
+  // @ts-expect-error missing payload
+  timer.alarm("1 second", "Ring"),
+  // @ts-expect-error wrong payload
+  timer.alarm("1 second", "Ring", { times: "once" }),
+  // @ts-expect-error no payload
+  timer.alarm("1 second", "Stop", { times: 1 }),
+  // @ts-expect-error ids are texts
+  timer.alarm("1 second", "Ring", { times: 1 }, { id: 1 }),
+  // @ts-expect-error not a duration
+  timer.alarm("soon", "Stop"),
+  // @ts-expect-error no actor of its own without internal rpcs
+  (undefined as unknown as Activation.Activation<Counter, Contract.DefinitionOf<Counter>, null, void>).alarm(
+    1,
+    "Increment"
+  )
+]
+
+it("setting an alarm can fail only where there can be too many", () => {
+  const set = () => timer.alarm("1 second", "Ring", { times: 1 })
+  const setWithId = () => timer.alarm("1 second", "Ring", { times: 1 }, { id: "a" })
+  expectTypeOf(set).returns.toEqualTypeOf<Effect.Effect<void>>()
+  expectTypeOf(setWithId).returns.toEqualTypeOf<Effect.Effect<void, AlarmsFull.AlarmsFull>>()
+})
+
 it("what a contract cannot be made of", () => {
   const NeedsAuth = undefined as unknown as Schema.Schema<string, string, Auth>
   const make = () => {
@@ -392,4 +464,14 @@ it("what a contract cannot be made of", () => {
     Actor.Tag<ChatRoom>()("C", { events: { tick: Schema.Number } })
   }
   assert.isFunction(make)
+})
+
+it("how an rpc is delivered", () => {
+  const rpc = Rpc.make("Move", { payload: { x: Schema.Number } })
+  assert.strictEqual(Delivery.of(rpc), "exactly-once")
+  for (const mode of ["exactly-once", "idempotent", "at-most-once"] as const) {
+    assert.strictEqual(Delivery.of(rpc.annotate(Delivery.Delivery, mode)), mode)
+  }
+  // @ts-expect-error there is no such delivery
+  rpc.annotate(Delivery.Delivery, "twice")
 })

@@ -79,6 +79,7 @@ const clientMessages: Record<string, ReadonlyArray<string>> = {
     Frame.encodeRequest(4, "History", undefined, [["traceparent", "00-1-2-01"]])
   ],
   encodeInterrupt: [Frame.encodeInterrupt(3)],
+  encodeStreamAck: [Frame.encodeStreamAck(3)],
   encodeSubscription: [
     Frame.encodeSubscription("Subscribe", "message"),
     Frame.encodeSubscription("Unsubscribe", "message")
@@ -93,6 +94,8 @@ const serverMessages: Record<string, ReadonlyArray<string>> = {
       "{\"_tag\":\"Failure\",\"cause\":{\"_tag\":\"Die\",\"defect\":{\"_tag\":\"ServerDefect\",\"id\":\"0011\"}}}"
     )
   ],
+  encodeChunk: [Frame.encodeChunk(5, 1, ["1", "{\"text\":\"hello\"}"])],
+  encodeLost: [Frame.encodeLost(5)],
   encodeRejected: [Frame.encodeRejected(5, "ChatRoom has no rpc Shout")],
   encodeEvent: [Frame.encodeEvent("message", { text: "hello" }), Frame.encodeEvent("closing", undefined)],
   encodeSubscribed: [Frame.encodeSubscribed("message")],

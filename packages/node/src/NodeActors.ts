@@ -30,7 +30,10 @@ const pathOf = (request: Http.IncomingMessage): string => (request.url ?? "/").s
 /** With a listener, Node upgrades; without one it would take the request for an ordinary one. */
 const placeholder = (): void => {}
 
-/** The server listens before the app is there, and after it has gone: nobody else would answer then. */
+/** The server listens before the app is there, and after it has gone. */
+const isServed = (server: Http.Server): boolean => server.listenerCount("request") > 0
+
+/** Nobody else would answer then. */
 const unavailable = (response: Http.ServerResponse): boolean => {
   response.writeHead(503, { connection: "close" }).end()
   return true
@@ -52,14 +55,14 @@ const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
   const take = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): boolean => {
     const endpoint = endpoints.get(pathOf(request))
     if (endpoint) endpoint.upgrade(request, socket, head)
-    else if (server.listenerCount("upgrade") === 1) refuse(socket, 404)
+    else if (server.listenerCount("upgrade") === 1) refuse(socket, isServed(server) || endpoints.size > 0 ? 404 : 503)
     else return false
     return true
   }
   const passOn = emit as (...args: ReadonlyArray<unknown>) => boolean
   server.emit = (event: string | symbol, ...args: Array<any>): boolean => {
     if (event === "upgrade" && take(args[0], args[1], args[2])) return true
-    if (event === "request" && server.listenerCount("request") === 0) return unavailable(args[1])
+    if (event === "request" && !isServed(server)) return unavailable(args[1])
     return passOn.call(server, event, ...args)
   }
   server.on("upgrade", placeholder)
@@ -72,10 +75,13 @@ const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
 const listen = (endpoints: Endpoints, context: EndpointContext) => (options: LinkOptions) =>
   Effect.asVoid(Effect.acquireRelease(
     Effect.sync(() => {
-      if (endpoints.has(options.path)) throw new Error(`the path ${options.path} is served already`)
-      endpoints.set(options.path, new LinkEndpoint(options, context))
+      if (endpoints.get(options.path)?.closed === false) throw new Error(`the path ${options.path} is served already`)
+      const endpoint = new LinkEndpoint(options, context)
+      endpoints.set(options.path, endpoint)
+      return endpoint
     }),
-    () => Effect.sync(() => endpoints.delete(options.path))
+    // it stays: the path is not unknown, its links go elsewhere
+    (endpoint) => Effect.sync(() => endpoint.close())
   ))
 
 /** Accepts links on a server. Those that are left when the scope closes are cut, because the server waits for them. */

@@ -131,7 +131,7 @@ describe("routes", () => {
       // the link is its gateway's, and stands
       a.send("still here")
       yield* until(() => accepted[0]!.texts.length === 1)
-      assert.match(yield* Effect.flip(dial(port, "/a")), /404/)
+      assert.match(yield* Effect.flip(dial(port, "/a")), /503/)
       yield* listen({ path: "/a" })
       yield* dial(port, "/a")
       assert.strictEqual(accepted.length, 3)
@@ -140,7 +140,7 @@ describe("routes", () => {
   it.scopedLive("without other routes, other upgrades are answered too", () =>
     Effect.gen(function*() {
       const { listen, port } = yield* serve({ bare: true })
-      assert.match(yield* Effect.flip(dial(port, "/links")), /404/)
+      assert.match(yield* Effect.flip(dial(port, "/links")), /503/)
       yield* listen()
       yield* dial(port, "/links")
       assert.match(yield* Effect.flip(dial(port, "/other")), /404/)

@@ -80,7 +80,7 @@ describe("a dial", () => {
         (transport) => Effect.flip(transport.dial(deaf))
       )
       const { message } = yield* dial
-      assert.strictEqual(message, `ws://127.0.0.1:${port}/links cannot be reached: Unexpected server response: 404`)
+      assert.strictEqual(message, `ws://127.0.0.1:${port}/links cannot be reached: Unexpected server response: 503`)
       yield* listener.listen({ path: "/links", messageBytesMax: 1024, authorize: () => false, accept: () => deaf })
       assert.match((yield* dial).message, /403/)
     }))

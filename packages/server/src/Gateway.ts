@@ -32,7 +32,7 @@ export interface Options {
   readonly connectionsMax?: number
   /** What a draining server tells its clients to wait before they come back. Default: 0. */
   readonly retryAfter?: Duration.DurationInput
-  /** How long a draining server waits for calls in flight. Default: 15 seconds. */
+  /** How long a draining server waits for calls in flight. Default: 10 seconds. */
   readonly drainTimeout?: Duration.DurationInput
 }
 
@@ -45,7 +45,7 @@ export const defaults: Required<Omit<Options, "actors">> = {
   openBytesMax: 16 * 1024,
   connectionsMax: 256,
   retryAfter: 0,
-  drainTimeout: "15 seconds"
+  drainTimeout: "10 seconds"
 }
 
 /** Accepts links, until its scope closes: then clients are asked to go, and their calls in flight are waited for. */

@@ -12,7 +12,7 @@ export interface Options {
   readonly resumeWindow?: Duration.DurationInput
   /** How long a call from a backend or another actor waits for its answer. Default: 30 seconds. */
   readonly callTimeout?: Duration.DurationInput
-  /** How long running turns may take to finish when the host shuts down. Default: 15 seconds. */
+  /** How long running turns may take to finish when the host shuts down. Default: 5 seconds. */
   readonly shutdownTimeout?: Duration.DurationInput
   /** How many calls of one connection may be in flight. Default: 256. */
   readonly window?: number
@@ -38,7 +38,7 @@ export const defaults: Required<Options> = {
   connectTimeout: "10 seconds",
   resumeWindow: "2 minutes",
   callTimeout: "30 seconds",
-  shutdownTimeout: "15 seconds",
+  shutdownTimeout: "5 seconds",
   window: 256,
   mailboxMax: 1000,
   outboxBytesMax: 1024 * 1024,

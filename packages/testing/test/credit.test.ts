@@ -201,3 +201,52 @@ it.scoped("B8 a client that exceeds the window is cut off, and others notice not
       assert.strictEqual((yield* result(yield* begin(other.rpc.WhoAmI()))).online, 1)
     }
   }))
+
+it.scoped("B8 calls that went on from the connection before do not take from the credit of the next", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { window: 4 } })
+    yield* world.serve()
+    for (const round of ["x", "y"]) {
+      const raw = yield* world.rawLink
+      const open = (channel: number, pending: ReadonlyArray<number>) =>
+        Frame.encode({
+          _tag: "Open",
+          channel,
+          session: round.repeat(32),
+          contract: "Tally",
+          key: round,
+          params: { who: "ann" },
+          events: [],
+          settledBelow: 1,
+          pending
+        })
+      const hold = (channel: number, seq: number, number: number) =>
+        Frame.encodeMessage(
+          channel,
+          seq,
+          Frame.encodeRequest(number, "HoldOn", { label: `${number}`, gate: `${round}${number}` })
+        )
+      yield* raw.send(Frame.encode({ _tag: "Hello", version: Frame.version }), open(1, []))
+      yield* raw.send(hold(1, 1, 1), hold(1, 2, 2), hold(1, 3, 3), hold(1, 4, 4))
+      yield* raw.send(open(2, [1, 2, 3, 4]))
+      for (const number of [1, 2, 3]) {
+        yield* world.trace.open(`${round}${number}`)
+        yield* settle
+      }
+      // before the client has heard of the connection, the caller of the fourth has given it up
+      assert.lengthOf(raw.of("Opened"), 2)
+      yield* raw.send(
+        Frame.encodeMessage(2, 1, Frame.encodeInterrupt(4)),
+        hold(2, 2, 5),
+        hold(2, 3, 6),
+        hold(2, 4, 7),
+        hold(2, 5, 8)
+      )
+      assert.deepStrictEqual(raw.of("Close").map(({ reason }) => reason._tag), ["Superseded"])
+      for (const number of [4, 5, 6, 7, 8]) {
+        yield* world.trace.open(`${round}${number}`)
+        yield* settle
+      }
+      assert.deepStrictEqual(world.labels(round), ["1", "2", "3", "5", "6", "7", "8"])
+    }
+  }))

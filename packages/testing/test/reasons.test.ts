@@ -265,6 +265,31 @@ for (const reason of rows("retried")) {
     }))
 }
 
+it.scoped("C6 a call that is interrupted while its connection waits to be opened anew does not cut the wait short", () =>
+  Effect.gen(function*() {
+    const lab = yield* makeLab
+    const { client, server } = lab
+    const tally = yield* connect(client)
+    const reason = { _tag: "Unavailable", defectId: "0011" } as const
+    for (const _ of [1, 2]) {
+      yield* pass("5 seconds")
+      const [sent, unsent] = yield* makeCalls(tally)
+      server.refusals.push(reason)
+      yield* server.close({ _tag: "ActivationLost" })
+      const opens = server.opens.length
+      const requests = server.requests.length
+      yield* Fiber.interrupt(sent)
+      yield* settle
+      yield* assertWaits(tally, 1, reason)
+      assert.strictEqual(server.opens.length, opens)
+      yield* pass(yield* waitOf(tally))
+      assert.deepStrictEqual(server.opens.slice(opens).map(({ pending }) => pending), [[]])
+      assert.strictEqual(server.requests.length, requests + 1, "the other one is sent, it is not sent again")
+      yield* server.answer(server.requests.at(-1)!, 2)
+      assert.strictEqual(yield* result(unsent), 2)
+    }
+  }))
+
 // --- the link --------------------------------------------------------------------------------------------------------
 
 it.scoped("C10 GoAway: redialled after its delay, not before, and what was sent rides the resume", () =>

@@ -6,10 +6,13 @@ export interface Proxy {
   /** Cuts every connection, and refuses new ones until `restore`. */
   readonly cut: () => Promise<void>
   readonly restore: () => Promise<void>
+  /** From here on the connections that are open bring everything to the server, and nothing back. */
+  readonly deafen: () => void
 }
 
 export const start = async (targetPort: number): Promise<Proxy> => {
   const sockets = new Set<Socket>()
+  const targets = new Set<Socket>()
   const track = (socket: Socket) => {
     sockets.add(socket)
     socket.on("close", () => sockets.delete(socket)).on("error", () => socket.destroy())
@@ -18,8 +21,12 @@ export const start = async (targetPort: number): Promise<Proxy> => {
     const target = connect(targetPort, "127.0.0.1")
     track(socket)
     track(target)
+    targets.add(target)
     socket.on("close", () => target.destroy())
-    target.on("close", () => socket.destroy())
+    target.on("close", () => {
+      targets.delete(target)
+      socket.destroy()
+    })
     socket.pipe(target).pipe(socket)
   })
   const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve))
@@ -32,6 +39,9 @@ export const start = async (targetPort: number): Promise<Proxy> => {
         server.close(() => resolve())
         for (const socket of sockets) socket.destroy()
       }),
-    restore: () => listen(port)
+    restore: () => listen(port),
+    deafen: () => {
+      for (const target of targets) target.unpipe().resume()
+    }
   }
 }

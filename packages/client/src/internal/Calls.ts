@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import type { StreamReader } from "./StreamReader.ts"
 
 /** When a call was first handed to a link, in milliseconds since the epoch, and to which incarnation of the actor. */
 export interface Sending {
@@ -40,6 +41,8 @@ export interface Call {
   readonly text: string
   readonly bytes: number
   readonly end: (exit: Exit.Exit<unknown, unknown>) => void
+  /** Who reads its values, if it is a stream. */
+  readonly reader: StreamReader | undefined
   /** Undefined if it was never handed to a link. */
   sent: Sending | undefined
   cancelled: boolean
@@ -68,6 +71,8 @@ const obstacle = (
     case "at-most-once":
       return unknown("the connection was lost, and the rpc is delivered at most once")
     case "exactly-once":
+      // the server tells whether it still runs: nothing of it is recorded
+      if (call.codec.forked) return undefined
       return sent.at < keptSince ? unknown("it was sent longer ago than the server keeps answers") : undefined
   }
 }
@@ -182,6 +187,14 @@ export class Calls {
       if (error) this.end(call, Exit.fail(error))
       else this.again.push(call)
     }
+  }
+
+  /** The server knows nothing of a call that ran beside the turns. It ends, or is sent once more if it may run twice. */
+  lost(number: number): void {
+    const call = this.pending.get(number)
+    if (!call) return
+    if (Delivery.of(call.codec.rpc) === "idempotent" && !call.reader?.begun) this.again.push(call)
+    else this.end(call, Exit.fail(unknown("the actor's activation was lost while it ran")))
   }
 
   /** Ends all calls. */

@@ -15,11 +15,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { Backoff } from "./Backoff.ts"
-import type { ClientConnection, OpenLink } from "./ClientConnection.ts"
+import type { ClientConnection } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
+import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
 import { Watched } from "./Watched.ts"
-
-type FrameOf<Tag extends Frame.ServerFrame["_tag"]> = Extract<Frame.ServerFrame, { readonly _tag: Tag }>
 
 /** How a link, or the attempt to get one, ended. `closed`: there is no point in another. */
 type LinkEnd = Data.TaggedEnum<{
@@ -42,16 +41,16 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   lastHeard = 0
   retryAfterMillis = 0
   messageBytesMax = Infinity
-  private readonly channels = new Map<number, ClientConnection>()
+  private readonly channels = new Map<number, Receiver>()
   private lastChannel = 0
   private over = false
 
   constructor(private readonly supervisor: LinkSupervisor) {}
 
-  readonly newChannel = (connection: ClientConnection): number => {
-    if (connection.channel !== 0) this.channels.delete(connection.channel)
-    this.channels.set(++this.lastChannel, connection)
-    return this.lastChannel
+  readonly newChannel = (receiver: Receiver): Channel => {
+    const number = ++this.lastChannel
+    this.channels.set(number, receiver)
+    return { number, link: this, release: () => void this.channels.delete(number) }
   }
 
   readonly onMessage = (text: string): void => {
@@ -81,7 +80,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
 
   /** After `GoAway`: the link is given up when nothing more is to be expected on it. */
   leaveWhenAnswered(): void {
-    for (const connection of this.channels.values()) if (connection.awaitsAnswer) return
+    for (const receiver of this.channels.values()) if (receiver.awaitsAnswer) return
     this.onClose({ code: LinkModule.codeGoAway, reason: "" })
   }
 

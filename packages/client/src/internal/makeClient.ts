@@ -34,7 +34,7 @@ interface Service {
 }
 
 const toPublic = (connection: ClientConnection, codec: Codec.ContractCodec): Connection<any> => ({
-  rpc: RpcObject.make(codec.rpcs, connection.call) as Connection<any>["rpc"],
+  rpc: RpcObject.make(codec.rpcs, connection.call, connection.stream) as Connection<any>["rpc"],
   events: (name: string) => subscribe(connection, name) as never,
   status: connection.status.subscribable,
   pending: connection.pending.subscribable

@@ -5,10 +5,12 @@
 import type * as Rpc from "@effect/rpc/Rpc"
 import * as RpcSchema from "@effect/rpc/RpcSchema"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Any, AnySchema, Definition } from "../Definition.ts"
+import * as Forked from "../Forked.ts"
 import { ServerDefect } from "../ServerDefect.ts"
 
 type Result<A> = Either.Either<A, ParseResult.ParseIssue>
@@ -24,8 +26,12 @@ export interface Codec {
 export interface RpcCodec {
   readonly rpc: Rpc.AnyWithProps
   readonly payload: Codec
-  /** An `Exit`: success, the rpc's typed error, or a `ServerDefect`. */
+  /** An `Exit`: success, the rpc's typed error, or a `ServerDefect`. That of a stream has no value. */
   readonly exit: Codec
+  /** One value of the stream, if it is a stream rpc. */
+  readonly element: Codec | undefined
+  /** Whether its handler runs beside the turns. */
+  readonly forked: boolean
 }
 
 /** All codecs of a contract. */
@@ -80,24 +86,27 @@ export const make = (schema: AnySchema, what: string): Codec => {
   }
 }
 
-const exitSchema = (rpc: Rpc.AnyWithProps): AnySchema =>
+const exitSchema = (rpc: Rpc.AnyWithProps, stream: StreamSchemas | undefined): AnySchema =>
   Schema.Exit({
-    success: rpc.successSchema as AnySchema,
-    failure: rpc.errorSchema as AnySchema,
+    success: stream ? Schema.Void : rpc.successSchema as AnySchema,
+    failure: (stream ? Schema.Union(stream.failure, rpc.errorSchema) : rpc.errorSchema) as AnySchema,
     defect: ServerDefect
   }) as AnySchema
 
-const rpcCodecs = (name: string, group: Definition["internal"]): ReadonlyMap<string, RpcCodec> => {
+type StreamSchemas = Option.Option.Value<ReturnType<typeof RpcSchema.getStreamSchemas>>
+
+const rpcCodecs = (name: string, group: Definition["internal"], internal = false): ReadonlyMap<string, RpcCodec> => {
   const codecs = new Map<string, RpcCodec>()
   for (const rpc of (group?.requests.values() ?? []) as Iterable<Rpc.AnyWithProps>) {
     const what = `${name}.${rpc._tag}`
-    if (RpcSchema.isStreamSchema(rpc.successSchema)) {
-      throw new TypeError(`${what} is a stream rpc: actors answer calls with one value; send events instead`)
-    }
+    const stream = Option.getOrUndefined(RpcSchema.getStreamSchemas(rpc.successSchema.ast))
+    if (stream && internal) throw new TypeError(`${what} is a stream rpc: between actors calls return one value`)
     codecs.set(rpc._tag, {
       rpc,
       payload: make(rpc.payloadSchema as unknown as AnySchema, `the payload of ${what}`),
-      exit: make(exitSchema(rpc), `the reply of ${what}`)
+      exit: make(exitSchema(rpc, stream), `the reply of ${what}`),
+      element: stream && make(stream.success as AnySchema, `a value of ${what}`),
+      forked: Forked.of(rpc)
     })
   }
   return codecs
@@ -111,7 +120,7 @@ const compile = ({ contract, definition }: Any): ContractCodec => ({
     `the connectError of ${contract}`
   ),
   rpcs: rpcCodecs(contract, definition.rpcs),
-  internal: rpcCodecs(contract, definition.internal),
+  internal: rpcCodecs(contract, definition.internal, true),
   events: new Map(
     Object.entries(definition.events ?? {}).map(([name, schema]) => [
       name,

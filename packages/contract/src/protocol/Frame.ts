@@ -32,13 +32,18 @@ export const Interrupt = Schema.TaggedStruct("Interrupt", {
   requestId: Schema.NumberFromString.pipe(Schema.compose(Call))
 })
 
+/** The client has read the last `Chunk` of a stream: the next one may come. */
+export const StreamAck = Schema.TaggedStruct("Ack", {
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call))
+})
+
 /** Start to send an event. It takes its place among the calls and is answered by `Subscribed`. */
 export const Subscribe = Schema.TaggedStruct("Subscribe", { event: Name })
 
 /** Stop to send an event. */
 export const Unsubscribe = Schema.TaggedStruct("Unsubscribe", { event: Name })
 
-export const ClientMessage = Schema.Union(Request, Interrupt, Subscribe, Unsubscribe)
+export const ClientMessage = Schema.Union(Request, Interrupt, StreamAck, Subscribe, Unsubscribe)
 
 export type ClientMessage = typeof ClientMessage.Type
 
@@ -46,6 +51,21 @@ export type ClientMessage = typeof ClientMessage.Type
 export const Exit = Schema.TaggedStruct("Exit", {
   requestId: Schema.NumberFromString.pipe(Schema.compose(Call)),
   exit: Schema.Unknown
+})
+
+/**
+ * Values of a stream, in the shape of @effect/rpc; `index` counts the chunks of the call from 1. There is one at a time:
+ * the next is sent when this one was acknowledged. One that is sent again on another connection has the index it had.
+ */
+export const Chunk = Schema.TaggedStruct("Chunk", {
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call)),
+  index: Schema.Int.pipe(Schema.positive()),
+  values: Schema.Array(Schema.Unknown)
+})
+
+/** A call that runs beside the turns was begun by an activation that is gone, and with it what is known of the call. */
+export const Lost = Schema.TaggedStruct("Lost", {
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call))
 })
 
 /** The call was not run: the rpc is unknown, or its payload did not decode. */
@@ -63,7 +83,7 @@ export const Subscribed = Schema.TaggedStruct("Subscribed", { event: Name })
 /** The event is not sent: the contract has none of this name, or there are too many subscriptions. */
 export const SubscribeRejected = Schema.TaggedStruct("SubscribeRejected", { event: Name, issue: Schema.String })
 
-export const ServerMessage = Schema.Union(Exit, Rejected, Event, Subscribed, SubscribeRejected)
+export const ServerMessage = Schema.Union(Exit, Chunk, Lost, Rejected, Event, Subscribed, SubscribeRejected)
 
 export type ServerMessage = typeof ServerMessage.Type
 
@@ -189,6 +209,14 @@ export const encodeInterrupt = (id: number): string => `{"_tag":"Interrupt","req
 
 /** `exit` is text: it was encoded when the turn ended, and may have been stored since. */
 export const encodeExit = (id: number, exit: string): string => `{"_tag":"Exit","requestId":"${id}","exit":${exit}}`
+
+export const encodeStreamAck = (id: number): string => `{"_tag":"Ack","requestId":"${id}"}`
+
+/** `values` are texts. */
+export const encodeChunk = (id: number, index: number, values: ReadonlyArray<string>): string =>
+  `{"_tag":"Chunk","requestId":"${id}","index":${index},"values":[${values.join(",")}]}`
+
+export const encodeLost = (id: number): string => `{"_tag":"Lost","requestId":"${id}"}`
 
 export const encodeRejected = (id: number, issue: string): string =>
   JSON.stringify({ _tag: "Rejected", requestId: String(id), issue })

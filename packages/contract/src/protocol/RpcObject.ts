@@ -1,6 +1,8 @@
 /** Makes the object behind an `RpcClient` type from one function that performs calls. */
 import type * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
+import * as Stream from "effect/Stream"
 import type { RpcCodec } from "./Codec.ts"
 
 /** What may be said beside the payload of a call; the options of `RpcClient`. */
@@ -8,7 +10,13 @@ export interface CallOptions {
   readonly headers?: Headers.Input | undefined
   /** Return as soon as the call has been taken, without its answer. */
   readonly discard?: boolean | undefined
+  /** Of a stream: give a mailbox instead. */
+  readonly asMailbox?: boolean | undefined
+  /** How many values the mailbox holds. Default: 16. */
+  readonly streamBufferSize?: number | undefined
 }
+
+type Stream_ = Stream.Stream<unknown, unknown>
 
 /** The payload of a call, made with the constructor of its schema if it has one, as @effect/rpc does. */
 export const construct = ({ rpc: { payloadSchema } }: RpcCodec, payload: unknown): unknown =>
@@ -20,15 +28,21 @@ export const construct = ({ rpc: { payloadSchema } }: RpcCodec, payload: unknown
  */
 export const make = (
   codecs: ReadonlyMap<string, RpcCodec>,
-  call: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Effect.Effect<unknown, unknown>
+  call: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Effect.Effect<unknown, unknown>,
+  /** Performs the calls of stream rpcs, if there are any. */
+  stream: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Stream_ = () => Stream.empty
 ): object => {
   const client: Record<string, any> = {}
   for (const codec of codecs.values()) {
     const { _tag: tag } = codec.rpc
     const dot = tag.indexOf(".")
     const target = dot === -1 ? client : client[tag.slice(0, dot)] ??= {}
-    target[tag.slice(dot + 1)] = (payload: unknown, options?: CallOptions) =>
-      Effect.suspend(() => call(codec, construct(codec, payload), options))
+    target[tag.slice(dot + 1)] = (payload: unknown, options?: CallOptions) => {
+      if (!codec.element) return Effect.suspend(() => call(codec, construct(codec, payload), options))
+      const values = Stream.suspend(() => stream(codec, construct(codec, payload), options))
+      const capacity = options?.streamBufferSize ?? 16
+      return options?.asMailbox ? Mailbox.fromStream(values, { capacity, strategy: "suspend" }) : values
+    }
   }
   return client
 }

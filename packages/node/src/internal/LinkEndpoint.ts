@@ -60,6 +60,8 @@ const ignore = (): void => {}
 
 /** Takes requests to upgrade, one after the other; a link costs no fiber. */
 export class LinkEndpoint {
+  /** No links are taken any more. */
+  closed = false
   private readonly server: WebSocketServer
 
   constructor(private readonly options: LinkOptions, private readonly context: EndpointContext) {
@@ -71,9 +73,15 @@ export class LinkEndpoint {
     })
   }
 
+  /** From now on links are refused with the status 503. Those that stand are left alone. */
+  close(): void {
+    this.closed = true
+  }
+
   upgrade(request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
     // until ws has the socket, a reset of the peer would be an unhandled error
     socket.on("error", ignore)
+    if (this.closed) return refuse(socket, 503)
     const described = toConnectRequest(request)
     const authorized = this.guarded(() => this.options.authorize(described))
     if (authorized !== true) return refuse(socket, authorized === false ? 403 : 500)

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Answers from "./Answers.ts"
+import type { Forked, Forks } from "./Forks.ts"
 import type { Recorded } from "./Recorded.ts"
 import { type MadeCall, Request } from "./Request.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
@@ -33,6 +34,9 @@ export interface CallsOptions {
     payload: unknown,
     headers: Headers.Headers
   ) => Effect.Effect<unknown, unknown>
+  /** As `handle`, for an rpc whose handler runs beside the turns: what the handler returns. */
+  readonly handleForked: (codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers) => unknown
+  readonly forks: Forks
   /** Calls that were made to other actors will not be made again. */
   readonly settleMade: (made: ReadonlyArray<MadeCall>) => void
   /** Something of the session is not needed any more. */
@@ -48,6 +52,8 @@ export class Calls {
         return this.onRequest(connection, message)
       case "Interrupt":
         return this.onInterrupt(connection.session, message.requestId)
+      case "Ack":
+        return connection.session.calls.get(message.requestId)?.chunk?.acknowledged()
       case "Subscribe":
       case "Unsubscribe":
         return this.onSubscription(connection, message)
@@ -67,16 +73,43 @@ export class Calls {
     const { session } = connection
     const reject = (issue: string) => connection.push(Frame.encodeRejected(id, issue))
     const known = session.calls.get(id)
-    if (known) return connection.reply(known)
-    if (id < session.settledBelow) return reject(`call ${id} was settled before`)
-    if (session.unanswered >= window) return connection.violation(`more than ${window} calls are in flight`)
+    if (!known && id < session.settledBelow) return reject(`call ${id} was settled before`)
+    if (connection.inFlight.size >= window) return connection.violation(`more than ${window} calls are in flight`)
+    const sentAgain = session.pending.delete(id)
+    if (known) return connection.join(known)
     const rpc = codec.rpcs.get(tag)
     if (!rpc) return reject(`${contract} has no rpc ${tag}`)
+    // it may have begun in an activation that is gone, which cannot be told from one that never heard of it
+    if (rpc.forked && sentAgain) return connection.push(Frame.encodeLost(id))
     const decoded = rpc.payload.decode(payload)
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
-    const handle = this.options.handle(rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty)
-    this.begin(session, session.begin(id), rpc, handle)
+    connection.inFlight.add(id)
+    const entry = session.begin(id)
+    const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
+    if (!rpc.forked) return this.begin(session, entry, rpc, this.options.handle(...input))
+    this.fork({ session, entry, codec: rpc, handle: () => this.options.handleForked(...input) })
   }
+
+  /** The handler starts in its turn, and goes on beside those that follow. */
+  private fork(forked: Forked): void {
+    const { turns, forks } = this.options
+    const { session, entry } = forked
+    const request = entry.request = Request.ofCall(session.id, entry.number)
+    entry.job = new Job({
+      start: () => new Turn(turns, { caller: session.connection, request }),
+      run: () => forks.start(forked),
+      end: (exit, turn) => {
+        entry.job = undefined
+        turns.complete(turn, exit, () => {})
+      },
+      removed: () => session.forget(entry)
+    })
+    turns.submit(session.lane, entry.job)
+  }
+
+  /** The answer of a call that is not recorded. */
+  readonly answerForked = (session: Session, entry: CallEntry, text: string): void =>
+    this.answer(session, entry, text, undefined)
 
   private begin(
     session: Session,
@@ -126,6 +159,7 @@ export class Calls {
   /** The caller was interrupted. It is answered, so that its credit is given back. */
   private onInterrupt(session: Session, number: number): void {
     const entry = session.calls.get(number)
+    if (entry?.interrupt) return entry.interrupt()
     if (!entry?.job) return
     const queued = entry.job.phase === "queued"
     this.options.turns.interrupt(entry.job)

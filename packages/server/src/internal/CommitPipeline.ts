@@ -27,7 +27,7 @@ export interface PipelineOptions {
   readonly durability: "memory" | "commit" | "fsync"
   /** The present state as text. May throw. */
   readonly encodeState: () => string
-  readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
+  readonly submit: (commit: Commit, turns: number, onResult: (result: CommitResult) => void) => void
   readonly schedule: (task: () => void) => void
   /** Alarms have been set for good; the earliest of them is due then. */
   readonly onAlarms: (due: number) => void
@@ -133,7 +133,7 @@ export class CommitPipeline {
       ...(destroy && { destroy }),
       fsync: durability === "fsync"
     }
-    this.options.submit(commit, (result) => this.onResult(batch, alarms, result))
+    this.options.submit(commit, batch.length, (result) => this.onResult(batch, alarms, result))
   }
 
   private onResult(batch: ReadonlyArray<Ended>, alarms: AlarmChanges | undefined, result: CommitResult): void {

@@ -7,6 +7,9 @@ export interface Expirable {
   readonly onExpired: () => void
 }
 
+/** Timers of JavaScript end after 25 days; longer ones would never fire. */
+const sleepMax = 24 * 60 * 60 * 1000
+
 export class Expiry {
   private readonly deadlines = new Map<Expirable, number>()
   private running = false
@@ -34,7 +37,7 @@ export class Expiry {
   private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
     const now = this.clock.unsafeCurrentTimeMillis()
     for (const [key, deadline] of this.deadlines) {
-      if (deadline > now) return Effect.zipRight(Effect.sleep(deadline - now), this.watch)
+      if (deadline > now) return Effect.zipRight(Effect.sleep(Math.min(deadline - now, sleepMax)), this.watch)
       this.deadlines.delete(key)
       key.onExpired()
     }

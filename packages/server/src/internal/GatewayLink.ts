@@ -74,7 +74,7 @@ export class GatewayLink implements Link.LinkHandler {
   /** Whether a call is in flight on it, or a connection is being opened. */
   get busy(): boolean {
     for (const { connection, opening } of this.channels.values()) {
-      if (opening || (connection && connection.session.unanswered > 0)) return true
+      if (opening || (connection && connection.inFlight.size > 0)) return true
     }
     return false
   }

@@ -1,15 +1,29 @@
-/** Puts the commits of all actors of a host into one transaction at a time. */
+/**
+ * Puts the commits of all actors of a host into one transaction at a time, and lets what waited for a large one go on
+ * little by little, so that the event loop gets to other things in between.
+ */
 import * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
 
 interface Submitted {
   readonly commit: Commit
+  readonly turns: number
   readonly onResult: (result: CommitResult) => void
 }
+
+interface Result {
+  readonly turns: number
+  readonly tell: () => void
+}
+
+/** How many turns go on before the event loop gets to other things. Each brings work with it: its answer, the next call. */
+const turnsAtOnce = 256
 
 export class GroupCommit {
   private waiting: Array<Submitted> = []
   private running = false
+  private results: Array<Result> = []
+  private telling = false
 
   constructor(
     private readonly store: typeof ActorStore.Service,
@@ -17,9 +31,9 @@ export class GroupCommit {
     private readonly schedule: (task: () => void) => void
   ) {}
 
-  /** Commits with the next transaction. While one is on its way the next coalesces behind it. */
-  readonly submit = (commit: Commit, onResult: (result: CommitResult) => void): void => {
-    this.waiting.push({ commit, onResult })
+  /** Commits so many turns with the next transaction. While one is on its way the next coalesces behind it. */
+  readonly submit = (commit: Commit, turns: number, onResult: (result: CommitResult) => void): void => {
+    this.waiting.push({ commit, turns, onResult })
     if (this.running) return
     this.running = true
     this.schedule(() => this.fork(this.drain))
@@ -40,9 +54,23 @@ export class GroupCommit {
         )
       ),
       Effect.flatMap((results) => {
-        batch.forEach(({ onResult }, i) => onResult(results[i]!))
+        batch.forEach(({ onResult, turns }, i) => this.results.push({ turns, tell: () => onResult(results[i]!) }))
+        if (!this.telling) this.tell()
+        // the next transaction is on its way while the rest is told
         return this.drain
       })
     )
   })
+
+  /** Tells some results. Timers, and what comes from outside, go before the rest. */
+  private tell(): void {
+    let next = 0
+    for (let turns = 0; next < this.results.length && turns < turnsAtOnce; next++) {
+      turns += this.results[next]!.turns
+      this.results[next]!.tell()
+    }
+    this.results = this.results.slice(next)
+    this.telling = this.results.length > 0
+    if (this.telling) this.fork(Effect.zipRight(Effect.sleep(0), Effect.sync(() => this.tell())))
+  }
 }

@@ -18,6 +18,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
@@ -43,7 +44,7 @@ type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame,
 type Slot =
   | {
     readonly _tag: "Waking"
-    readonly contract: string
+    readonly registration: Registration.Registration | undefined
     readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable>
   }
   | { readonly _tag: "Awake"; readonly activation: LiveActivation }
@@ -69,9 +70,11 @@ export class Host {
         schedule,
         store,
         submit: commits.submit,
+        retention: new Expiry(clock, fork, store.retentionMillis),
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         settle: (made) => host.calls.settle(made),
         forgetFailures: (made) => host.calls.forgetFailures(made),
+        callTimeouts: new Expiry(clock, fork, options.callTimeoutMillis),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
@@ -83,6 +86,8 @@ export class Host {
   private readonly registrations = new Map<string, Registration.Registration>()
   private readonly slots = new Map<string, Slot>()
   private readonly calls: OutgoingCalls
+  /** Contracts whose implementation has left; completed when there is another one. */
+  private readonly departed = new Map<string, Deferred.Deferred<void>>()
 
   private constructor(
     private readonly services: Services,
@@ -91,6 +96,12 @@ export class Host {
   ) {
     this.calls = new OutgoingCalls({
       services,
+      departed: (contract) => this.departed.get(contract),
+      holdAwake: (address) => {
+        const activation = this.awakeNow(address)
+        activation?.hold()
+        return activation
+      },
       call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
       settle: (address, id) => this.awakeNow(address)?.settleInternal(id),
       forgetFailure: (address, id) => this.awakeNow(address)?.forgetFailure(id)
@@ -120,6 +131,9 @@ export class Host {
           this.alarmClock(implementation)
         )
         this.registrations.set(name, registration)
+        const departed = this.departed.get(name)
+        if (departed) Deferred.unsafeDone(departed, Exit.void)
+        this.departed.delete(name)
         registration.alarmClock.start()
         return registration
       }),
@@ -140,11 +154,10 @@ export class Host {
   private unregister(registration: Registration.Registration): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.registrations.delete(registration.contract)
+      this.departed.set(registration.contract, Deferred.unsafeMake<void>(FiberId.none))
       registration.alarmClock.stop()
       const leaving = Array.from(this.slots.values()).flatMap((slot) => {
-        if (slot._tag === "Waking") {
-          return slot.contract === registration.contract ? this.inTime(Effect.exit(Deferred.await(slot.done))) : []
-        }
+        if (slot._tag === "Waking") return slot.registration === registration ? this.leaveAwoken(slot.done) : []
         if (slot.activation.registration !== registration) return []
         return slot._tag === "Awake" ? this.leave(slot.activation) : this.inTime(Deferred.await(slot.done))
       })
@@ -152,11 +165,20 @@ export class Host {
     })
   }
 
-  /** Gives something up that takes longer than a shutdown may, also if it cannot be interrupted, as finalizers cannot. */
-  private inTime(effect: Effect.Effect<unknown>): Effect.Effect<void> {
+  /** An activation that is just being built leaves as soon as it is there, if it comes in time. */
+  private leaveAwoken(done: Deferred.Deferred<LiveActivation, ActorUnavailable>): Effect.Effect<void> {
     const { shutdownTimeoutMillis } = this.services.options
+    return Effect.timeoutOption(Effect.interruptible(Effect.option(Deferred.await(done))), shutdownTimeoutMillis).pipe(
+      Effect.map(Option.flatten),
+      Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: (activation) => this.leave(activation) }))
+    )
+  }
+
+  /** Gives something up that takes longer than a shutdown may, also if it cannot be interrupted, as finalizers cannot. */
+  private inTime(effect: Effect.Effect<unknown>, share = 1): Effect.Effect<void> {
+    const millis = this.services.options.shutdownTimeoutMillis * share
     const given = Effect.disconnect(Effect.interruptible(effect))
-    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(given), shutdownTimeoutMillis))
+    return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(given), millis))
   }
 
   // --- activations ---------------------------------------------------------------------------------------------------
@@ -187,7 +209,8 @@ export class Host {
           return Effect.zipRight(Effect.interruptible(Deferred.await(slot.done)), this.awake(address))
         default: {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
-          this.slots.set(idOf(address), { _tag: "Waking", contract: address.contract, done })
+          const registration = this.registrations.get(address.contract)
+          this.slots.set(idOf(address), { _tag: "Waking", registration, done })
           this.fork(this.wake(address, done))
           return Effect.zipRight(Effect.interruptible(Deferred.await(done)), this.awake(address))
         }
@@ -258,9 +281,9 @@ export class Host {
   private leave(activation: LiveActivation): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.depart(activation)) return Effect.void
-      return this.inTime(activation.shutdown).pipe(
+      return this.inTime(activation.shutdown, turnsShare).pipe(
         Effect.zipRight(Effect.sync(() => activation.leave())),
-        Effect.zipRight(this.inTime(Scope.close(activation.scope, Exit.void))),
+        Effect.zipRight(this.inTime(Scope.close(activation.scope, Exit.void), 1 - turnsShare)),
         Effect.catchAllCause((cause) => Effect.logError(`${activation.address} did not shut down`, cause)),
         Effect.ensuring(Effect.sync(() => {
           activation.leave()
@@ -351,5 +374,8 @@ export class Host {
     return activation ? activation.resume(connectionId, token, received, attachment) : { _tag: "ActivationLost" }
   }
 }
+
+/** How much of the time for a shutdown turns have to end; the rest is for the releases of those that did not. */
+const turnsShare = 0.8
 
 const refuse = (reason: DisconnectReason) => Effect.fail(reason)

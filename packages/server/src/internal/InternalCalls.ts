@@ -3,13 +3,15 @@
  * comes with an id: it joins what is known under it, and its answer is kept until the caller's own call is settled.
  */
 import type * as Headers from "@effect/platform/Headers"
-import { ActorOverloaded } from "@troupe/contract/ActorError"
+import { ActorOverloaded, CallTimeout } from "@troupe/contract/ActorError"
 import type { Address } from "@troupe/contract/Address"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type { ActorStore } from "../ActorStore.ts"
 import type { Answers } from "./Answers.ts"
 import type { Recorded } from "./Recorded.ts"
@@ -43,6 +45,8 @@ export interface InternalCallsOptions {
   readonly turns: Turns
   readonly answers: Answers
   readonly recorded: Recorded
+  /** Of the activation. */
+  readonly scope: Scope.Scope
   /** Where answers of earlier activations are; undefined if nothing is stored. */
   readonly store: typeof ActorStore.Service | undefined
   /** Runs the handler of an internal rpc. */
@@ -105,7 +109,11 @@ export class InternalCalls {
   call(call: InternalCall): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
       this.pending++
-      const answer = call.id === undefined ? this.callOnce(call) : this.callAgain(call, call.id)
+      const answer = call.codec.forked
+        ? this.callForked(call)
+        : call.id === undefined
+        ? this.callOnce(call)
+        : this.callAgain(call, call.id)
       return Effect.ensuring(answer, Effect.sync(() => this.pending--))
     })
   }
@@ -139,19 +147,37 @@ export class InternalCalls {
     return this.pending > capacity ? new ActorOverloaded({ address, capacity }) : undefined
   }
 
-  private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
-    const { turns, answers, address, services, handle } = this.options
+  /** The handler starts in its turn, and goes on beside those that follow. */
+  private callForked({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
+    const { turns, services, handle, scope } = this.options
     const { overload } = this
     if (overload) return overload
     const request = Request.once(services.secrets.next)
-    const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers))
-    return Effect.flatMap(
-      Effect.exit(turn),
-      (exit) =>
-        turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
-          ? Effect.fail(abandoned)
-          : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
+    const fork = Effect.forkIn(handle(codec, payload, headers), scope)
+    return turns.runIn(this.lane, { request }, fork).pipe(
+      Effect.flatMap((fiber) => Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interruptFork(fiber))),
+      Effect.flatMap((exit) => Effect.zipRight(turns.committed, this.outward(codec, exit)))
     )
+  }
+
+  private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
+    const { turns, address, services, handle } = this.options
+    const { overload } = this
+    if (overload) return overload
+    const request = Request.once(services.secrets.next)
+    const afterMillis = services.options.callTimeoutMillis
+    const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers), {
+      expiry: services.callTimeouts,
+      onLate: () => new CallTimeout({ address, afterMillis })
+    })
+    return Effect.flatMap(Effect.exit(turn), (exit) => this.outward(codec, exit))
+  }
+
+  private outward(codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> {
+    const { turns, answers, address } = this.options
+    return turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+      ? Effect.fail(abandoned)
+      : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
   }
 
   private callAgain(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {

@@ -20,6 +20,7 @@ import { Answers } from "./Answers.ts"
 import { Calls } from "./Calls.ts"
 import type { Expirable } from "./Expiry.ts"
 import { Farewells } from "./Farewells.ts"
+import { Forks } from "./Forks.ts"
 import { Abandoned, type InternalCall, InternalCalls } from "./InternalCalls.ts"
 import type { Origin } from "./Origin.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
@@ -68,6 +69,7 @@ export class LiveActivation implements Owner, Expirable {
   private readonly recorded: Recorded
   private readonly admission: Admission
   private readonly calls: Calls
+  private readonly forks: Forks
   private readonly internalCalls: InternalCalls
   private readonly alarms: Alarms
   private readonly farewells: Farewells
@@ -100,6 +102,7 @@ export class LiveActivation implements Owner, Expirable {
     this.recorded = new Recorded(options.recorded, origin.version, (seq) => this.turns.pipeline.settleSegment(seq))
     this.stageEvent = Room.makeStageEvent(this.turns, registration.codecs.contract)
     this.admission = this.makeAdmission()
+    this.forks = this.makeForks()
     this.calls = this.makeCalls()
     this.internalCalls = this.makeInternalCalls()
     this.alarms = this.makeAlarms()
@@ -138,14 +141,29 @@ export class LiveActivation implements Owner, Expirable {
       recorded,
       subscribers,
       handle: (codec, payload, headers) => this.handle(this.publicHandlers, codec, payload, headers),
+      handleForked: ({ rpc }, payload, headers) => unwrap(this.publicHandlers.get(rpc._tag)!(payload, { headers })),
+      forks: this.forks,
       settleMade: this.services.settle,
       onSettled: (session) => this.dispose(session)
     })
   }
 
+  private makeForks(): Forks {
+    const { scope, turns, answers } = this
+    return new Forks({
+      scope,
+      turns,
+      answers,
+      hold: () => this.hold(),
+      release: () => this.release(),
+      answer: (session, entry, text) => this.calls.answerForked(session, entry, text)
+    })
+  }
+
   private makeInternalCalls(): InternalCalls {
-    const { services, address, turns, answers, recorded } = this
+    const { services, address, turns, answers, recorded, scope } = this
     return new InternalCalls({
+      scope,
       services,
       address,
       turns,
@@ -282,7 +300,7 @@ export class LiveActivation implements Owner, Expirable {
 
   private handle(
     handlers: ReadonlyMap<string, Handler>,
-    { rpc }: Codec.RpcCodec,
+    { rpc, forked }: Codec.RpcCodec,
     payload: unknown,
     headers: Headers.Headers
   ): Effect.Effect<unknown, unknown> {
@@ -290,7 +308,8 @@ export class LiveActivation implements Owner, Expirable {
       const result = handlers.get(rpc._tag)!(payload, { headers }) as Effect.Effect<unknown, unknown>
       if (!Rpc.isWrapper(result)) return Effect.interruptible(result)
       const { value, fork, uninterruptible } = result as Rpc.Wrapper<Effect.Effect<unknown, unknown>>
-      if (fork) return Effect.dieMessage(`the handler of ${rpc._tag} is forked: handlers run as turns`)
+      if (fork && !forked)
+        return Effect.dieMessage(`the handler of ${rpc._tag} is forked, and its rpc is not declared so`)
       return uninterruptible ? value : Effect.interruptible(value)
     })
   }
@@ -340,8 +359,34 @@ export class LiveActivation implements Owner, Expirable {
 
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
+    this.endStreamsLater(connection)
+    this.forgetLater(connection)
     if (connection.session.gone && reason._tag !== "ClientClosed") this.farewells.add(connection, reason)
     this.admission.leave(connection, reason)
+  }
+
+  /** A client that may come back finds its streams for as long as it could have resumed. */
+  private endStreamsLater({ session }: ServerConnection): void {
+    const streams = Array.from(session.calls.values()).filter((entry) => entry.interrupt && entry.streams)
+    if (streams.length === 0) return
+    const ended = session.connection
+    this.services.resumeWindows.start({
+      onExpired: () => {
+        if (session.connection === ended) { for (const stream of streams) stream.interrupt?.() }
+      }
+    })
+  }
+
+  /** A client that has not come back does not ask again for what is older than the retention. */
+  private forgetLater({ session }: ServerConnection): void {
+    if (session.gone || session.calls.size === 0) return
+    const ended = session.connection
+    this.services.retention.start({
+      onExpired: () => {
+        if (session.connection !== ended || this.over) return
+        for (const entry of session.calls.values()) if (entry.exit !== undefined) this.calls.settle(session, entry)
+      }
+    })
   }
 
   private makeConnection(
@@ -382,12 +427,13 @@ export class LiveActivation implements Owner, Expirable {
   private takeOver(session: Session, open: OpenRequest): void {
     session.gone = false
     session.settledBelow = Math.max(session.settledBelow, open.settledBelow)
-    const pending = new Set(open.pending)
+    const pending = session.pending = new Set(open.pending)
     for (const entry of session.calls.values()) {
       if (pending.has(entry.number)) continue
-      if (!entry.job) this.calls.settle(session, entry)
+      if (entry.exit !== undefined) this.calls.settle(session, entry)
       else {
-        this.turns.interrupt(entry.job)
+        entry.interrupt?.()
+        if (entry.job) this.turns.interrupt(entry.job)
         session.forget(entry)
       }
     }
@@ -397,7 +443,9 @@ export class LiveActivation implements Owner, Expirable {
   private dropCalls(session: Session, reason: DisconnectReason): void {
     session.gone = recovery(reason) === "closed"
     for (const entry of session.calls.values()) {
-      if (entry.job && (entry.job.phase === "queued" || reason._tag === "ClientClosed")) this.turns.interrupt(entry.job)
+      if (entry.interrupt && session.gone) entry.interrupt()
+      else if (entry.job && (entry.job.phase === "queued" || reason._tag === "ClientClosed"))
+        this.turns.interrupt(entry.job)
       else if (session.gone && entry.exit !== undefined) this.calls.settle(session, entry)
     }
   }
@@ -406,3 +454,6 @@ export class LiveActivation implements Owner, Expirable {
     if (session.disposable && this.sessions.get(session.id) === session) this.sessions.delete(session.id)
   }
 }
+
+const unwrap = (result: unknown): unknown =>
+  Rpc.isWrapper(result as object) ? (result as Rpc.Wrapper<unknown>).value : result

@@ -10,9 +10,11 @@ import * as Delivery from "@troupe/contract/Delivery"
 import type { Directory } from "@troupe/contract/Directory"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import { idOf } from "./idOf.ts"
 import { Abandoned, type InternalCall } from "./InternalCalls.ts"
 import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
@@ -20,8 +22,18 @@ import { ofFiber, type Turn } from "./Turn.ts"
 import { Turns } from "./Turns.ts"
 import { WaitGraph } from "./WaitGraph.ts"
 
+/** An activation that is called. */
+export interface Callee {
+  readonly callInternal: (call: InternalCall) => Effect.Effect<unknown, unknown>
+  readonly release: () => void
+}
+
 export interface OutgoingCallsOptions {
   readonly services: Services
+  /** Completed when a contract whose implementation has left has another one; undefined if it has not left. */
+  readonly departed: (contract: string) => Deferred.Deferred<void> | undefined
+  /** The activation of an actor, held, if it is in memory. */
+  readonly holdAwake: (address: Address.Address) => Callee | undefined
   /** Makes a call, once. Fails with `Abandoned` if the activation that had it has ended. */
   readonly call: (address: Address.Address, call: InternalCall) => Effect.Effect<unknown, unknown>
   /** Tells an actor, if it is awake, that a call will not be made again. */
@@ -78,7 +90,7 @@ export class OutgoingCalls {
     if (path) return new CallCycle({ path })
     const sent = this.isRepeatable(turn, caller, call)
       ? this.sendNamed(turn.request, callee, call)
-      : this.send(callee, call)
+      : this.sendFromTurn(callee, call)
     const end = awaited ? this.waits.begin(caller.address, turn, callee) : () => {}
     return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
   }
@@ -89,7 +101,8 @@ export class OutgoingCalls {
     caller: Turns,
     { codec }: InternalCall
   ): turn is Turn & { readonly request: Request } {
-    return turn.request?.repeatable === true && caller.durable && Delivery.of(codec.rpc) === "exactly-once"
+    return turn.request?.repeatable === true && caller.durable && !codec.forked
+      && Delivery.of(codec.rpc) === "exactly-once"
   }
 
   /** The callee remembers the call under its name until it is told that it will not be made again. */
@@ -102,7 +115,7 @@ export class OutgoingCalls {
     const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
     const made = request.begin(callee, id)
     return Effect.ensuring(
-      this.send(callee, { ...call, id }),
+      this.sendFromTurn(callee, { ...call, id }),
       Effect.sync(() => {
         made.ended = true
         if (made.settled) this.settle([made])
@@ -110,7 +123,38 @@ export class OutgoingCalls {
     )
   }
 
+  /**
+   * When a host shuts down, the callee's implementation may leave before the caller's. The turn must not end with that: its
+   * answer would be recorded, and stay. It waits, until it is cut off with its own actor and so runs again elsewhere.
+   */
+  private sendFromTurn(callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.catchAll(this.send(callee, call), (error) => {
+      const departed = this.options.departed(callee.contract)
+      const isCallee = error instanceof ActorUnavailable && idOf(error.address) === idOf(callee)
+      if (!departed || !isCallee) return Effect.fail(error)
+      const again = call.id === undefined ? Effect.fail(error) : this.sendFromTurn(callee, call)
+      return Effect.zipRight(Deferred.await(departed), again)
+    })
+  }
+
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    const once = call.id === undefined && !call.codec.forked
+    return once ? this.sendOnce(address, call) : this.sendInTime(address, call)
+  }
+
+  /** With an actor that is in memory, which is nearly always, the only wait is that for the turn: it has its own bound. */
+  private sendOnce(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.options.holdAwake(address)),
+      (callee) =>
+        callee
+          ? Effect.catchIf(callee.callInternal(call), isAbandoned, () => this.unavailable(address))
+          : this.sendInTime(address, call),
+      (callee) => Effect.sync(() => callee?.release())
+    )
+  }
+
+  private sendInTime(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const afterMillis = this.options.services.options.callTimeoutMillis
     const attempt = this.options.call(address, call)
     // under its name a call can be made again without harm

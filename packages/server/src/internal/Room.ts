@@ -72,6 +72,7 @@ export const make = (options: {
     turn.destroys = true
     return Effect.void
   }),
+  turn: options.turns.turn,
   broadcast: (event, payload, { except } = {}) =>
     options.stageEvent(event, payload, () => options.subscribers.snapshot(event), except),
   behavior: (behavior) => behavior

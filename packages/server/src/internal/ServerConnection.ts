@@ -55,8 +55,12 @@ export class ServerConnection implements ReplyTarget, Recipient {
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
   readonly subscriptions = new Set<string>()
+  /** The calls it has been asked for and has not answered: what the client's credit bounds. */
+  readonly inFlight = new Set<number>()
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
+  /** Why it has ended. */
+  private reason: DisconnectReason | undefined
   /** The turn of `onConnect`. */
   connectTurn: Turn | undefined
   token: string
@@ -102,10 +106,19 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.outbox.bytes > this.owner.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
   }
 
+  /** The client asks again for a call that is known: it is answered when it has an answer. */
+  join(call: CallEntry): void {
+    if (call.sentOn === this) return
+    this.inFlight.add(call.number)
+    if (call.chunk) this.push(call.chunk.text)
+    this.reply(call)
+  }
+
   /** Sends the answer of a call, unless it is on its way already. */
   reply(call: CallEntry): void {
     if (call.exit === undefined || call.sentOn === this || this.ended) return
     call.sentOn = this
+    this.inFlight.delete(call.number)
     this.push(Frame.encodeExit(call.number, call.exit), call)
   }
 
@@ -114,6 +127,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** The connection is a new one and has been committed: the client is told. */
   open(attachment: Attachment): void {
     const { options, store } = this.owner.services
+    // it can have ended before: what was committed meanwhile may be more than the outbox holds
+    if (this.reason) return attachment.state === "open" ? this.tellEnd(attachment, this.reason) : undefined
     this.attachment = attachment
     if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })
     if (attachment.state === "lost") return this.detach(attachment)
@@ -188,14 +203,16 @@ export class ServerConnection implements ReplyTarget, Recipient {
   end(reason: DisconnectReason): void {
     if (this.ended) return
     this.ended = true
+    this.reason = reason
     this.owner.services.resumeWindows.stop(this)
-    const attachment = this.attachment
-    if (attachment) {
-      attachment.writer.write(Frame.encode({ _tag: "Close", channel: attachment.channel, reason }))
-      attachment.release()
-    }
+    if (this.attachment) this.tellEnd(this.attachment, reason)
     this.attachment = undefined
     this.owner.onEnded(this, reason)
+  }
+
+  private tellEnd(attachment: Attachment, reason: DisconnectReason): void {
+    attachment.writer.write(Frame.encode({ _tag: "Close", channel: attachment.channel, reason }))
+    attachment.release()
   }
 
   /** The client has not come back in time. */

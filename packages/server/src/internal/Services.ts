@@ -16,9 +16,13 @@ export interface Services {
   readonly schedule: (task: () => void) => void
   readonly store: typeof ActorStore.Service
   /** Commits with the next transaction. */
-  readonly submit: (commit: Commit, onResult: (result: CommitResult) => void) => void
+  readonly submit: (commit: Commit, turns: number, onResult: (result: CommitResult) => void) => void
+  /** Answers of clients that have not come back. */
+  readonly retention: Expiry
   /** Connections whose link is gone. */
   readonly resumeWindows: Expiry
+  /** Calls from backends and other actors that wait for their turns: one timer for all of them, and no fibers. */
+  readonly callTimeouts: Expiry
   /** Calls that were made to other actors will not be made again: their callees need not remember them. */
   readonly settle: (made: ReadonlyArray<MadeCall>) => void
   /** Calls that were made to other actors will be made again, and run again if they have failed. */

@@ -13,6 +13,7 @@ export interface ReplyTarget extends Connection<any, any> {
   readonly ended: boolean
   /** Sends the answer of a call, unless it is on its way already. */
   readonly reply: (call: CallEntry) => void
+  readonly push: (payload: string) => void
   readonly end: (reason: DisconnectReason) => void
 }
 
@@ -26,6 +27,14 @@ export class CallEntry {
   sentOn: ReplyTarget | undefined
   /** What runs it; undefined once answered. */
   job: Job | undefined
+  /** Interrupts its handler, if that runs beside the turns. */
+  interrupt: (() => void) | undefined
+  /** Whether it gives values for as long as somebody reads them. */
+  streams = false
+  /** How many chunks of a stream have been sent. */
+  chunks = 0
+  /** The one that the client has not acknowledged yet. */
+  chunk: { readonly text: string; readonly acknowledged: () => void } | undefined
   /** What its handler was given as the request, if it ran in this activation. */
   request: Request | undefined
 
@@ -44,8 +53,6 @@ export class Session {
   /** The session's calls wait here, in call order. */
   readonly lane = new Lane()
   readonly calls = new Map<number, CallEntry>()
-  /** How many calls have no answer yet: what credit bounds. */
-  unanswered = 0
   /** How many connections of it come, stand or go. */
   connections = 0
   /** The newest connection, which may have ended. */
@@ -54,13 +61,14 @@ export class Session {
   settledBelow = 1
   /** The client has been told not to come back. */
   gone = false
+  /** Calls that the client sends again, and has not sent again yet. */
+  pending: Set<number> = new Set()
 
   constructor(readonly id: string) {}
 
   begin(number: number): CallEntry {
     const entry = new CallEntry(number)
     this.calls.set(number, entry)
-    this.unanswered++
     return entry
   }
 
@@ -69,16 +77,12 @@ export class Session {
     entry.exit = exit
     entry.segment = segment
     entry.job = undefined
-    if (this.calls.get(entry.number) !== entry) return false
-    this.unanswered--
-    return true
+    return this.calls.get(entry.number) === entry
   }
 
   /** The call has no answer, and nobody waits for one: it would run if it were sent again. */
   forget(entry: CallEntry): void {
-    if (this.calls.get(entry.number) !== entry) return
-    this.calls.delete(entry.number)
-    if (entry.exit === undefined) this.unanswered--
+    if (this.calls.get(entry.number) === entry) this.calls.delete(entry.number)
   }
 
   /** Whether nothing of it needs to be kept. */

@@ -1,5 +1,6 @@
 /** The turns of one activation, and the state they work on: run one after another, committed in order. */
 import type { Address } from "@troupe/contract/Address"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -7,10 +8,21 @@ import type * as Runtime from "effect/Runtime"
 import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline } from "./CommitPipeline.ts"
+import type { Expiry } from "./Expiry.ts"
 import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
-import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
+import {
+  Cell,
+  type Changes,
+  CurrentTurn,
+  isNothing,
+  nothing,
+  type Occasion,
+  ofFiber,
+  Turn,
+  type TurnAccess
+} from "./Turn.ts"
 import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
 
 /** Why an activation was lost. */
@@ -47,6 +59,12 @@ export interface TurnsObserver {
 
 /** How long an activation stays careful: the turns that were lost together are at most a window of each client. */
 const carefulTurnsMax = 10_000
+
+/** How long somebody waits for a turn. If it has not ended then, it is interrupted. */
+export interface Patience<E> {
+  readonly expiry: Expiry
+  readonly onLate: () => E
+}
 
 type Exited = Exit.Exit<unknown, unknown>
 
@@ -136,19 +154,52 @@ export class Turns implements TurnAccess {
     })
 
   /** Runs an effect as a turn, and returns what it returned when it has been committed. */
-  runIn<A, E>(lane: Lane, occasion: Occasion, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  runIn<A, E>(
+    lane: Lane,
+    occasion: Occasion,
+    effect: Effect.Effect<A, E>,
+    patience?: Patience<E>
+  ): Effect.Effect<A, E> {
     return Effect.async((resume) => {
-      const interrupted = () => resume(Effect.interrupt)
+      const onExpired = () => {
+        resume(Effect.suspend(() => Effect.fail(patience!.onLate())))
+        this.loop.interrupt(job)
+      }
+      const deadline = { onExpired }
+      const settle = (end: Effect.Effect<A, E>) => {
+        patience?.expiry.stop(deadline)
+        resume(end)
+      }
+      const interrupted = () => settle(Effect.interrupt)
       const job = new Job({
         start: () => new Turn(this, occasion),
         run: () => effect,
-        end: (exit, turn) => this.complete(turn, exit, () => resume(exit as Exit.Exit<A, E>), interrupted),
+        end: (exit, turn) => this.complete(turn, exit, () => settle(exit as Exit.Exit<A, E>), interrupted),
         removed: interrupted
       })
+      patience?.expiry.start(deadline)
       this.loop.submit(lane, job)
-      return Effect.sync(() => this.loop.interrupt(job))
+      return Effect.sync(() => {
+        patience?.expiry.stop(deadline)
+        this.loop.interrupt(job)
+      })
     })
   }
+
+  /** Runs an effect as part of the fiber's turn, or as one of its own, with the services of the fiber. */
+  readonly turn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.withFiberRuntime((fiber) => {
+      const turn = ofFiber(fiber)
+      if (turn && !turn.sealed && turn.owner === this) {
+        return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : effect
+      }
+      const { currentContext } = fiber
+      return this.run(Effect.mapInputContext(
+        effect,
+        (context: Context.Context<never>) =>
+          Context.add(currentContext, CurrentTurn, Context.unsafeGet(context, CurrentTurn)) as Context.Context<R>
+      ))
+    })
 
   submit(lane: Lane, job: Job): void {
     this.loop.submit(lane, job)

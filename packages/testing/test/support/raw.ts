@@ -4,7 +4,7 @@ import { MemoryTransport } from "@troupe/testing"
 import { Effect } from "effect"
 import { settle } from "./lab.ts"
 
-type Json = { readonly [field: string]: unknown }
+export type Json = { readonly [field: string]: unknown }
 
 /** A link of its own. `say` sends frames as one message and returns what the server answered. */
 export const rawLink = Effect.gen(function*() {
@@ -15,6 +15,8 @@ export const rawLink = Effect.gen(function*() {
     onClose: () => heard.push({ _tag: "LinkClosed" })
   })
   return {
+    /** All that the server has said, in order. */
+    heard: heard as ReadonlyArray<Json>,
     say: (...frames: ReadonlyArray<Json>) =>
       Effect.gen(function*() {
         const before = heard.length
@@ -27,7 +29,7 @@ export const rawLink = Effect.gen(function*() {
 
 export const hello: Json = { _tag: "Hello", version: Frame.version }
 
-export const open = (params: unknown, key = "main"): Json => ({
+export const open = (params: unknown, key = "main", pending: ReadonlyArray<number> = []): Json => ({
   _tag: "Open",
   channel: 1,
   session: "0123456789abcdef0123456789abcdef",
@@ -36,14 +38,15 @@ export const open = (params: unknown, key = "main"): Json => ({
   params,
   events: [],
   settledBelow: 1,
-  pending: []
+  pending
 })
 
-export const request = (seq: number, tag: string, payload?: unknown): Json => ({
+/** A call as message `seq` of its connection. Its number is another one if it is sent again on a later connection. */
+export const request = (seq: number, tag: string, payload?: unknown, number = seq): Json => ({
   _tag: "Message",
   channel: 1,
   seq,
-  payload: { _tag: "Request", id: String(seq), tag, payload }
+  payload: { _tag: "Request", id: String(number), tag, payload }
 })
 
 /** All that travels inside `Message` frames from the server to its clients, from now on, in order. */

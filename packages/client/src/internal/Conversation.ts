@@ -1,0 +1,196 @@
+/**
+ * What is said on one connection, on one link after another: messages of both directions, numbered and in order; calls as
+ * far as the credit goes; answers and events. It ends when the server does not know the connection any more.
+ */
+import { CallRejected } from "@troupe/contract/ConnectionError"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import type { Acknowledged } from "@troupe/contract/protocol/FrameWriter"
+import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type { Call, Calls } from "./Calls.ts"
+import type { ClientServices } from "./ClientServices.ts"
+import type { Channel, FrameOf } from "./OpenLink.ts"
+import type { Subscriptions } from "./Subscriptions.ts"
+
+type MessageOf<Tag extends Frame.ServerMessage["_tag"]> = Extract<Frame.ServerMessage, { readonly _tag: Tag }>
+
+export interface ConversationOptions {
+  readonly services: ClientServices
+  readonly codec: Codec.ContractCodec
+  readonly calls: Calls
+  readonly subscriptions: Subscriptions
+  /** The server has done what the protocol does not allow. */
+  readonly onViolation: (issue: string) => void
+}
+
+/** What a message has around its payload. */
+const envelopeBytesMax = 128
+
+export class Conversation implements Acknowledged {
+  readonly inbox = new Inbox()
+  private readonly outbox = new Outbox()
+  /** The calls that were sent and have no answer: what credit bounds. */
+  private readonly inFlight = new Set<number>()
+  private token: string
+  private readonly since: number
+
+  constructor(
+    private readonly opened: FrameOf<"Opened">,
+    /** Where it goes on now; undefined while there is no link for it. */
+    private place: Channel | undefined,
+    private readonly options: ConversationOptions
+  ) {
+    this.token = opened.token
+    this.since = this.now
+  }
+
+  private get now(): number {
+    return this.options.services.clock.unsafeCurrentTimeMillis()
+  }
+
+  get channel(): number {
+    return this.place?.number ?? 0
+  }
+
+  get awaitsAnswer(): boolean {
+    return this.place !== undefined && this.inFlight.size > 0
+  }
+
+  /** Whether it has lasted long enough for its end to be the first of a row. */
+  get isStable(): boolean {
+    return this.now - this.since >= this.options.services.stableAfterMillis
+  }
+
+  // --- its links -----------------------------------------------------------------------------------------------------
+
+  /** What resumes it. */
+  get resumption() {
+    const { inbox: { received }, opened: { connectionId }, token } = this
+    return { received, connectionId, token }
+  }
+
+  /** The link is gone. */
+  detach(): void {
+    this.place = undefined
+  }
+
+  /** Goes on where the server is. Returns false if the server claims to have what was never sent. */
+  resume(place: Channel, { received, token }: FrameOf<"Resumed">): boolean {
+    this.token = token
+    if (!this.outbox.acknowledge(received)) return false
+    this.place = place
+    const { writer } = place.link
+    this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(place.number, seq, text)))
+    // shows the server that the new token has arrived
+    writer.acknowledge(this)
+    this.pump()
+    return true
+  }
+
+  // --- sending -------------------------------------------------------------------------------------------------------
+
+  /** Sends a message in its place among the calls; without a link, when there is one again. */
+  send(text: string): void {
+    const seq = this.outbox.push(text)
+    this.place?.link.writer.write(Frame.encodeMessage(this.place.number, seq, text))
+  }
+
+  /** Sends the calls that wait, as far as the credit goes. */
+  pump(): void {
+    if (!this.place || this.place.link.draining) return
+    const { incarnation, window } = this.opened
+    for (const call of this.options.calls.take(window - this.inFlight.size)) {
+      const issue = sizeIssue(call, this.place.link.messageBytesMax)
+      if (issue) {
+        this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
+        continue
+      }
+      call.sent ??= { at: this.now, incarnation }
+      this.inFlight.add(call.number)
+      this.send(call.text)
+    }
+  }
+
+  // --- hearing -------------------------------------------------------------------------------------------------------
+
+  onAck({ received }: FrameOf<"Ack">): void {
+    if (!this.outbox.acknowledge(received)) this.options.onViolation("the server acknowledged what was never sent")
+  }
+
+  onMessage({ seq, payload }: FrameOf<"Message">): void {
+    if (!this.place) return
+    this.place.link.writer.acknowledge(this)
+    const position = this.inbox.accept(seq)
+    if (position === "gap") {
+      return this.options.onViolation(`message ${seq} came after message ${this.inbox.received}`)
+    }
+    if (position === "next") this.onServerMessage(payload)
+  }
+
+  private onServerMessage(message: Frame.ServerMessage): void {
+    const { subscriptions } = this.options
+    switch (message._tag) {
+      case "Exit":
+      case "Rejected":
+        return this.onAnswer(message)
+      case "Subscribed":
+        return subscriptions.acknowledged(message.event)
+      case "Chunk":
+        return this.onChunk(message)
+      case "Lost":
+        this.inFlight.delete(message.requestId)
+        this.options.calls.lost(message.requestId)
+        return this.pump()
+      case "SubscribeRejected":
+        return subscriptions.rejected(message.event, message.issue)
+      case "Event":
+        return this.onEvent(message)
+    }
+  }
+
+  private onAnswer(message: MessageOf<"Exit" | "Rejected">): void {
+    const { calls, services } = this.options
+    this.inFlight.delete(message.requestId)
+    const call = calls.get(message.requestId)
+    if (call) calls.end(call, exitOf(call, message))
+    this.pump()
+    if (this.place?.link.draining) services.onAnswered()
+  }
+
+  private onChunk({ requestId, index, values }: MessageOf<"Chunk">): void {
+    const call = this.options.calls.get(requestId)
+    if (!call?.reader || !call.codec.element) return
+    const decoded: Array<unknown> = []
+    for (const value of values) {
+      const result = call.codec.element.decode(value)
+      if (Either.isLeft(result)) {
+        return this.options.onViolation(`${call.codec.element.what} does not decode: ${Codec.describe(result.left)}`)
+      }
+      decoded.push(result.right)
+    }
+    call.reader.offer(index, decoded)
+  }
+
+  private onEvent({ event, payload }: MessageOf<"Event">): void {
+    const decoded = this.options.codec.events.get(event)?.decode(payload)
+    if (!decoded) return
+    if (Either.isRight(decoded)) return this.options.subscriptions.event(event, decoded.right)
+    this.options.onViolation(`the event ${event} does not decode: ${Codec.describe(decoded.left)}`)
+  }
+}
+
+/** A message that is too long for the server would cost the link, again and again. */
+const sizeIssue = ({ bytes }: Call, messageBytesMax: number): string | undefined => {
+  const max = messageBytesMax - envelopeBytesMax
+  return bytes > max ? `the call has ${bytes} bytes, the server takes ${max} (messageBytesMax)` : undefined
+}
+
+const exitOf = ({ codec }: Call, message: MessageOf<"Exit" | "Rejected">): Exit.Exit<unknown, unknown> => {
+  if (message._tag === "Rejected") return Exit.fail(new CallRejected({ issue: message.issue, sent: "no" }))
+  const decoded = codec.exit.decode(message.exit)
+  return Either.isRight(decoded)
+    ? decoded.right as Exit.Exit<unknown, unknown>
+    : Exit.die(new Error(`${codec.exit.what} does not decode: ${Codec.describe(decoded.left)}`))
+}

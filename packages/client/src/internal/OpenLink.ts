@@ -1,0 +1,29 @@
+/** A link that has been greeted, as connections use it. */
+import type * as Frame from "@troupe/contract/protocol/Frame"
+import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
+
+export type FrameOf<Tag extends Frame.ServerFrame["_tag"]> = Extract<Frame.ServerFrame, { readonly _tag: Tag }>
+
+/** Who takes the frames of a channel. */
+export interface Receiver {
+  readonly onFrame: (frame: Extract<Frame.ServerFrame, { readonly channel: number }>) => void
+  /** Whether an answer is on its way that the link could still bring. */
+  readonly awaitsAnswer: boolean
+}
+
+/** Where one connection speaks on a link. Its number is never used again there. */
+export interface Channel {
+  readonly number: number
+  readonly link: OpenLink
+  /** From now on its frames are dropped. */
+  readonly release: () => void
+}
+
+export interface OpenLink {
+  readonly writer: FrameWriter
+  readonly newChannel: (receiver: Receiver) => Channel
+  /** How long a message to this server may be. */
+  readonly messageBytesMax: number
+  /** The server is going away: answers may still come, but nothing new is sent. */
+  readonly draining: boolean
+}

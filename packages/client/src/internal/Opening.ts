@@ -1,0 +1,236 @@
+/**
+ * How a session comes to a connection on each new link: it resumes the one it has, or opens another. Knows what the server
+ * has granted and refused, and what follows from that.
+ */
+import * as Address from "@troupe/contract/Address"
+import { ConnectionClosed } from "@troupe/contract/ConnectionError"
+import type { Any } from "@troupe/contract/Definition"
+import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as ConnectionStatus from "../ConnectionStatus.ts"
+import { Attempts } from "./Attempts.ts"
+import { Conversation, type ConversationOptions } from "./Conversation.ts"
+import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
+
+/** What a session is made for. */
+export interface Target {
+  readonly contract: Any
+  readonly key: string
+  /** The parameters of a new connection. */
+  readonly params: Effect.Effect<unknown, unknown>
+  readonly events: ReadonlyArray<string>
+}
+
+export interface OpeningOptions extends Omit<ConversationOptions, "onViolation"> {
+  readonly target: Target
+  readonly setStatus: (status: ConnectionStatus.ConnectionStatus) => void
+  /** There will be no other connection. `cause` is what the first `connect` fails with, if it is not the reason. */
+  readonly end: (reason: DisconnectReason, cause?: Cause.Cause<unknown>) => void
+}
+
+/** What the `Open` on its way has said. */
+interface Asked {
+  readonly events: ReadonlySet<string>
+  readonly pending: ReadonlyArray<number>
+}
+
+export class Opening implements Receiver {
+  /** What goes on with the server, also while there is no link for it. */
+  conversation: Conversation | undefined
+  private readonly session: string
+  private readonly attempts: Attempts
+  private link: OpenLink | undefined
+  private channel: Channel | undefined
+  private asked: Asked | undefined
+  /** What the server has granted last. */
+  private granted: FrameOf<"Opened"> | undefined
+
+  constructor(private readonly options: OpeningOptions) {
+    const { end, services, setStatus } = options
+    this.session = services.secrets.next()
+    this.attempts = new Attempts(services, setStatus, () => end({ _tag: "GaveUp" }))
+  }
+
+  get awaitsAnswer(): boolean {
+    return this.asked !== undefined || this.conversation?.awaitsAnswer === true
+  }
+
+  // --- the link ------------------------------------------------------------------------------------------------------
+
+  /** A link is there: the connection is resumed on it, or a new one opened. */
+  onLink(link: OpenLink): void {
+    this.link = link
+    if (!this.conversation) return this.open()
+    this.channel = link.newChannel(this)
+    const { target: { contract: { contract }, key } } = this.options
+    const { resumption } = this.conversation
+    link.writer.write(
+      Frame.encode({ _tag: "Resume", channel: this.channel.number, contract, key, ...resumption })
+    )
+  }
+
+  onLinkLost(): void {
+    this.link = this.channel = this.asked = undefined
+    this.conversation?.detach()
+    this.attempts.stop()
+  }
+
+  readonly onFrame: Receiver["onFrame"] = (frame) => {
+    switch (frame._tag) {
+      case "Opened":
+        return this.onOpened(frame)
+      case "Resumed":
+        return this.onResumed(frame)
+      case "Refused":
+      case "Close":
+        return this.onEnded(frame.reason)
+      case "Ack":
+        return this.conversation?.onAck(frame)
+      case "Message":
+        return this.conversation?.onMessage(frame)
+    }
+  }
+
+  // --- asking --------------------------------------------------------------------------------------------------------
+
+  private readonly open = (): void => {
+    const { link, options: { setStatus, target } } = this
+    if (!link) return
+    this.forget()
+    setStatus(ConnectionStatus.Connecting())
+    this.attempts.start(Effect.matchCause(target.params, {
+      onFailure: (cause) => this.onParamsFailed(cause),
+      onSuccess: (params) => this.ask(link, params)
+    }))
+  }
+
+  private ask(link: OpenLink, params: unknown): void {
+    const { calls, codec, end, subscriptions, target: { contract: { contract }, key } } = this.options
+    const encoded = codec.params.encode(params)
+    if (Either.isLeft(encoded)) return end({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
+    // what is not sent again is not asked for
+    this.sendAgain()
+    const asked = this.asked = { events: new Set(subscriptions.events), pending: calls.sent }
+    this.channel = link.newChannel(this)
+    link.writer.write(Frame.encode({
+      _tag: "Open",
+      channel: this.channel.number,
+      session: this.session,
+      contract,
+      key,
+      params: encoded.right,
+      events: Array.from(asked.events),
+      settledBelow: calls.settledBelow,
+      pending: asked.pending
+    }))
+  }
+
+  private onParamsFailed(cause: Cause.Cause<unknown>): void {
+    if (Cause.isInterruptedOnly(cause)) return
+    if (!this.granted) return this.options.end({ _tag: "ClientClosed" }, cause)
+    const waiting = ConnectionStatus.WaitingCause.ParamsFailed({ message: Cause.pretty(cause) })
+    this.attempts.startLater(waiting, this.open)
+  }
+
+  /** Looks which calls may be sent again; the others end. */
+  private sendAgain(): void {
+    if (!this.granted) return
+    const { calls, services, target: { contract, key } } = this.options
+    const { incarnation, retentionMillis } = this.granted
+    calls.sendAgain({
+      address: Address.make(contract.contract, key),
+      incarnation,
+      keptSince: services.clock.unsafeCurrentTimeMillis() - retentionMillis * 0.9
+    })
+  }
+
+  /** A call that was sent is not waited for any more. */
+  withdraw(call: number): void {
+    if (this.asked?.pending.includes(call)) this.options.services.flush(this.askAnew)
+    else this.conversation?.send(Frame.encodeInterrupt(call))
+  }
+
+  /**
+   * A call that the `Open` on its way asks for was cancelled. The connection cannot be told before it stands, and may
+   * never stand if it waits for that call.
+   */
+  private readonly askAnew = (): void => {
+    if (!this.asked || this.asked.pending.every((number) => this.options.calls.get(number))) return
+    this.tellClosed({ _tag: "ClientClosed" })
+    this.open()
+  }
+
+  // --- being answered ------------------------------------------------------------------------------------------------
+
+  private onOpened(frame: FrameOf<"Opened">): void {
+    const { calls, setStatus, subscriptions } = this.options
+    const { asked } = this
+    if (!asked) return
+    this.asked = undefined
+    this.granted = frame
+    const conversation = this.conversation = new Conversation(frame, this.channel, {
+      ...this.options,
+      onViolation: (issue) => this.violation(issue)
+    })
+    subscriptions.reopened(asked.events)
+    this.sendAgain()
+    for (const number of asked.pending) if (!calls.get(number)) conversation.send(Frame.encodeInterrupt(number))
+    conversation.pump()
+    setStatus(ConnectionStatus.Connected({ resumed: false }))
+  }
+
+  private onResumed(frame: FrameOf<"Resumed">): void {
+    if (!this.conversation || !this.channel) return
+    if (!this.conversation.resume(this.channel, frame)) return this.open()
+    this.options.setStatus(ConnectionStatus.Connected({ resumed: true }))
+  }
+
+  /** The server has ended the connection, or refused to open one. */
+  private onEnded(reason: DisconnectReason): void {
+    const next = recovery(reason)
+    if (next === "closed" || (next === "retry" && !this.granted)) return this.options.end(reason, this.denial(reason))
+    if (this.conversation?.isStable) this.attempts.reset()
+    this.forget()
+    const cause = ConnectionStatus.WaitingCause.NotOpened({ reason })
+    if (next === "retry") this.attempts.startLater(cause, this.open)
+    else this.attempts.startSoon(cause, this.open)
+  }
+
+  /** The contract's own error, if it is what refused the connection. */
+  private denial(reason: DisconnectReason): Cause.Cause<unknown> | undefined {
+    if (reason._tag !== "Denied") return undefined
+    const decoded = this.options.codec.connectError.decode(reason.error)
+    if (Either.isRight(decoded)) return Cause.fail(decoded.right)
+    const violation = { _tag: "ProtocolViolation", issue: Codec.describe(decoded.left) } as const
+    return Cause.fail(new ConnectionClosed({ reason: violation, sent: "no" }))
+  }
+
+  private violation(issue: string): void {
+    this.tellClosed({ _tag: "ProtocolViolation", issue })
+    this.options.end({ _tag: "ProtocolViolation", issue })
+  }
+
+  // --- the end -------------------------------------------------------------------------------------------------------
+
+  /** Nothing is known of a connection any more. */
+  private forget(): void {
+    this.channel?.release()
+    this.channel = this.asked = this.conversation = undefined
+  }
+
+  /** Nothing is asked, sent or heard any more. A server that does not know yet is told. */
+  stop(reason: DisconnectReason): void {
+    if (reason._tag === "ClientClosed") this.tellClosed(reason)
+    this.attempts.stop()
+    this.forget()
+    this.link = undefined
+  }
+
+  private tellClosed(reason: DisconnectReason): void {
+    this.channel?.link.writer.write(Frame.encode({ _tag: "Close", channel: this.channel.number, reason }))
+  }
+}

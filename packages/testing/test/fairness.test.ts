@@ -1,0 +1,54 @@
+/** A loop of calls that never waits for anything outside does not keep the process from everything else. */
+import { Rpc, RpcGroup } from "@effect/rpc"
+import { assert, it } from "@effect/vitest"
+import { ActorClient } from "@troupe/client"
+import { Actor } from "@troupe/contract"
+import { ActorHost, ActorStore, LocalTransport } from "@troupe/server"
+import { Effect, Layer, Ref, Schema } from "effect"
+
+class Counter extends Actor.Tag<Counter>()("Counter", {
+  rpcs: RpcGroup.make(Rpc.make("Add", { success: Schema.Number })),
+  internal: RpcGroup.make(Rpc.make("Count", { success: Schema.Number }))
+}) {}
+
+const CounterLive = Counter.toLayer(
+  { state: Schema.Number, initialState: () => 0, durability: "memory" },
+  (counter) =>
+    Effect.succeed(counter.behavior({
+      rpcs: { Add: () => Ref.updateAndGet(counter.state, (n) => n + 1) },
+      internal: { Count: () => Ref.get(counter.state) }
+    }))
+)
+
+const Live = ActorClient.layer().pipe(
+  Layer.provideMerge(LocalTransport.layer({ actors: [Counter] })),
+  Layer.provideMerge(CounterLive),
+  Layer.provideMerge(ActorHost.layer()),
+  Layer.provide(ActorStore.layerMemory)
+)
+
+const calls = 20_000
+
+/** Makes so many calls, one after another, and returns how many were left when a timer of no delay fired. */
+const leftWhenTimerFires = <E>(call: Effect.Effect<unknown, E>) =>
+  Effect.gen(function*() {
+    let left = calls
+    let seen: number | undefined
+    setTimeout(() => {
+      seen = left
+    }, 0)
+    yield* Effect.repeatN(Effect.tap(call, () => Effect.sync(() => left--)), calls - 1)
+    return seen
+  })
+
+it.scopedLive(
+  "B10 timers and sockets get their turn while a backend, or a client in the process, calls in a loop",
+  () =>
+    Effect.gen(function*() {
+      const counters = yield* Counter
+      const counter = yield* ActorClient.connect(Counter, "a")
+      assert.isAbove((yield* leftWhenTimerFires(counters.get("a").Count())) ?? 0, calls / 2)
+      assert.isAbove((yield* leftWhenTimerFires(counter.rpc.Add())) ?? 0, calls / 2)
+    }).pipe(Effect.provide(Live)),
+  60_000
+)

@@ -1,0 +1,448 @@
+/** Handlers that run beside the turns: streams, and forked ones. */
+import { Rpc, RpcGroup } from "@effect/rpc"
+import { assert, it, vi } from "@effect/vitest"
+import { ActorClient } from "@troupe/client"
+import { Actor, ConnectionError, Delivery, ServerDefect } from "@troupe/contract"
+import { ActorHost } from "@troupe/server"
+import { MemoryTransport } from "@troupe/testing"
+import {
+  Cause,
+  Chunk,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Mailbox,
+  Ref,
+  Schedule,
+  Schema,
+  Stream,
+  TestClock
+} from "effect"
+import { settle } from "./support/lab.ts"
+import { StoreControl } from "./support/store.ts"
+
+vi.setConfig({ testTimeout: 30_000 })
+
+class Broken extends Schema.TaggedError<Broken>()("Broken", { at: Schema.Number }) {}
+class Gone extends Schema.TaggedError<Gone>()("Gone", {}) {}
+
+const what = { what: Schema.String }
+
+class Feed extends Actor.Tag<Feed>()("Feed", {
+  params: Schema.Struct({ who: Schema.String }),
+  rpcs: RpcGroup.make(
+    Rpc.make("Follow", { payload: what, success: Schema.NumberFromString, error: Broken, stream: true }),
+    Rpc.make("Again", { payload: what, success: Schema.Number, stream: true }).annotate(
+      Delivery.Delivery,
+      "idempotent"
+    ),
+    Actor.forked(Rpc.make("Long", { payload: what, success: Schema.String, error: Gone })),
+    Actor.forked(Rpc.make("LongAgain", { payload: what, success: Schema.String })).annotate(
+      Delivery.Delivery,
+      "idempotent"
+    ),
+    Rpc.make("Sneaky", { success: Schema.String }),
+    Rpc.make("Add", { payload: { by: Schema.Number }, success: Schema.Number }),
+    Rpc.make("Sum", { success: Schema.Number })
+  ),
+  internal: RpcGroup.make(
+    Actor.forked(Rpc.make("LongInternally", { payload: what, success: Schema.String })),
+    Rpc.make("Peek", { success: Schema.Number })
+  ),
+  events: { added: Schema.Number }
+}) {}
+
+type Room = Parameters<Parameters<typeof Feed.toLayer<typeof Schema.Number, any>>[1]>[0]
+
+/** What tests put into the handlers, and what these leave. */
+class Bench extends Context.Tag("test/Bench")<Bench, {
+  readonly streams: { [what: string]: (room: Room) => Stream.Stream<number, Broken> }
+  readonly long: { [what: string]: (room: Room) => Effect.Effect<string, Gone, any> }
+  readonly notes: Array<string>
+  readonly gates: Map<string, Deferred.Deferred<void>>
+}>() {}
+
+const FeedLive = Feed.toLayer({ state: Schema.Number, initialState: () => 0 }, (room) =>
+  Effect.gen(function*() {
+    const { long, streams } = yield* Bench
+    const internally = ({ what }: { readonly what: string }) => Effect.orDie(long[what]!(room)) as Effect.Effect<string>
+    return room.behavior({
+      rpcs: {
+        Follow: ({ what }) => streams[what]!(room),
+        Again: ({ what }) => Stream.orDie(streams[what]!(room)),
+        Long: ({ what }) => long[what]!(room) as Effect.Effect<string, Gone>,
+        LongAgain: internally,
+        Sneaky: () => Rpc.fork(Effect.succeed("beside")),
+        Add: ({ by }) =>
+          Ref.updateAndGet(room.state, (sum) => sum + by).pipe(Effect.tap((sum) => room.broadcast("added", sum))),
+        Sum: () => Ref.get(room.state)
+      },
+      internal: { LongInternally: internally, Peek: () => Ref.get(room.state) }
+    })
+  }))
+
+const BenchLive = Layer.sync(Bench, () => ({ streams: {}, long: {}, notes: [], gates: new Map() }))
+
+const run = <A, E, R>(body: Effect.Effect<A, E, R>, host: Parameters<typeof ActorHost.layer>[0] = {}) =>
+  body.pipe(
+    Effect.scoped,
+    Effect.provide(
+      ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
+        Layer.provideMerge(MemoryTransport.layerServer({ actors: [Feed] })),
+        Layer.provideMerge(FeedLive),
+        Layer.provideMerge(ActorHost.layer(host)),
+        Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer, BenchLive))
+      )
+    )
+  )
+
+const connect = (who = "ann") => ActorClient.connect(Feed, "a", { params: { who } })
+
+const later = Effect.repeatN(Effect.zipRight(settle, Effect.zipRight(TestClock.adjust("1 second"), settle)), 2)
+
+/** Waits for a gate that the test opens. */
+const gate = (name: string) =>
+  Effect.flatMap(Bench, ({ gates }) => {
+    const known = gates.get(name) ?? Effect.runSync(Deferred.make<void>())
+    gates.set(name, known)
+    return Effect.succeed({
+      wait: Deferred.await(known),
+      open: Effect.zipRight(Deferred.succeed(known, undefined), settle)
+    })
+  })
+
+const numbers = (stream: Stream.Stream<number, unknown>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+
+/** A stream of one-number chunks that notes what it has produced, and how it ended. */
+const counting = (notes: Array<string>, to = Number.POSITIVE_INFINITY) =>
+  Stream.iterate(1, (n) => n + 1).pipe(
+    Stream.rechunk(1),
+    Stream.takeWhile((n) => n <= to),
+    Stream.tap((n) => Effect.sync(() => void notes.push(`made ${n}`))),
+    Stream.ensuring(Effect.sync(() => void notes.push("ended")))
+  )
+
+it.effect("B5 the values of a stream arrive, decoded and in order, and it ends", () =>
+  run(Effect.gen(function*() {
+    const { notes, streams } = yield* Bench
+    const feed = yield* connect()
+    streams["five"] = () => counting(notes, 5)
+    streams["many"] = () => Stream.range(1, 10_000)
+    streams["none"] = () => Stream.empty
+    for (const _ of [1, 2]) {
+      assert.deepStrictEqual(yield* numbers(feed.rpc.Follow({ what: "five" })), [1, 2, 3, 4, 5])
+      assert.deepStrictEqual(yield* numbers(feed.rpc.Follow({ what: "none" })), [])
+      const many = yield* numbers(feed.rpc.Follow({ what: "many" }))
+      assert.deepStrictEqual([many.length, many[0], many[9999]], [10_000, 1, 10_000])
+    }
+    assert.strictEqual(yield* feed.pending.get, 0)
+    const mailbox = yield* feed.rpc.Follow({ what: "five" }, { asMailbox: true })
+    assert.deepStrictEqual(yield* numbers(Mailbox.toStream(mailbox)), [1, 2, 3, 4, 5])
+  })))
+
+it.effect("B5 backpressure: nothing is produced that the consumer does not ask for, end to end", () =>
+  run(Effect.gen(function*() {
+    const { notes, streams } = yield* Bench
+    const feed = yield* connect()
+    streams["endless"] = () => counting(notes)
+    for (const _ of [1, 2]) {
+      notes.length = 0
+      const pull = yield* Stream.toPull(feed.rpc.Follow({ what: "endless" }))
+      for (let taken = 1; taken <= 5; taken++) {
+        assert.deepStrictEqual(Chunk.toReadonlyArray(yield* pull), [taken])
+        yield* settle
+        const made = notes.filter((note) => note.startsWith("made")).length
+        assert.isAtMost(made, taken + 2)
+      }
+    }
+  })))
+
+it.effect("B5 the consumer ends a stream early: the producer is interrupted, and its finalizers run", () =>
+  run(Effect.gen(function*() {
+    const { notes, streams } = yield* Bench
+    const feed = yield* connect()
+    streams["endless"] = () => counting(notes)
+    for (const round of [1, 2]) {
+      assert.deepStrictEqual(yield* numbers(Stream.take(feed.rpc.Follow({ what: "endless" }), 3)), [1, 2, 3])
+      yield* settle
+      assert.strictEqual(notes.filter((note) => note === "ended").length, round)
+      const following = yield* Effect.fork(Stream.runDrain(feed.rpc.Follow({ what: "hang" })))
+      streams["hang"] = () => Stream.ensuring(Stream.never, Effect.sync(() => void notes.push("hang ended")))
+      yield* settle
+      yield* Fiber.interrupt(following)
+      yield* settle
+      assert.strictEqual(notes.filter((note) => note === "hang ended").length, round)
+      assert.strictEqual(yield* feed.rpc.Add({ by: 0 }), 0, "others go on")
+    }
+  })))
+
+it.effect("B5 a failure in the middle is typed, after the values before it; a defect has an id", () =>
+  run(Effect.gen(function*() {
+    const { streams } = yield* Bench
+    const feed = yield* connect()
+    streams["fails"] = () => Stream.concat(Stream.range(1, 3), Stream.fail(new Broken({ at: 4 })))
+    streams["dies"] = () => Stream.concat(Stream.range(1, 3), Stream.die("secret"))
+    for (const what of ["fails", "dies"]) {
+      const seen: Array<number> = []
+      const exit = yield* Effect.exit(
+        Stream.runForEach(feed.rpc.Follow({ what }), (n) => Effect.sync(() => void seen.push(n)))
+      )
+      assert.deepStrictEqual(seen, [1, 2, 3])
+      if (what === "fails") assert.deepStrictEqual(exit, Exit.fail(new Broken({ at: 4 })))
+      else {
+        const defect = Exit.isFailure(exit) ? Cause.dieOption(exit.cause) : undefined
+        assert.instanceOf(defect?._tag === "Some" ? defect.value : undefined, ServerDefect.ServerDefect)
+      }
+    }
+  })))
+
+it.effect("B5 a stream rides the resume of its connection: nothing is lost or repeated", () =>
+  run(Effect.gen(function*() {
+    const { notes, streams } = yield* Bench
+    const network = yield* MemoryTransport.MemoryNetwork
+    const feed = yield* connect()
+    streams["fifty"] = () => counting(notes, 50)
+    const seen: Array<number> = []
+    const following = yield* Effect.fork(
+      Stream.runForEach(feed.rpc.Follow({ what: "fifty" }), (n) =>
+        Effect.gen(function*() {
+          seen.push(n)
+          if (n % 7 === 0) yield* network.cut
+        }))
+    )
+    yield* later
+    yield* Effect.repeatN(later, 4)
+    yield* Fiber.join(following)
+    assert.deepStrictEqual(seen, Array.from({ length: 50 }, (_, i) => i + 1))
+    assert.strictEqual(notes.filter((note) => note === "ended").length, 1)
+  })))
+
+it.effect("B5 also onto another connection, as long as the activation lives", () =>
+  run(
+    Effect.gen(function*() {
+      const { notes, streams } = yield* Bench
+      const network = yield* MemoryTransport.MemoryNetwork
+      const feed = yield* connect()
+      streams["twenty"] = () => counting(notes, 20)
+      const seen: Array<number> = []
+      const following = yield* Effect.fork(
+        Stream.runForEach(feed.rpc.Follow({ what: "twenty" }), (n) =>
+          Effect.gen(function*() {
+            seen.push(n)
+            // away for longer than the resume window
+            if (n % 9 !== 0) return
+            yield* network.setReachability("refused")
+            yield* network.cut
+          }))
+      )
+      for (const _ of [1, 2]) {
+        yield* settle
+        yield* TestClock.adjust("3 seconds")
+        yield* settle
+        yield* network.setReachability("reachable")
+        yield* TestClock.adjust("1 second")
+      }
+      yield* Fiber.join(following)
+      assert.deepStrictEqual(seen, Array.from({ length: 20 }, (_, i) => i + 1))
+      assert.strictEqual(notes.filter((note) => note === "ended").length, 1)
+    }),
+    { resumeWindow: "2500 millis" }
+  ))
+
+it.effect("B5 an activation that is lost ends its streams with OutcomeUnknown; an idempotent one that gave nothing runs again", () =>
+  run(Effect.gen(function*() {
+    const { notes, streams } = yield* Bench
+    const control = yield* StoreControl
+    const feed = yield* connect()
+    streams["hang"] = () => Stream.concat(Stream.make(1), Stream.never)
+    let runs = 0
+    streams["late"] = () => Stream.unwrap(Effect.sync(() => ++runs % 2 === 1 ? Stream.never : Stream.make(1, 2)))
+    for (const round of [1, 2]) {
+      const plain = yield* Effect.fork(Effect.flip(Stream.runDrain(feed.rpc.Follow({ what: "hang" }))))
+      const begun = yield* Effect.fork(Effect.flip(Stream.runDrain(feed.rpc.Again({ what: "hang" }))))
+      const again = yield* Effect.fork(numbers(feed.rpc.Again({ what: "late" })))
+      yield* settle
+      yield* control.fail("before")
+      const added = yield* Effect.fork(feed.rpc.Add({ by: 1 }))
+      yield* later
+      assert.strictEqual(yield* Fiber.join(added), round)
+      for (const fiber of [plain, begun]) {
+        const error = yield* Fiber.join(fiber)
+        assert.instanceOf(error, ConnectionError.OutcomeUnknown)
+      }
+      assert.deepStrictEqual(yield* Fiber.join(again), [1, 2])
+      assert.strictEqual(runs, 2 * round)
+    }
+    assert.deepStrictEqual(notes, [])
+  })))
+
+it.effect("B5 a client that goes away for good ends its streams, and the actor may sleep", () =>
+  run(
+    Effect.gen(function*() {
+      const { notes, streams } = yield* Bench
+      streams["endless"] = () => counting(notes)
+      const network = yield* MemoryTransport.MemoryNetwork
+      yield* Effect.scoped(Effect.gen(function*() {
+        const feed = yield* connect()
+        yield* Effect.forkScoped(Stream.runDrain(Stream.tap(feed.rpc.Follow({ what: "endless" }), () => Effect.never)))
+        yield* settle
+      }))
+      yield* settle
+      assert.strictEqual(notes.filter((note) => note === "ended").length, 1)
+      // one that vanishes without a word
+      const other = Context.get(yield* Layer.build(Layer.fresh(ActorClient.layer())), ActorClient.ActorClient)
+      const feed = yield* other.connect(Feed, "a", { params: { who: "bob" } })
+      yield* Effect.forkScoped(Stream.runDrain(Stream.tap(feed.rpc.Follow({ what: "endless" }), () => Effect.never)))
+      yield* settle
+      yield* network.setReachability("refused")
+      yield* network.cut
+      yield* settle
+      yield* TestClock.adjust("5 minutes")
+      yield* settle
+      assert.strictEqual(notes.filter((note) => note === "ended").length, 2)
+    })
+  ))
+
+it.effect("B6 a forked handler runs beside the turns, starts in call order, and its changes are turns", () =>
+  run(Effect.gen(function*() {
+    const { long, notes } = yield* Bench
+    const feed = yield* connect()
+    const { open, wait } = yield* gate("long")
+    long["wait"] = (room) =>
+      Effect.gen(function*() {
+        const before = yield* Ref.get(room.state)
+        notes.push(`began at ${before}`)
+        yield* wait
+        const { params } = yield* room.caller
+        const sum = yield* Ref.updateAndGet(room.state, (sum) => sum + 100)
+        yield* room.broadcast("added", sum)
+        return `${params.who} ${sum}`
+      })
+    yield* feed.rpc.Add({ by: 1 })
+    const first = yield* Effect.fork(feed.rpc.Add({ by: 1 }))
+    const forked = yield* Effect.fork(feed.rpc.Long({ what: "wait" }))
+    const second = yield* Effect.fork(feed.rpc.Add({ by: 1 }))
+    assert.strictEqual(yield* Fiber.join(first), 2)
+    assert.strictEqual(yield* Fiber.join(second), 3, "it does not wait")
+    assert.deepStrictEqual(notes, ["began at 2"])
+    yield* open
+    assert.strictEqual(yield* Fiber.join(forked), "ann 103")
+    assert.strictEqual(yield* feed.rpc.Sum(), 103)
+  })))
+
+it.effect("B6 room.turn makes several changes of a forked handler one turn, or none", () =>
+  run(Effect.gen(function*() {
+    const { long } = yield* Bench
+    const feed = yield* connect()
+    const { open, wait } = yield* gate("between")
+    const two = (room: Room) =>
+      Ref.update(room.state, (sum) => sum + 1).pipe(
+        Effect.zipRight(wait),
+        Effect.zipRight(Ref.update(room.state, (sum) => sum + 1))
+      )
+    long["together"] = (room) => Effect.as(room.turn(two(room)), "done")
+    long["failing"] = (room) => room.turn(Effect.zipRight(Ref.update(room.state, (sum) => sum + 50), new Gone()))
+    const together = yield* Effect.fork(feed.rpc.Long({ what: "together" }))
+    yield* settle
+    const sum = yield* Effect.fork(feed.rpc.Sum())
+    yield* settle
+    yield* open
+    assert.strictEqual(yield* Fiber.join(together), "done")
+    assert.strictEqual(yield* Fiber.join(sum), 2, "it waited for the whole turn")
+    assert.deepStrictEqual(yield* Effect.flip(feed.rpc.Long({ what: "failing" })), new Gone())
+    assert.strictEqual(yield* feed.rpc.Sum(), 2, "nothing is left of a turn that failed")
+  })))
+
+it.effect("B6 the answer of a forked handler leaves after the commits of what it has seen", () =>
+  run(Effect.gen(function*() {
+    const { long, streams } = yield* Bench
+    const control = yield* StoreControl
+    const feed = yield* connect()
+    long["read"] = (room) => Effect.map(Ref.get(room.state), String)
+    streams["read"] = (room) => Stream.fromEffect(Ref.get(room.state))
+    yield* control.hold
+    const added = yield* Effect.fork(feed.rpc.Add({ by: 7 }))
+    yield* control.waiting
+    const read = yield* Effect.fork(feed.rpc.Long({ what: "read" }))
+    const followed = yield* Effect.fork(numbers(feed.rpc.Follow({ what: "read" })))
+    yield* settle
+    assert.deepStrictEqual([(yield* Fiber.poll(read))._tag, (yield* Fiber.poll(followed))._tag], ["None", "None"])
+    yield* control.release
+    yield* Fiber.join(added)
+    assert.strictEqual(yield* Fiber.join(read), "7")
+    assert.deepStrictEqual(yield* Fiber.join(followed), [7])
+  })))
+
+it.effect("B6 interrupting a forked call interrupts its handler; what is queued behind is not held up", () =>
+  run(Effect.gen(function*() {
+    const { long, notes } = yield* Bench
+    const feed = yield* connect()
+    long["hang"] = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void notes.push("interrupted")))
+    for (const round of [1, 2]) {
+      const call = yield* Effect.fork(feed.rpc.Long({ what: "hang" }))
+      yield* settle
+      yield* Fiber.interrupt(call)
+      yield* settle
+      assert.lengthOf(notes, round)
+      assert.strictEqual(yield* feed.pending.get, 0)
+    }
+  })))
+
+it.effect("B6 a forked call joins what runs when its connection is opened anew, and is unknown when the activation is lost", () =>
+  run(
+    Effect.gen(function*() {
+      const { long } = yield* Bench
+      const control = yield* StoreControl
+      const network = yield* MemoryTransport.MemoryNetwork
+      const feed = yield* connect()
+      let runs = 0
+      const { open, wait } = yield* gate("long")
+      long["wait"] = () => Effect.zipRight(Effect.sync(() => runs++), Effect.as(wait, "done"))
+      const joined = yield* Effect.fork(feed.rpc.Long({ what: "wait" }))
+      yield* settle
+      yield* network.setReachability("refused")
+      yield* network.cut
+      yield* later
+      yield* network.setReachability("reachable")
+      yield* later
+      yield* open
+      assert.strictEqual(yield* Fiber.join(joined), "done")
+      assert.strictEqual(runs, 1)
+      long["never"] = () => Effect.zipRight(Effect.sync(() => runs++), Effect.never)
+      long["second time"] = () => Effect.suspend(() => runs++ === 2 ? Effect.never : Effect.succeed("again"))
+      const lost = yield* Effect.fork(Effect.flip(feed.rpc.Long({ what: "never" })))
+      const again = yield* Effect.fork(feed.rpc.LongAgain({ what: "second time" }))
+      yield* settle
+      yield* control.fail("before")
+      yield* Effect.fork(feed.rpc.Add({ by: 1 }))
+      yield* later
+      assert.instanceOf(yield* Fiber.join(lost), ConnectionError.OutcomeUnknown)
+      assert.strictEqual(yield* Fiber.join(again), "again")
+    }),
+    { resumeWindow: "1500 millis" }
+  ))
+
+it.effect("B6 a handler may not fork what its contract does not declare so", () =>
+  run(Effect.gen(function*() {
+    const feed = yield* connect()
+    const exit = yield* Effect.exit(feed.rpc.Sneaky())
+    assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+    assert.strictEqual(yield* feed.rpc.Add({ by: 1 }), 1)
+  })))
+
+it.effect("B6 forked calls of backends run beside the turns too", () =>
+  run(Effect.gen(function*() {
+    const { long } = yield* Bench
+    const feeds = yield* Feed
+    const { open, wait } = yield* gate("long")
+    long["wait"] = (room) => Effect.zipRight(wait, Effect.map(Ref.updateAndGet(room.state, (n) => n + 5), String))
+    const call = yield* Effect.fork(feeds.get("a").LongInternally({ what: "wait" }))
+    yield* settle
+    assert.strictEqual(yield* feeds.get("a").Peek(), 0)
+    yield* open
+    assert.strictEqual(yield* Fiber.join(call), "5")
+    assert.strictEqual(yield* feeds.get("a").Peek(), 5)
+  })))
