@@ -50,4 +50,5 @@ export const Tag =
  * `OutcomeUnknown`, unless its delivery is `idempotent`.
  */
 export const forked = <R extends Rpc.Any>(rpc: R): R =>
+  // `Rpc.Any` is what every rpc is, and has no methods; the one that annotates keeps the type of the rpc
   (rpc as unknown as { annotate(tag: typeof Forked, value: boolean): R }).annotate(Forked, true)

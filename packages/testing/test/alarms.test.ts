@@ -13,6 +13,7 @@ import {
   layerOutside,
   life,
   Oops,
+  pass,
   Probe,
   run,
   settle
@@ -23,13 +24,6 @@ import { StoreControl } from "./support/store.ts"
 vi.setConfig({ testTimeout: 30_000 })
 
 const address = Address.make("Lab", "main")
-
-/** Lets time pass in steps, with everything in between that it brings about. */
-const pass = (duration: Duration.DurationInput, steps = 1) =>
-  Effect.repeatN(
-    settle.pipe(Effect.zipRight(TestClock.adjust(Duration.times(duration, 1 / steps))), Effect.zipRight(settle)),
-    steps - 1
-  )
 
 /** The script `ring` notes when it was run, and leaves an item. */
 const ringing = Effect.gen(function*() {

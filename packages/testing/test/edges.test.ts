@@ -15,6 +15,7 @@ import {
   type LabRoom,
   layerOutside,
   life,
+  pass,
   Probe,
   run,
   settle
@@ -25,9 +26,6 @@ import { StoreControl } from "./support/store.ts"
 vi.setConfig({ testTimeout: 30_000 })
 
 const address = Address.make("Lab", "main")
-
-const pass = (duration: Duration.DurationInput) =>
-  settle.pipe(Effect.zipRight(TestClock.adjust(duration)), Effect.zipRight(settle))
 
 /** The scripts `ring`, which leaves an item, and `set`, which sets it as an alarm. */
 const ringing = Effect.gen(function*() {

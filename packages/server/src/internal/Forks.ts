@@ -49,17 +49,14 @@ export class Forks {
   start(forked: Forked): Effect.Effect<void> {
     const { hold, release, scope } = this.options
     const body = Effect.interruptible(Effect.suspend(() => this.run(forked)))
-    return Effect.withFiberRuntime<Fiber.RuntimeFiber<void>>((fiber) => {
+    const ended = Effect.map(Effect.exit(body), (exit) => {
+      release()
+      this.end(forked, exit)
+    })
+    return Effect.suspend(() => {
       hold()
       forked.entry.streams = forked.codec.element !== undefined
-      return Effect.forkIn(
-        Effect.flatMap(Effect.exit(beside(body, ofFiber(fiber)!)), (exit) =>
-          Effect.sync(() => {
-            release()
-            this.end(forked, exit)
-          })),
-        scope
-      )
+      return forkBeside(ended, scope)
     }).pipe(
       Effect.map((fiber) => {
         forked.entry.interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
@@ -97,12 +94,17 @@ export class Forks {
   }
 }
 
-/** Runs an effect for whom a turn is run, but not as part of it. */
-const beside = <A, E>(effect: Effect.Effect<A, E>, { owner, caller, request }: Turn): Effect.Effect<A, E> => {
-  const turn = new Turn(owner, { caller, request })
-  turn.sealed = true
-  return Effect.provideService(effect, CurrentTurn, turn)
-}
+/** Forks an effect for whom the fiber's turn is run, but not as part of it. */
+export const forkBeside = <A, E>(
+  effect: Effect.Effect<A, E>,
+  scope: Scope.Scope
+): Effect.Effect<Fiber.RuntimeFiber<A, E>> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { owner, caller, request } = ofFiber(fiber)!
+    const turn = new Turn(owner, { caller, request })
+    turn.sealed = true
+    return Effect.forkIn(Effect.provideService(effect, CurrentTurn, turn), scope)
+  })
 
 const toStream = (result: unknown): Stream.Stream<unknown, unknown> =>
   Predicate.hasProperty(result, Stream.StreamTypeId)

@@ -14,6 +14,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { ActorStore } from "../ActorStore.ts"
 import type { Answers } from "./Answers.ts"
+import { forkBeside } from "./Forks.ts"
 import type { Recorded } from "./Recorded.ts"
 import { Request } from "./Request.ts"
 import { Retained } from "./Retained.ts"
@@ -153,7 +154,8 @@ export class InternalCalls {
     const { overload } = this
     if (overload) return overload
     const request = Request.once(services.secrets.next)
-    const fork = Effect.forkIn(handle(codec, payload, headers), scope)
+    // so that it begins before the turns that follow
+    const fork = Effect.zipLeft(forkBeside(handle(codec, payload, headers), scope), Effect.yieldNow())
     return turns.runIn(this.lane, { request }, fork).pipe(
       Effect.flatMap((fiber) => Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interruptFork(fiber))),
       Effect.flatMap((exit) => Effect.zipRight(turns.committed, this.outward(codec, exit)))

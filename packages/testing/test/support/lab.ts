@@ -19,6 +19,7 @@ import {
   Cause,
   Context,
   Deferred,
+  Duration,
   Effect,
   FiberId,
   HashMap,
@@ -27,7 +28,8 @@ import {
   Option,
   Ref,
   Schema,
-  type Scope
+  type Scope,
+  TestClock
 } from "effect"
 import { StoreControl } from "./store.ts"
 
@@ -269,6 +271,16 @@ export const otherClient = Effect.map(
   Layer.build(Layer.fresh(ActorClient.layer())),
   Context.get(ActorClient.ActorClient)
 )
+
+/** Lets time pass, in steps, and everything happen in between that it brings about. */
+export const pass = (duration: Duration.DurationInput, steps = 1): Effect.Effect<void> =>
+  Effect.repeatN(
+    Effect.suspend(() => settle).pipe(
+      Effect.zipRight(TestClock.adjust(Duration.times(duration, 1 / steps))),
+      Effect.zipRight(Effect.suspend(() => settle))
+    ),
+    steps - 1
+  )
 
 /** The internal rpcs of the actor `main`. */
 export const backend = Effect.map(Lab, (labs) => labs.get("main"))
