@@ -66,7 +66,7 @@ describe("memory", () => {
         )
         assert.strictEqual(memory.at(-1)!.count, expected + calls)
         assert.isTrue(content(filename).join() === before.join(), "the file has changed")
-        assert.deepStrictEqual([rows(filename, "actor"), rows(filename, "reply")], [0, 0])
+        assert.deepStrictEqual([rows(filename, "actor"), rows(filename, "segment")], [0, 0])
         yield* kill(server)
         server = yield* start()
       }

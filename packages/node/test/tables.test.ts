@@ -32,8 +32,8 @@ const serve = (store: Omit<SqliteStore.Options, "filename">, host: HostOptions.O
     }
     return {
       port: (server.address() as Net.AddressInfo).port,
-      /** The rows of recorded replies. */
-      replies: number("SELECT count(*) AS value FROM reply"),
+      /** The segments of recorded replies. */
+      replies: number("SELECT count(*) AS value FROM segment"),
       actors: number("SELECT count(*) AS value FROM actor"),
       /** What all actors have counted, together. */
       counted: number("SELECT coalesce(sum(state), 0) AS value FROM actor"),

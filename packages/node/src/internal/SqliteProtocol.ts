@@ -61,8 +61,8 @@ export interface Operations {
   readonly alarms: (query: AlarmQuery) => ReadonlyArray<Position>
   readonly commit: (batch: ReadonlyArray<CommitRow>) => ReadonlyArray<CommitResult>
   /**
-   * Deletes expired replies among the oldest `rowsMax` segments of the file, and as many traces of actors that were
-   * destroyed before these. Says how many of the one or the other: if it is `rowsMax`, there may be more.
+   * Deletes at most `rowsMax` expired segments of the table of replies, as many of the actors' rows, and as many traces of
+   * actors that were destroyed as long ago. Says how many it was of one kind at most: if `rowsMax`, there may be more.
    */
   readonly sweep: (rowsMax: number) => number
   /** Ends the thread. What was asked before is done before. */

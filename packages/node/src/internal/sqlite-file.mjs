@@ -25,7 +25,19 @@ const migrations = [
      attempt INTEGER NOT NULL, firing TEXT NOT NULL, PRIMARY KEY(name, key, id)) WITHOUT ROWID;
    CREATE INDEX alarm_due ON alarm(name, due, key) WHERE due IS NOT NULL;
    ALTER TABLE actor ADD COLUMN destroyed INTEGER;
-   CREATE INDEX actor_destroyed ON actor(destroyed) WHERE destroyed IS NOT NULL`
+   CREATE INDEX actor_destroyed ON actor(destroyed) WHERE destroyed IS NOT NULL`,
+  `ALTER TABLE actor ADD COLUMN reply_seq INTEGER;
+   ALTER TABLE actor ADD COLUMN reply_at INTEGER;
+   ALTER TABLE actor ADD COLUMN reply_body TEXT;
+   CREATE INDEX actor_reply_at ON actor(reply_at) WHERE reply_at IS NOT NULL;
+   CREATE TABLE reply_3(name TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+     body TEXT NOT NULL, PRIMARY KEY(name, key, seq)) WITHOUT ROWID;
+   INSERT INTO reply_3 SELECT name, key, seq, at, body FROM reply;
+   DROP TABLE reply;
+   ALTER TABLE reply_3 RENAME TO reply;
+   CREATE INDEX reply_at ON reply(at);
+   CREATE VIEW segment AS SELECT name, key, seq, at, body FROM reply
+     UNION ALL SELECT name, key, reply_seq, reply_at, reply_body FROM actor WHERE reply_seq IS NOT NULL`
 ]
 
 /** The smallest page of SQLite, and so the smallest database that is not empty. */

@@ -48,7 +48,6 @@ const toAlarm = ({ due, payload, ...rest }) => ({ ...rest, due: due ?? undefined
  */
 const makeClaim = (db, nextEpoch) => {
   const rowless = makeRowless()
-  const deleteExpired = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND at <= ?")
   const takeOver = db.prepare(
     "UPDATE actor SET epoch = ? WHERE name = ? AND key = ? RETURNING version, incarnation, state"
   )
@@ -57,12 +56,10 @@ const makeClaim = (db, nextEpoch) => {
   )
   /**
    * @param {ActorRow} actor
-   * @param {number} expiredMillis
    * @returns {Claim}
    */
-  const claim = (actor, expiredMillis) => {
+  const claim = (actor) => {
     const epoch = nextEpoch()
-    deleteExpired.run(actor.name, actor.key, expiredMillis)
     const row = /** @type {{ version: number, incarnation: number, state: string | null } | undefined} */ (
       firstOf(takeOver, epoch, actor.name, actor.key)
     )
@@ -82,41 +79,92 @@ const makeClaim = (db, nextEpoch) => {
  * @param {Db} db
  * @param {ReturnType<typeof makeRowless>} rowless
  */
+const makeAdvance = (db, rowless) => {
+  const insert = db.prepare(
+    `INSERT INTO actor(name, key, incarnation, epoch, version, state, reply_seq, reply_at, reply_body)
+     VALUES(?, ?, 0, ?, 1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+  )
+  const guard = "name = ? AND key = ? AND epoch = ? AND version = ?"
+  const updateState = db.prepare(`UPDATE actor SET state = ?, version = version + 1 WHERE ${guard}`)
+  const updateVersion = db.prepare(`UPDATE actor SET version = version + 1 WHERE ${guard}`)
+  const updateAll =
+    "UPDATE actor SET state = coalesce(?, state), version = version + 1, reply_seq = ?, reply_at = ?, reply_body = ?"
+  const replaceSegment = db.prepare(`${updateAll} WHERE ${guard} AND reply_seq IS ?`)
+  const newSegment = db.prepare(`${updateAll} WHERE ${guard}`)
+  const moveSegment = db.prepare(
+    `INSERT INTO reply(name, key, seq, at, body) SELECT name, key, reply_seq, reply_at, reply_body FROM actor
+     WHERE ${guard} AND reply_seq IS NOT NULL`
+  )
+  const emptySegment = db.prepare(
+    "UPDATE actor SET reply_seq = NULL, reply_at = NULL, reply_body = NULL WHERE name = ? AND key = ? AND reply_seq = ?"
+  )
+  const deleteSegment = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND seq = ?")
+
+  /**
+   * An actor's newest segment is in its own row, so that a commit nearly always is one statement: the segment before has been
+   * settled, and the new one takes its place. If it has not, it moves to the table of replies first.
+   * @param {CommitRow} commit
+   * @param {string} body
+   * @param {number} nowMillis
+   */
+  const advanceWithReplies = ({ epoch, key, name, settledSegments, state, version }, body, nowMillis) => {
+    const owner = [name, key, epoch, version]
+    const values = [state ?? null, version + 1, nowMillis, body]
+    const last = settledSegments.length > 0 ? Math.max(...settledSegments) : null
+    if (replaceSegment.run(...values, ...owner, last).changes === 1) {
+      for (const seq of settledSegments) if (seq !== last) deleteSegment.run(name, key, seq)
+      return true
+    }
+    moveSegment.run(...owner)
+    if (newSegment.run(...values, ...owner).changes !== 1) return false
+    for (const seq of settledSegments) deleteSegment.run(name, key, seq)
+    return true
+  }
+
+  /** @param {CommitRow} commit */
+  const advanceAlone = ({ epoch, key, name, settledSegments, state, version }) => {
+    const { changes } = state === undefined
+      ? updateVersion.run(name, key, epoch, version)
+      : updateState.run(state, name, key, epoch, version)
+    if (changes !== 1) return false
+    for (const seq of settledSegments) {
+      if (emptySegment.run(name, key, seq).changes === 0) deleteSegment.run(name, key, seq)
+    }
+    return true
+  }
+
+  /**
+   * The guard, and what is committed by nearly everyone: says whether the commit's owner still owns the actor, and nobody has
+   * committed since. Only then it has brought in the commit's state and replies.
+   * @param {CommitRow} commit
+   * @param {number} nowMillis
+   * @returns {boolean}
+   */
+  return (commit, nowMillis) => {
+    const { body, epoch, key, name, state, version } = commit
+    if (version === 0 && rowless.ownerOf(commit) === epoch) {
+      const segment = body === undefined ? [null, null, null] : [1, nowMillis, body]
+      return insert.run(name, key, epoch, state ?? null, ...segment).changes === 1
+    }
+    return body === undefined ? advanceAlone(commit) : advanceWithReplies(commit, body, nowMillis)
+  }
+}
+
+/**
+ * @param {Db} db
+ * @param {ReturnType<typeof makeRowless>} rowless
+ */
 const makeCommit = (db, rowless) => {
-  const insertActor = db.prepare(
-    "INSERT INTO actor(name, key, incarnation, epoch, version, state) VALUES(?, ?, 0, ?, 1, ?) ON CONFLICT DO NOTHING"
-  )
-  const updateState = db.prepare(
-    "UPDATE actor SET state = ?, version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
-  )
-  const updateVersion = db.prepare(
-    "UPDATE actor SET version = version + 1 WHERE name = ? AND key = ? AND epoch = ? AND version = ?"
-  )
+  const advance = makeAdvance(db, rowless)
   const setAlarm = db.prepare("INSERT OR REPLACE INTO alarm VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
   const deleteAlarm = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ? AND id = ?")
-  const insertReplies = db.prepare("INSERT INTO reply VALUES(?, ?, ?, ?, ?)")
-  const deleteReplies = db.prepare("DELETE FROM reply WHERE name = ? AND key = ? AND seq = ?")
   // A trace stays, so that a client which comes back can be told that it was another life it called.
   const destroyActor = db.prepare(
-    "UPDATE actor SET state = NULL, incarnation = incarnation + 1, destroyed = ? WHERE name = ? AND key = ?"
+    `UPDATE actor SET state = NULL, reply_seq = NULL, reply_at = NULL, reply_body = NULL, incarnation = incarnation + 1,
+       destroyed = ? WHERE name = ? AND key = ?`
   )
   const destroyAlarms = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ?")
   const destroyReplies = db.prepare("DELETE FROM reply WHERE name = ? AND key = ?")
-
-  /**
-   * The guard: whether the commit's owner still owns the actor, and nobody has committed since.
-   * @param {CommitRow} commit
-   * @returns {boolean}
-   */
-  const advance = (commit) => {
-    const { epoch, key, name, state, version } = commit
-    const { changes } = version === 0 && rowless.ownerOf(commit) === epoch
-      ? insertActor.run(name, key, epoch, state ?? null)
-      : state === undefined
-      ? updateVersion.run(name, key, epoch, version)
-      : updateState.run(state, name, key, epoch, version)
-    return changes === 1
-  }
 
   /**
    * @param {ActorRow} actor
@@ -144,15 +192,9 @@ const makeCommit = (db, rowless) => {
    * @returns {CommitResult}
    */
   const commitOne = (commit, nowMillis) => {
-    const { alarms, body, key, name, settledSegments, version } = commit
-    if (!advance(commit)) return { _tag: "superseded" }
-    if (commit.destroy) {
-      destroy(commit, nowMillis)
-      return { _tag: "committed" }
-    }
-    for (const seq of settledSegments) deleteReplies.run(name, key, seq)
-    if (body !== undefined) insertReplies.run(name, key, version + 1, nowMillis, body)
-    for (const change of alarms) changeAlarm(commit, change)
+    if (!advance(commit, nowMillis)) return { _tag: "superseded" }
+    if (commit.destroy) destroy(commit, nowMillis)
+    else for (const change of commit.alarms) changeAlarm(commit, change)
     return { _tag: "committed" }
   }
 
@@ -176,9 +218,12 @@ const makeDueAlarms = (db) => {
 
 /** @param {Db} db */
 const makeSweep = (db) => {
-  // A row's number grows with its age, so what has expired comes first.
   const deleteReplies = db.prepare(
-    "DELETE FROM reply WHERE rowid IN (SELECT rowid FROM reply ORDER BY rowid LIMIT ?) AND at <= ?"
+    "DELETE FROM reply WHERE (name, key, seq) IN (SELECT name, key, seq FROM reply WHERE at <= ? LIMIT ?)"
+  )
+  const emptySegments = db.prepare(
+    `UPDATE actor SET reply_seq = NULL, reply_at = NULL, reply_body = NULL
+     WHERE (name, key) IN (SELECT name, key FROM actor WHERE reply_at <= ? LIMIT ?)`
   )
   const deleteTraces = db.prepare(
     `DELETE FROM actor WHERE (name, key) IN (SELECT name, key FROM actor WHERE destroyed <= ? AND state IS NULL LIMIT ?)`
@@ -187,10 +232,8 @@ const makeSweep = (db) => {
    * @param {number} rowsMax
    * @param {number} expiredMillis
    */
-  const sweep = (rowsMax, expiredMillis) => {
-    const traces = deleteTraces.run(expiredMillis, rowsMax).changes
-    return Math.max(traces, deleteReplies.run(rowsMax, expiredMillis).changes)
-  }
+  const sweep = (rowsMax, expiredMillis) =>
+    Math.max(...[deleteTraces, deleteReplies, emptySegments].map((sql) => sql.run(expiredMillis, rowsMax).changes))
   return sweep
 }
 
@@ -205,7 +248,7 @@ export const make = (db, { retentionMillis }, retrying) => {
   const epochs = makeEpochs(db, transaction)
   const { claim, rowless } = makeClaim(db, epochs.next)
   const commitOne = makeCommit(db, rowless)
-  const readReplies = db.prepare("SELECT seq, body FROM reply WHERE name = ? AND key = ? AND at > ? ORDER BY seq")
+  const readReplies = db.prepare("SELECT seq, body FROM segment WHERE name = ? AND key = ? AND at > ? ORDER BY seq")
   const dueAlarms = makeDueAlarms(db)
   const sweep = makeSweep(db)
   // The first transaction of all: it shows that the file can be written.
@@ -221,7 +264,7 @@ export const make = (db, { retentionMillis }, retrying) => {
       case "epoch":
         return epochs.next()
       case "claim":
-        return claim(argument, expiredMillis)
+        return claim(argument)
       case "replies":
         return readReplies.all(argument.name, argument.key, expiredMillis)
       case "alarms":
