@@ -1,0 +1,53 @@
+/** A copy of an example, in a folder of its own, that takes our packages from tarballs: what a user begins with. */
+import { execFile } from "node:child_process"
+import { cp, readFile, writeFile } from "node:fs/promises"
+import { basename, join } from "node:path"
+import { promisify } from "node:util"
+import * as Repository from "./Repository.ts"
+
+export interface Template {
+  readonly folder: string
+  /** Runs a program in it, and returns what it prints. Fails with that if the program does. */
+  readonly run: (command: string, ...args: ReadonlyArray<string>) => Promise<string>
+}
+
+/** The examples, by name. */
+export const names: ReadonlyArray<string> = Repository.list("examples").map(({ name }) => name)
+
+/** Without what tells the program that it is part of this repository, or of its test run. */
+const environment = (): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|NODE_OPTIONS|FORCE_COLOR|TEST$)/i.test(name))
+  ),
+  NO_COLOR: "1"
+})
+
+const runIn = (cwd: string): Template["run"] => async (command, ...args) => {
+  const options = { cwd, env: environment(), maxBuffer: 64 * 1024 * 1024 }
+  return promisify(execFile)(command, args, options).then(
+    ({ stdout }) => stdout,
+    (error: { readonly stdout?: string; readonly stderr?: string }) => {
+      throw new Error(
+        `${command} ${args.join(" ")} failed:\n${error.stdout?.slice(-4000)}\n${error.stderr?.slice(-4000)}`
+      )
+    }
+  )
+}
+
+/** Copies an example, without what was installed or made there, and installs what it needs. */
+export const install = async (name: string, into: string, tarballs: ReadonlyMap<string, string>): Promise<Template> => {
+  const folder = join(into, name)
+  const made = new Set(["node_modules", "dist", ".build"])
+  await cp(join(Repository.root, "examples", name), folder, {
+    recursive: true,
+    filter: (path) => !made.has(basename(path)) && !/\.(db|db-shm|db-wal)$/.test(path)
+  })
+  let manifest = await readFile(join(folder, "package.json"), "utf8")
+  for (const [name, file] of tarballs) {
+    manifest = manifest.replace(new RegExp(`("${name}": )"[^"]+"`), `$1${JSON.stringify(`file:${file}`)}`)
+  }
+  await writeFile(join(folder, "package.json"), manifest)
+  const run = runIn(folder)
+  await run("npm", "install", "--no-audit", "--no-fund")
+  return { folder, run }
+}
