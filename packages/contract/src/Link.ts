@@ -34,5 +34,8 @@ export const codeGoAway = 1001
 /** The peer sent what the protocol does not allow. */
 export const codeViolation = 1008
 
+/** The server gives the link up for its own sake, and the client may come back. */
+export const codeTryAgain = 1013
+
 /** The link ended without a close frame. Never sent. */
 export const codeAbnormal = 1006

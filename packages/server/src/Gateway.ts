@@ -28,10 +28,20 @@ export interface Options {
   readonly messageBytesMax?: number
   /** The same, while no connection stands on the link. Default: 16 KiB. */
   readonly openBytesMax?: number
+  /**
+   * How much may wait in a socket for a client that does not read, in bytes, for each connection on the link. Over it, the
+   * link is closed. It should be larger than the host's `outboxBytesMax`. Default: 4 MiB.
+   */
+  readonly bufferedBytesMax?: number
   /** How many connections one link may carry. Default: 256. */
   readonly connectionsMax?: number
   /** What a draining server tells its clients to wait before they come back. Default: 0. */
   readonly retryAfter?: Duration.DurationInput
+  /**
+   * How many links a draining server lets come back in a second: each is told to wait a little longer than the one before,
+   * so that they do not all stand before the next server at once. Default: 1000.
+   */
+  readonly returnsPerSecond?: number
   /** How long a draining server waits for calls in flight. Default: 10 seconds. */
   readonly drainTimeout?: Duration.DurationInput
 }
@@ -43,8 +53,10 @@ export const defaults: Required<Omit<Options, "actors">> = {
   openTimeout: "10 seconds",
   messageBytesMax: 1024 * 1024,
   openBytesMax: 16 * 1024,
+  bufferedBytesMax: 4 * 1024 * 1024,
   connectionsMax: 256,
   retryAfter: 0,
+  returnsPerSecond: 1000,
   drainTimeout: "10 seconds"
 }
 
@@ -71,21 +83,23 @@ export const make = Effect.fnUntraced(function*(
     openTimeoutMillis: toMillis(limits.openTimeout),
     messageBytesMax: Math.min(limits.messageBytesMax, Number.MAX_SAFE_INTEGER),
     openBytesMax: limits.openBytesMax,
+    bufferedBytesMax: limits.bufferedBytesMax,
     connectionsMax: limits.connectionsMax
   }
   const links = new Set<GatewayLink>()
 
   /** Closes links that have been silent, or useless, for too long. Runs only while there are links. */
   let sweeping = false
+  const sweepMillis = Math.min(services.openTimeoutMillis, services.silenceMillis) / 2
   const sweep: Effect.Effect<void> = Effect.suspend(() => {
     for (const link of links) link.checkLife()
     sweeping = links.size > 0
-    return sweeping ? Effect.delay(sweep, services.openTimeoutMillis / 2) : Effect.void
+    return sweeping ? Effect.delay(sweep, sweepMillis) : Effect.void
   })
   const keepSweeping = () => {
     if (sweeping) return
     sweeping = true
-    services.fork(Effect.delay(sweep, services.openTimeoutMillis / 2))
+    services.fork(Effect.delay(sweep, sweepMillis))
   }
 
   const drained: Effect.Effect<void> = Effect.suspend(() =>
@@ -93,7 +107,9 @@ export const make = Effect.fnUntraced(function*(
   )
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      for (const link of links) link.goAway(toMillis(limits.retryAfter))
+      Array.from(links).forEach((link, i) =>
+        link.goAway(toMillis(limits.retryAfter) + Math.floor(i * 1000 / limits.returnsPerSecond))
+      )
       // a finalizer cannot be interrupted unless it says so, and a timeout waits for what it cannot interrupt
       return Effect.interruptible(drained).pipe(
         Effect.timeoutOption(limits.drainTimeout),

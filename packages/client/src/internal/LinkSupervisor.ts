@@ -273,7 +273,8 @@ export class LinkSupervisor {
       Effect.flatMap(this.backoff.next(cause), (retryAt) => {
         if (Option.isNone(retryAt)) return this.afterLink(LinkEnd.Closed({ reason: { _tag: "GaveUp" } }))
         const now = this.services.clock.unsafeCurrentTimeMillis()
-        const at = Math.max(retryAt.value, now + retryAfterMillis)
+        // one after the other: if the longer of the two counted, all clients would come back at the moment they were told
+        const at = retryAt.value + retryAfterMillis
         this.setStatus(
           ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt: Option.some(at), cause })
         )

@@ -17,7 +17,7 @@ export class FrameWriter {
   private scheduled = false
 
   constructor(
-    private readonly link: Link,
+    private readonly link: Pick<Link, "send">,
     private readonly schedule: (task: () => void) => void,
     private readonly messageSizeMax: number
   ) {}

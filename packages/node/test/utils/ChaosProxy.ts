@@ -33,6 +33,10 @@ export interface ChaosProxy {
   readonly setSilent: (silent: boolean) => Effect.Effect<void>
   /** From now on the connections that stand lose what the server says, and still carry what the client says. */
   readonly deafen: Effect.Effect<number>
+  /** From now on the connections that stand, and new ones, tell the client so many bytes a second at most. */
+  readonly throttle: (bytesPerSecond: number) => Effect.Effect<void>
+  /** When each connection was asked for, also those that were refused: milliseconds of one clock. */
+  readonly asked: Effect.Effect<ReadonlyArray<number>>
   /** How many connections have been cut so far; those that the client or the server closed are not counted. */
   readonly cuts: Effect.Effect<number>
   /** How many connections there have been, without refused ones. */
@@ -57,6 +61,7 @@ class Connection {
   private bytesLeft = Infinity
   private silent = false
   private deaf = false
+  private bytesPerSecond = Infinity
   private ended = false
 
   constructor(private readonly client: Net.Socket, target: number, private readonly proxy: Proxy) {
@@ -71,6 +76,10 @@ class Connection {
 
   deafen(): void {
     this.deaf = true
+  }
+
+  throttle(bytesPerSecond: number): void {
+    this.bytesPerSecond = bytesPerSecond
   }
 
   /** Draws where it will be cut. */
@@ -121,12 +130,27 @@ class Connection {
   }
 
   private later(millis: number, task: () => void): void {
-    this.timers.add(setTimeout(task, millis))
+    const timer = setTimeout(() => {
+      this.timers.delete(timer)
+      task()
+    }, millis)
+    this.timers.add(timer)
+  }
+
+  /** Passes a piece on second by second; what follows waits in the network meanwhile. */
+  private trickle(chunk: Buffer): void {
+    this.upstream.pause()
+    if (chunk.length === 0) return void this.upstream.resume()
+    this.later(1000, () => {
+      this.client.write(chunk.subarray(0, this.bytesPerSecond))
+      this.trickle(chunk.subarray(this.bytesPerSecond))
+    })
   }
 
   private pipe(from: Net.Socket, to: Net.Socket, isLost: () => boolean): void {
     from.on("data", (chunk: Buffer) => {
       if (this.ended || isLost()) return
+      if (from === this.upstream && this.bytesPerSecond < Infinity) return this.trickle(chunk)
       const passed = chunk.subarray(0, this.bytesLeft)
       this.bytesLeft -= passed.length
       if (!to.write(passed)) {
@@ -148,6 +172,8 @@ class Connection {
 class Proxy {
   readonly connections = new Set<Connection>()
   readonly random: PCGRandom
+  readonly asked: Array<number> = []
+  bytesPerSecond = Infinity
   cuts = 0
   accepted = 0
   refusing = false
@@ -159,6 +185,7 @@ class Proxy {
   }
 
   readonly accept = (client: Net.Socket): void => {
+    this.asked.push(performance.now())
     if (this.refusing) {
       client.on("error", () => {})
       client.resetAndDestroy()
@@ -168,6 +195,7 @@ class Proxy {
     const { target } = this.options
     const connection = new Connection(client, typeof target === "number" ? target : target(), this)
     this.connections.add(connection)
+    connection.throttle(this.bytesPerSecond)
     if (this.silent) connection.blackHole()
     if (this.cutting) connection.plan(this.cutting)
   }
@@ -212,6 +240,12 @@ export const make = (options: Options): Effect.Effect<ChaosProxy, never, Scope.S
       setSilent: (silent) => Effect.sync(() => void (proxy.silent = silent)),
       blackHole: proxy.each((connection) => connection.blackHole()),
       deafen: proxy.each((connection) => connection.deafen()),
+      throttle: (bytesPerSecond) =>
+        Effect.suspend(() => {
+          proxy.bytesPerSecond = bytesPerSecond
+          return proxy.each((connection) => connection.throttle(bytesPerSecond))
+        }),
+      asked: Effect.sync(() => proxy.asked),
       cuts: Effect.sync(() => proxy.cuts),
       accepted: Effect.sync(() => proxy.accepted),
       connections: Effect.sync(() => proxy.connections.size)

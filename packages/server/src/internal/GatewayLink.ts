@@ -27,6 +27,7 @@ export interface GatewayServices {
   readonly openTimeoutMillis: number
   readonly messageBytesMax: number
   readonly openBytesMax: number
+  readonly bufferedBytesMax: number
   readonly connectionsMax: number
 }
 
@@ -67,7 +68,7 @@ export class GatewayLink implements Link.LinkHandler {
     private readonly services: GatewayServices,
     private readonly onGone: () => void
   ) {
-    this.writer = new FrameWriter(link, services.schedule, 16 * 1024)
+    this.writer = new FrameWriter({ send: this.send }, services.schedule, 16 * 1024)
     this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
   }
 
@@ -77,6 +78,15 @@ export class GatewayLink implements Link.LinkHandler {
       if (opening || (connection && connection.inFlight.size > 0)) return true
     }
     return false
+  }
+
+  /** What is sent waits in the socket for as long as the client does not read, and must not wait without a bound. */
+  private readonly send = (text: string): void => {
+    this.link.send(text)
+    const max = this.services.bufferedBytesMax * Math.max(1, this.channels.size)
+    if (this.closed || this.link.buffered() <= max) return
+    this.link.close(Link.codeTryAgain, "the client does not read")
+    this.onClose()
   }
 
   readonly onMessage = (text: string): void => {
