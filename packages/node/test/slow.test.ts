@@ -1,58 +1,17 @@
 /** Clients that read slowly, or not at all, beside clients that read: a real server process, real sockets. */
 import { assert, it, vi } from "@effect/vitest"
-import { ActorClient } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
-import { NodeWebSocketTransport } from "@troupe/node"
-import { Context, Effect, Layer, Schedule, Stream } from "effect"
+import { Effect, Schedule, Stream } from "effect"
 import type { Socket } from "node:net"
 import { WebSocket } from "ws"
 import * as ChaosProxy from "./utils/ChaosProxy.ts"
-import { Feed } from "./utils/Feed.ts"
-import { freePort } from "./utils/freePort.ts"
-import * as Program from "./utils/Program.ts"
+import { connect, serve } from "./utils/FeedServer.ts"
 import { until } from "./utils/until.ts"
 
 vi.setConfig({ testTimeout: 120_000 })
 
 const KiB = 1024
-
-interface ServerOptions {
-  readonly host?: { readonly outboxBytesMax?: number }
-  readonly gateway?: { readonly bufferedBytesMax?: number; readonly openTimeout?: number }
-}
-
-/** A server process, and how much memory it has in use. */
-const serve = (options: ServerOptions) =>
-  Effect.gen(function*() {
-    const port = yield* freePort
-    const bundle = yield* Program.bundle("serve-feed")
-    const program = yield* Program.start("serve-feed", [`${port}`, JSON.stringify(options)], {
-      bundle,
-      env: { NODE_OPTIONS: "--expose-gc" }
-    })
-    yield* program.said("open")
-    const bytes = Effect.gen(function*() {
-      const before = program.lines.length
-      yield* program.kill("SIGUSR2")
-      yield* until(() => program.lines.length > before, "it says how much memory it has")
-      return Number(program.lines.at(-1)!.split(" ")[1])
-    })
-    return { port, bytes, program }
-  })
-
-const client = (port: number, options: ActorClient.Options = {}) =>
-  Effect.map(
-    Layer.build(
-      ActorClient.layer({ schedule: Schedule.spaced("10 millis"), ...options }).pipe(
-        Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` }))
-      )
-    ),
-    Context.get(ActorClient.ActorClient)
-  )
-
-const connect = (port: number, name: string) =>
-  Effect.flatMap(client(port), ({ connect }) => connect(Feed, "a", { params: { name }, events: ["posted"] }))
 
 /** A reader that notes how long each post took to it, in milliseconds, and finds no gap. */
 const reader = (port: number, name: string) =>

@@ -7,6 +7,8 @@ export class Feed extends Actor.Tag<Feed>()("Feed", {
   params: Schema.Struct({ name: Schema.String }),
   rpcs: RpcGroup.make(
     Rpc.make("Post", { payload: { at: Schema.Number, text: Schema.String } }),
+    /** The id of the caller's connection. */
+    Rpc.make("Me", { success: Schema.Number }),
     Rpc.make("Who", { success: Schema.Array(Schema.String) }),
     /** Each connection that has ended, and why. */
     Rpc.make("Gone", { success: Schema.Array(Schema.String) })
@@ -24,6 +26,7 @@ export const layerFeed = Feed.toLayer(
         onDisconnect: ({ params }, reason) => Effect.sync(() => void gone.push(`${params.name} ${reason._tag}`)),
         rpcs: {
           Post: (post) => feed.broadcast("posted", post),
+          Me: () => Effect.map(feed.caller, ({ id }) => id),
           Who: () =>
             Effect.map(Ref.get(feed.connections), (all) =>
               Array.from(HashMap.values(all), ({ params }) => params.name).sort()),
