@@ -11,6 +11,10 @@ export interface Link {
   readonly close: (code: number, reason: string) => void
   /** How many bytes have been sent but not yet handed to the network. */
   readonly buffered: () => number
+  /** From now on messages of so many bytes may arrive. Links that do not look at sizes leave it out. */
+  readonly allow?: (messageBytesMax: number) => void
+  /** While `false`, what the peer sends waits in the network. Links that cannot make it wait leave it out. */
+  readonly setReading?: (reading: boolean) => void
 }
 
 /** The receiving half. `onClose` is called exactly once, and no message follows it. */

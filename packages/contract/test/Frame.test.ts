@@ -34,7 +34,7 @@ const write = (message: Payload): string => {
     case "Rejected":
       return Frame.encodeRejected(message.requestId, message.issue)
     case "Event":
-      return Frame.encodeEvent(message.event, message.payload)
+      return Frame.encodeEvent(message.event, JSON.stringify(message.payload))
     case "Subscribed":
       return Frame.encodeSubscribed(message.event)
     case "SubscribeRejected":

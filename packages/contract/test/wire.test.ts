@@ -55,7 +55,14 @@ const clientFrames: ReadonlyArray<Encoded> = [
 ]
 
 const serverFrames: ReadonlyArray<Encoded> = [
-  { _tag: "Welcome", version: Frame.version, heartbeatMillis: 15000, silenceMillis: 30000, messageBytesMax: 1048576 },
+  {
+    _tag: "Welcome",
+    version: Frame.version,
+    heartbeatMillis: 15000,
+    silenceMillis: 30000,
+    openBytesMax: 16384,
+    messageBytesMax: 1048576
+  },
   { _tag: "Pong" },
   { _tag: "GoAway", retryAfterMillis: 1000 },
   {
@@ -97,7 +104,7 @@ const serverMessages: Record<string, ReadonlyArray<string>> = {
   encodeChunk: [Frame.encodeChunk(5, 1, ["1", "{\"text\":\"hello\"}"])],
   encodeLost: [Frame.encodeLost(5)],
   encodeRejected: [Frame.encodeRejected(5, "ChatRoom has no rpc Shout")],
-  encodeEvent: [Frame.encodeEvent("message", { text: "hello" }), Frame.encodeEvent("closing", undefined)],
+  encodeEvent: [Frame.encodeEvent("message", `{"text":"hello"}`), Frame.encodeEvent("closing", undefined)],
   encodeSubscribed: [Frame.encodeSubscribed("message")],
   encodeSubscribeRejected: [Frame.encodeSubscribeRejected("shout", "ChatRoom has no event shout")]
 }

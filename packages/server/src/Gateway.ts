@@ -30,11 +30,15 @@ export interface Options {
   readonly openBytesMax?: number
   /**
    * How much may wait in a socket for a client that does not read, in bytes, for each connection on the link. Over it, the
-   * link is closed. It should be larger than the host's `outboxBytesMax`. Default: 4 MiB.
+   * link is closed. It should be larger than the host's `outboxBytesMax` and `outputBytesMax` together. Default: 8 MiB.
    */
   readonly bufferedBytesMax?: number
   /** How many connections one link may carry. Default: 256. */
   readonly connectionsMax?: number
+  /** How many frames of a client are read from one link in a second; more wait in the network. Default: any number. */
+  readonly framesPerSecond?: number
+  /** How often one link may be refused a connection in a second; then it waits before the next is tried. Default: 10. */
+  readonly refusalsPerSecond?: number
   /** What a draining server tells its clients to wait before they come back. Default: 0. */
   readonly retryAfter?: Duration.DurationInput
   /**
@@ -53,8 +57,10 @@ export const defaults: Required<Omit<Options, "actors">> = {
   openTimeout: "10 seconds",
   messageBytesMax: 1024 * 1024,
   openBytesMax: 16 * 1024,
-  bufferedBytesMax: 4 * 1024 * 1024,
+  bufferedBytesMax: 8 * 1024 * 1024,
   connectionsMax: 256,
+  framesPerSecond: Infinity,
+  refusalsPerSecond: 10,
   retryAfter: 0,
   returnsPerSecond: 1000,
   drainTimeout: "10 seconds"
@@ -84,7 +90,9 @@ export const make = Effect.fnUntraced(function*(
     messageBytesMax: Math.min(limits.messageBytesMax, Number.MAX_SAFE_INTEGER),
     openBytesMax: limits.openBytesMax,
     bufferedBytesMax: limits.bufferedBytesMax,
-    connectionsMax: limits.connectionsMax
+    connectionsMax: limits.connectionsMax,
+    framesPerSecond: limits.framesPerSecond,
+    refusalsPerSecond: limits.refusalsPerSecond
   }
   const links = new Set<GatewayLink>()
 

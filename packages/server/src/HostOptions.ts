@@ -18,8 +18,17 @@ export interface Options {
   readonly window?: number
   /** How many calls from backends and other actors may wait at one actor. Default: 1000. */
   readonly mailboxMax?: number
-  /** How many bytes may wait for one client, kept until it has them. Default: 1 MiB. */
+  /** How many calls of one connection are begun in a second; the others wait. Default: any number. */
+  readonly callsPerSecond?: number
+  /** How deep params and payloads may be nested, in arrays and objects. Default: 64. */
+  readonly depthMax?: number
+  /**
+   * How many bytes may wait for one client, kept until it has them. More events end its connection with `SlowConsumer`;
+   * while there are more answers, its calls wait. Default: 1 MiB.
+   */
   readonly outboxBytesMax?: number
+  /** How long one answer, one event or one value of a stream may be, encoded, in bytes. Default: 4 MiB. */
+  readonly outputBytesMax?: number
   /** How large the encoded state of an actor may be, in bytes. Default: 1 MiB. */
   readonly stateBytesMax?: number
   /** How many alarms with ids of their own an actor may have. Default: 1000. */
@@ -41,7 +50,10 @@ export const defaults: Required<Options> = {
   shutdownTimeout: "5 seconds",
   window: 256,
   mailboxMax: 1000,
+  callsPerSecond: Infinity,
+  depthMax: 64,
   outboxBytesMax: 1024 * 1024,
+  outputBytesMax: 4 * 1024 * 1024,
   stateBytesMax: 1024 * 1024,
   alarmsMax: 1000,
   alarmRetriesMax: 10,
@@ -58,7 +70,10 @@ export interface Limits {
   readonly shutdownTimeoutMillis: number
   readonly window: number
   readonly mailboxMax: number
+  readonly callsPerSecond: number
+  readonly depthMax: number
   readonly outboxBytesMax: number
+  readonly outputBytesMax: number
   readonly stateBytesMax: number
   readonly alarmsMax: number
   readonly alarmRetriesMax: number

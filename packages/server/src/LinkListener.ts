@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 export interface LinkOptions {
   /** The path of the links. Upgrades of other paths are left to the rest of the application. */
   readonly path: `/${string}`
-  /** Messages longer than this, in bytes, end their link before they are parsed. */
+  /** Messages longer than this, in bytes, end their link before they are read, unless the link has been told otherwise. */
   readonly messageBytesMax: number
   /** Whether the request may be upgraded; `false` is answered with the status 403. */
   readonly authorize: (request: ConnectRequest) => boolean

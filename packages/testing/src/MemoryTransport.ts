@@ -50,6 +50,8 @@ class MemoryLink {
   open = true
   /** The side that has closed the link without the other's knowledge. */
   private gone: Sent["from"] | undefined
+  /** What waits for a server that does not read; undefined while it does. */
+  private unread: Array<Sent> | undefined
   readonly client: Link.Link
   private readonly server: Link.LinkHandler
 
@@ -84,13 +86,21 @@ class MemoryLink {
     return {
       send: (text) => schedule(() => this.deliver({ from, text }, receiver())),
       close: (code, reason) => schedule(() => this.closeFrom(from, { code, reason })),
-      buffered: () => 0
+      buffered: () => 0,
+      ...(from === "server" ? { setReading: this.setReading } : {})
     }
+  }
+
+  private readonly setReading = (reading: boolean): void => {
+    const unread = this.unread ?? []
+    this.unread = reading ? undefined : unread
+    if (reading) { for (const sent of unread) this.deliver(sent, this.server) }
   }
 
   private deliver(sent: Sent, receiver: Link.LinkHandler): void {
     if (!this.open || this.network.frozen) return
     if (this.gone) return this.close({ code: Link.codeAbnormal, reason: "reset" })
+    if (sent.from === "client" && this.unread) return void this.unread.push(sent)
     const fate = this.network.tap(sent)
     if (fate !== "cut-before") receiver.onMessage(sent.text)
     if (fate) this.close({ code: Link.codeAbnormal, reason: "cut" })

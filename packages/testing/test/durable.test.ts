@@ -69,6 +69,18 @@ it.scoped("T11 a turn whose state does not encode fails alone, with a recorded d
     assert.strictEqual(replies.length, 2)
   }).pipe(Effect.provide(Live)))
 
+it.scoped("T11 X4 a turn after which the state has a number that JSON does not have fails alone, and nothing is lost", () =>
+  Effect.gen(function*() {
+    const sum = yield* ActorClient.connect(Sum, "a")
+    yield* sum.rpc.Add({ by: 1.7e308 })
+    for (const _ of [1, 2]) {
+      const [fiber] = yield* settled([yield* Effect.fork(sum.rpc.Add({ by: 1.7e308 }))])
+      const defect = Exit.isFailure(fiber!) ? Cause.dieOption(fiber.cause) : undefined
+      assert.instanceOf(defect?._tag === "Some" ? defect.value : undefined, ServerDefect.ServerDefect)
+      assert.strictEqual(yield* sum.rpc.Add({ by: 0 }), 1.7e308)
+    }
+  }).pipe(Effect.provide(Live)))
+
 it.scoped("T10 failures are recorded too: asked again after a loss, a client's calls are answered in their order", () =>
   Effect.gen(function*() {
     const control = yield* StoreControl

@@ -1,6 +1,7 @@
 /** Keeps one link up while there are connections that want one: dials, greets, watches its life, and dials again. */
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as LinkModule from "@troupe/contract/Link"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
@@ -40,6 +41,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   writer!: FrameWriter
   lastHeard = 0
   retryAfterMillis = 0
+  openBytesMax = messageSizeMax
   messageBytesMax = Infinity
   private readonly channels = new Map<number, Receiver>()
   private lastChannel = 0
@@ -91,7 +93,9 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   private onFrame(frame: Frame.ServerFrame): void {
     switch (frame._tag) {
       case "Welcome":
+        this.openBytesMax = frame.openBytesMax
         this.messageBytesMax = frame.messageBytesMax
+        this.writer.messageSizeMax = Math.min(messageSizeMax, frame.openBytesMax)
         return Deferred.unsafeDone(this.welcome, Exit.succeed(frame))
       case "Ping":
         return this.writer.write(Frame.encode({ _tag: "Pong" }))
@@ -220,7 +224,7 @@ export class LinkSupervisor {
   private greet(link: ClientLink): Effect.Effect<FrameOf<"Welcome">, DialError, Scope.Scope> {
     return this.transport.dial(link).pipe(
       Effect.flatMap((sender) => {
-        link.writer = new FrameWriter(sender, this.services.flush, messageSizeMax)
+        link.writer = new FrameWriter(sender, this.services.flush, messageSizeMax, Bytes.of)
         link.writer.write(Frame.encode({ _tag: "Hello", version: Frame.version }))
         return Deferred.await(link.welcome)
       }),

@@ -22,7 +22,9 @@ export interface Channel {
 export interface OpenLink {
   readonly writer: FrameWriter
   readonly newChannel: (receiver: Receiver) => Channel
-  /** How long a message to this server may be. */
+  /** How long an `Open` may be, in bytes. */
+  readonly openBytesMax: number
+  /** How long any other message to this server may be, in bytes. */
   readonly messageBytesMax: number
   /** The server is going away: answers may still come, but nothing new is sent. */
   readonly draining: boolean

@@ -6,6 +6,7 @@ import * as Address from "@troupe/contract/Address"
 import { ConnectionClosed } from "@troupe/contract/ConnectionError"
 import type { Any } from "@troupe/contract/Definition"
 import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReason"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Cause from "effect/Cause"
@@ -115,10 +116,10 @@ export class Opening implements Receiver {
     // what is not sent again is not asked for
     this.sendAgain()
     const asked = this.asked = { events: new Set(subscriptions.events), pending: calls.sent }
-    this.channel = link.newChannel(this)
-    link.writer.write(Frame.encode({
+    const channel = link.newChannel(this)
+    const open = Frame.encode({
       _tag: "Open",
-      channel: this.channel.number,
+      channel: channel.number,
       session: this.session,
       contract,
       key,
@@ -126,7 +127,14 @@ export class Opening implements Receiver {
       events: Array.from(asked.events),
       settledBelow: calls.settledBelow,
       pending: asked.pending
-    }))
+    })
+    // the server would close the link without a word, again and again
+    if (Bytes.exceed(Frame.join([open]), link.openBytesMax)) {
+      channel.release()
+      return end({ _tag: "LimitReached", limit: "openBytesMax", max: link.openBytesMax })
+    }
+    this.channel = channel
+    link.writer.write(open)
   }
 
   private onParamsFailed(cause: Cause.Cause<unknown>): void {

@@ -61,6 +61,20 @@ const isAsync = (issue: ParseResult.ParseIssue): boolean => {
   }
 }
 
+/** Decodes what comes from elsewhere: a schema that throws has refused it. */
+export const decoder = <A, I>(
+  schema: Schema.Schema<A, I>
+): (value: unknown) => Either.Either<A, ParseResult.ParseIssue> => {
+  const decode = ParseResult.decodeUnknownEither(schema)
+  return (value) => {
+    try {
+      return decode(value)
+    } catch (error) {
+      return Either.left(new ParseResult.Type(schema.ast, value, `its schema threw: ${String(error)}`))
+    }
+  }
+}
+
 /** Compiles a schema. Using one that is not synchronous throws an error that names `what`. */
 export const make = (schema: AnySchema, what: string): Codec => {
   const checked = (run: (value: unknown) => Result<unknown>) => (value: unknown): Result<unknown> => {
@@ -70,19 +84,10 @@ export const make = (schema: AnySchema, what: string): Codec => {
     }
     return result
   }
-  const decode = ParseResult.decodeUnknownEither(schema)
-  /** What is decoded comes from elsewhere: a schema that throws has refused it. */
-  const safeDecode = (value: unknown): Result<unknown> => {
-    try {
-      return decode(value)
-    } catch (error) {
-      return Either.left(new ParseResult.Type(schema.ast, value, `its schema threw: ${String(error)}`))
-    }
-  }
   return {
     what,
     encode: checked(ParseResult.encodeUnknownEither(schema)),
-    decode: checked(safeDecode)
+    decode: checked(decoder(schema))
   }
 }
 
@@ -140,11 +145,28 @@ export const ofContract = (contract: Any): ContractCodec => {
   return made
 }
 
+/** As much of a description as is sent: what it quotes can be as long as a message. */
+const descriptionMax = 2000
+
 /** A parse issue with values, for the client that sent them. */
-export const describe = (issue: ParseResult.ParseIssue): string => ParseResult.TreeFormatter.formatIssueSync(issue)
+export const describe = (issue: ParseResult.ParseIssue): string => {
+  const text = format(() => ParseResult.TreeFormatter.formatIssueSync(issue))
+  return text.length > descriptionMax ? `${text.slice(0, descriptionMax)}…` : text
+}
+
+/** To write down a value that is nested very deeply overflows the stack. */
+const format = (run: () => string): string => {
+  try {
+    return run()
+  } catch {
+    return "the value is none that can be described"
+  }
+}
 
 /** A parse issue without values, for logs: the path and what was expected there. */
 export const describeSafely = (issue: ParseResult.ParseIssue): string =>
-  ParseResult.ArrayFormatter.formatIssueSync(issue)
-    .map((item) => `${item.path.length === 0 ? "value" : item.path.map(String).join(".")}: ${item._tag}`)
-    .join(", ")
+  format(() =>
+    ParseResult.ArrayFormatter.formatIssueSync(issue)
+      .map((item) => `${item.path.length === 0 ? "value" : item.path.map(String).join(".")}: ${item._tag}`)
+      .join(", ")
+  )

@@ -2,10 +2,10 @@
  * The wire protocol: every frame, and the schema of each. A WebSocket message is a JSON array of frames; what happens in
  * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
  */
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
+import * as Codec from "./Codec.ts"
 
 /** Stands in `Hello`. A server that does not speak it answers with a `Refused` for the link and closes it. */
 export const version = 1
@@ -92,11 +92,15 @@ export type ServerMessage = typeof ServerMessage.Type
 /** The first frame of a client. */
 export const Hello = Schema.TaggedStruct("Hello", { version: Schema.Int })
 
-/** The server's answer: how often to send something, after which silence a link is dead, and the largest message. */
+/**
+ * The server's answer: how often to send something, after which silence a link is dead, and the largest message, while no
+ * connection stands on the link and afterwards.
+ */
 export const Welcome = Schema.TaggedStruct("Welcome", {
   version: Schema.Int,
   heartbeatMillis: Millis,
   silenceMillis: Millis,
+  openBytesMax: Schema.Int,
   messageBytesMax: Schema.Int
 })
 
@@ -221,8 +225,9 @@ export const encodeLost = (id: number): string => `{"_tag":"Lost","requestId":"$
 export const encodeRejected = (id: number, issue: string): string =>
   JSON.stringify({ _tag: "Rejected", requestId: String(id), issue })
 
-export const encodeEvent = (event: string, payload: unknown): string =>
-  JSON.stringify({ _tag: "Event", event, payload })
+/** `payload` is text, or undefined where the event has none. */
+export const encodeEvent = (event: string, payload: string | undefined): string =>
+  `{"_tag":"Event","event":${JSON.stringify(event)}${payload === undefined ? "" : `,"payload":${payload}`}}`
 
 export const encodeSubscription = (tag: "Subscribe" | "Unsubscribe", event: string): string =>
   JSON.stringify({ _tag: tag, event })
@@ -235,8 +240,8 @@ export const encodeSubscribeRejected = (event: string, issue: string): string =>
 /** Frames as one message. */
 export const join = (frames: ReadonlyArray<string>): string => `[${frames.join(",")}]`
 
-const decodeClientFrame = ParseResult.decodeUnknownEither(ClientFrame)
-const decodeServerFrame = ParseResult.decodeUnknownEither(ServerFrame)
+const decodeClientFrame = Codec.decoder(ClientFrame)
+const decodeServerFrame = Codec.decoder(ServerFrame)
 
 const list = (text: string): ReadonlyArray<unknown> | undefined => {
   try {

@@ -9,6 +9,9 @@ export interface Acknowledged {
   readonly inbox: Inbox
 }
 
+/** The brackets of a message. */
+const envelopeSize = 2
+
 /** Writes to one link. A message is kept below `messageSizeMax` unless a single frame is larger. */
 export class FrameWriter {
   private frames: Array<string> = []
@@ -19,14 +22,17 @@ export class FrameWriter {
   constructor(
     private readonly link: Pick<Link, "send">,
     private readonly schedule: (task: () => void) => void,
-    private readonly messageSizeMax: number
+    /** It may change with what the peer takes. */
+    public messageSizeMax: number,
+    private readonly sizeOf: (frame: string) => number = (frame) => frame.length
   ) {}
 
   /** Sends a frame with those of this tick. */
   write(frame: string): void {
-    if (this.size > 0 && this.size + frame.length > this.messageSizeMax) this.send()
+    const size = this.sizeOf(frame)
+    if (this.size > 0 && this.size + size + envelopeSize > this.messageSizeMax) this.send()
     this.frames.push(frame)
-    this.size += frame.length + 1
+    this.size += size + 1
     this.flushLater()
   }
 

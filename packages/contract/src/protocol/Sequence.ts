@@ -6,6 +6,7 @@ import * as Bytes from "./Bytes.ts"
 
 interface Entry<A> {
   readonly text: string
+  /** 0 if somebody else bounds how much of its kind waits here. */
   readonly bytes: number
   readonly attached: A | undefined
 }
@@ -17,8 +18,9 @@ interface Entry<A> {
 export class Outbox<A = never> {
   /** The number of the last message. */
   last = 0
-  /** How many bytes all kept texts have. */
+  /** How many bytes the kept texts have that count. */
   bytes = 0
+  private counted = 0
   private entries: Array<Entry<A>> = []
   private head = 0
 
@@ -27,12 +29,18 @@ export class Outbox<A = never> {
     return this.entries.length - this.head
   }
 
-  /** Keeps a message and returns its number. */
-  push(text: string, attached?: A): number {
-    const bytes = Bytes.of(text)
+  /** Keeps a message and returns its number. One that does not count is bounded by somebody else. */
+  push(text: string, attached?: A, counts = true): number {
+    const bytes = counts ? Bytes.of(text) : 0
     this.entries.push({ text, bytes, attached })
     this.bytes += bytes
+    if (bytes > 0) this.counted++
     return ++this.last
+  }
+
+  /** Whether more is kept than so many bytes. One message may be larger. */
+  exceeds(max: number): boolean {
+    return this.bytes > max && this.counted > 1
   }
 
   /** Forgets all messages up to `received`. Returns false if the other side claims what was never sent. */
@@ -44,6 +52,7 @@ export class Outbox<A = never> {
       const entry = this.entries[this.head]!
       this.entries[this.head++] = undefined!
       this.bytes -= entry.bytes
+      if (entry.bytes > 0) this.counted--
       if (entry.attached !== undefined) onArrival?.(entry.attached)
     }
     if (this.head > 32 && this.head * 2 > this.entries.length) {

@@ -44,6 +44,12 @@ export const refuse = (socket: Duplex, status: number): void => {
 const isSendable = (code: number): boolean =>
   (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
 
+/** `ws` sets the bound of a socket's messages once; a test sees that it can be set later. */
+const allow = (socket: WebSocket, messageBytesMax: number): void => {
+  const { _receiver: receiver } = socket as unknown as { readonly _receiver: { _maxPayload: number } }
+  receiver._maxPayload = messageBytesMax
+}
+
 /** A `ws` socket as a link. */
 const toLink = (socket: WebSocket): Link.Link => ({
   send: (text) => {
@@ -53,7 +59,9 @@ const toLink = (socket: WebSocket): Link.Link => ({
     if (socket.readyState !== WebSocket.OPEN) return
     socket.close(isSendable(code) ? code : codeFailed, WebSocketLink.toReason(reason))
   },
-  buffered: () => socket.bufferedAmount
+  buffered: () => socket.bufferedAmount,
+  allow: (messageBytesMax) => allow(socket, messageBytesMax),
+  setReading: (reading) => reading ? socket.resume() : socket.pause()
 })
 
 const ignore = (): void => {}

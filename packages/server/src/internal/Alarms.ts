@@ -4,6 +4,7 @@ import type { Address } from "@troupe/contract/Address"
 import * as ContractAddress from "@troupe/contract/Address"
 import { AlarmsFull } from "@troupe/contract/AlarmsFull"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Json from "@troupe/contract/protocol/Json"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import type * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
@@ -69,7 +70,7 @@ export class Alarms {
         id,
         due: Math.min(Math.ceil(this.now + toMillis(after)), Number.MAX_SAFE_INTEGER),
         tag,
-        payload: JSON.stringify(encoded.right),
+        payload: encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what),
         attempt: 0,
         firing: `${this.options.epoch}.${++this.count}`
       })

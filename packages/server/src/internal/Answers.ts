@@ -1,6 +1,8 @@
 /** What the outside learns of how a handler ended. */
 import type { Address } from "@troupe/contract/Address"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Json from "@troupe/contract/protocol/Json"
 import type { Secrets } from "@troupe/contract/Secrets"
 import { ServerDefect } from "@troupe/contract/ServerDefect"
 import * as Cause from "effect/Cause"
@@ -18,6 +20,13 @@ export const interrupted = JSON.stringify(
   )
 )
 
+/** The text of what is sent. Throws an error that names the limit if it is too long. */
+export const encodeOutput = (value: unknown, what: string, outputBytesMax: number): string => {
+  const text = Json.encode(value, what)
+  if (Bytes.exceed(text, outputBytesMax)) throw new Error(`${what} is larger than outputBytesMax, ${outputBytesMax}`)
+  return text
+}
+
 /** An encoded `Exit`. `kept` is false if the turn's changes must be dropped: it failed, or its answer does not encode. */
 export interface Answer {
   readonly text: string
@@ -28,7 +37,8 @@ export class Answers {
   constructor(
     private readonly address: Address,
     private readonly secrets: Secrets["Type"],
-    private readonly runtime: Runtime.Runtime<never>
+    private readonly runtime: Runtime.Runtime<never>,
+    private readonly outputBytesMax: number
   ) {}
 
   /** Logs something about the actor. */
@@ -59,7 +69,7 @@ export class Answers {
       const encoded = codec.encode(this.outward(handler, exit))
       if (Either.isLeft(encoded))
         throw new Error(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-      return { text: JSON.stringify(encoded.right), kept: Exit.isSuccess(exit) }
+      return { text: encodeOutput(encoded.right, codec.what, this.outputBytesMax), kept: Exit.isSuccess(exit) }
     } catch (error) {
       const defect = new ServerDefect({ id: this.report(handler, Cause.die(error)) })
       return { text: JSON.stringify(Either.getOrThrow(codec.encode(Exit.die(defect)))), kept: false }

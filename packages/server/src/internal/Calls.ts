@@ -3,6 +3,8 @@ import * as Headers from "@effect/platform/Headers"
 import * as Delivery from "@troupe/contract/Delivery"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
+import * as Json from "@troupe/contract/protocol/Json"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
@@ -13,6 +15,7 @@ import { type MadeCall, Request } from "./Request.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
 import type { CallEntry, Session } from "./Session.ts"
 import type { Subscribers } from "./Subscribers.ts"
+import { TokenBucket } from "./TokenBucket.ts"
 import { nothing, Turn } from "./Turn.ts"
 import { Job } from "./TurnLoop.ts"
 import type { Turns } from "./Turns.ts"
@@ -23,7 +26,12 @@ export interface CallsOptions {
   readonly codec: Codec.ContractCodec
   readonly contract: string
   readonly window: number
+  /** How many calls of a session are begun in a second. */
+  readonly callsPerSecond: number
+  readonly depthMax: number
   readonly subscriptionsMax: number
+  /** How much of a session's answers may be unread, in bytes, before its calls wait. */
+  readonly unreadMax: number
   readonly turns: Turns
   readonly answers: Answers.Answers
   readonly recorded: Recorded
@@ -37,6 +45,9 @@ export interface CallsOptions {
   /** As `handle`, for an rpc whose handler runs beside the turns: what the handler returns. */
   readonly handleForked: (codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers) => unknown
   readonly forks: Forks
+  readonly clock: Clock.Clock
+  /** Runs a task later. */
+  readonly after: (millis: number, task: () => void) => void
   /** Calls that were made to other actors will not be made again. */
   readonly settleMade: (made: ReadonlyArray<MadeCall>) => void
   /** Something of the session is not needed any more. */
@@ -60,8 +71,14 @@ export class Calls {
     }
   }
 
+  /** There is an answer, and it stays until the client has it. Calls of a client that does not read its answers wait. */
+  keep(session: Session, entry: CallEntry, answer: string): void {
+    if (session.keep(entry, answer, this.options.unreadMax)) this.options.turns.hold(session.lane)
+  }
+
   /** The client has the answer of a call. */
   settle(session: Session, entry: CallEntry): void {
+    if (session.drop(entry, this.options.unreadMax)) this.options.turns.release(session.lane)
     if (session.calls.get(entry.number) === entry) session.calls.delete(entry.number)
     this.options.onSettled(session)
     this.options.recorded.settle(entry.segment)
@@ -69,7 +86,7 @@ export class Calls {
   }
 
   private onRequest(connection: ServerConnection, { id, tag, payload, headers }: MessageOf<"Request">): void {
-    const { codec, contract, window } = this.options
+    const { codec, contract, depthMax, window } = this.options
     const { session } = connection
     const reject = (issue: string) => connection.push(Frame.encodeRejected(id, issue))
     const known = session.calls.get(id)
@@ -81,6 +98,8 @@ export class Calls {
     if (!rpc) return reject(`${contract} has no rpc ${tag}`)
     // it may have begun in an activation that is gone, which cannot be told from one that never heard of it
     if (rpc.forked && sentAgain) return connection.push(Frame.encodeLost(id))
+    const unfit = Json.issueOf(payload, depthMax)
+    if (unfit) return reject(unfit)
     const decoded = rpc.payload.decode(payload)
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
     connection.inFlight.add(id)
@@ -90,13 +109,28 @@ export class Calls {
     this.fork({ session, entry, codec: rpc, handle: () => this.options.handleForked(...input) })
   }
 
+  /** A call begins: if it was the last of this second, the next one waits. */
+  private pace(session: Session): void {
+    const { after, callsPerSecond, clock, turns } = this.options
+    if (callsPerSecond === Infinity) return
+    const now = clock.unsafeCurrentTimeMillis()
+    session.pace ??= new TokenBucket(callsPerSecond, now)
+    const wait = session.pace.take(now)
+    if (wait === 0) return
+    turns.hold(session.lane)
+    after(wait, () => turns.release(session.lane))
+  }
+
   /** The handler starts in its turn, and goes on beside those that follow. */
   private fork(forked: Forked): void {
     const { turns, forks } = this.options
     const { session, entry } = forked
     const request = entry.request = Request.ofCall(session.id, entry.number)
     entry.job = new Job({
-      start: () => new Turn(turns, { caller: session.connection, request }),
+      start: () => {
+        this.pace(session)
+        return new Turn(turns, { caller: session.connection, request })
+      },
       run: () => forks.start(forked),
       end: (exit, turn) => {
         entry.job = undefined
@@ -108,8 +142,10 @@ export class Calls {
   }
 
   /** The answer of a call that is not recorded. */
-  readonly answerForked = (session: Session, entry: CallEntry, text: string): void =>
+  readonly answerForked = (session: Session, entry: CallEntry, text: string): void => {
+    this.keep(session, entry, text)
     this.answer(session, entry, text, undefined)
+  }
 
   private begin(
     session: Session,
@@ -119,7 +155,10 @@ export class Calls {
   ): void {
     const request = entry.request = Request.ofCall(session.id, entry.number)
     const job = new Job({
-      start: () => new Turn(this.options.turns, { caller: session.connection, request }),
+      start: () => {
+        this.pace(session)
+        return new Turn(this.options.turns, { caller: session.connection, request })
+      },
       run: () => handle,
       end: (exit, turn) => this.onEnd(session, entry, codec, exit, turn),
       removed: () => session.forget(entry)
@@ -137,6 +176,7 @@ export class Calls {
   ): void {
     const { turns, answers, recorded } = this.options
     const { text, kept } = answers.encode(codec, exit)
+    this.keep(session, entry, text)
     const cancelled = !kept && entry.job?.interruptRequested === true
     turns.completeCall(turn, {
       reply: { session: session.id, call: entry.number, exit: text },

@@ -14,7 +14,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Answers } from "./Answers.ts"
+import { type Answers, encodeOutput } from "./Answers.ts"
 import type { CallEntry, Session } from "./Session.ts"
 import { CurrentTurn, nothing, ofFiber, Turn } from "./Turn.ts"
 import type { Turns } from "./Turns.ts"
@@ -23,6 +23,7 @@ export interface ForksOptions {
   readonly scope: Scope.Scope
   readonly turns: Turns
   readonly answers: Answers
+  readonly outputBytesMax: number
   /** Keeps the activation in memory while one runs. */
   readonly hold: () => void
   readonly release: () => void
@@ -76,7 +77,10 @@ export class Forks {
   private sendAll({ session, entry }: Forked, element: Codec.Codec, values: Chunk.Chunk<unknown>): Effect.Effect<void> {
     const send = (texts: ReadonlyArray<string>) =>
       Effect.zipRight(this.options.turns.committed, sendChunk(session, entry, texts))
-    return Effect.flatMap(encode(element, values), (parts) => Effect.forEach(parts, send, { discard: true }))
+    return Effect.flatMap(
+      encode(element, values, this.options.outputBytesMax),
+      (parts) => Effect.forEach(parts, send, { discard: true })
+    )
   }
 
   /** The answer leaves after the commits of everything the handler has seen. */
@@ -116,7 +120,8 @@ const toStream = (result: unknown): Stream.Stream<unknown, unknown> =>
 /** Values as texts, in parts that are not too large. */
 const encode = (
   element: Codec.Codec,
-  values: Chunk.Chunk<unknown>
+  values: Chunk.Chunk<unknown>,
+  outputBytesMax: number
 ): Effect.Effect<ReadonlyArray<ReadonlyArray<string>>> =>
   Effect.suspend(() => {
     const parts: Array<Array<string>> = []
@@ -126,7 +131,7 @@ const encode = (
       if (Either.isLeft(encoded)) {
         return Effect.dieMessage(`${element.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
       }
-      const text = JSON.stringify(encoded.right) ?? "null"
+      const text = encodeOutput(encoded.right, element.what, outputBytesMax)
       if (bytes + text.length > chunkBytesMax) {
         parts.push([])
         bytes = 0

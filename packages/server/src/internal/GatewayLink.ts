@@ -7,13 +7,14 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import type * as Clock from "effect/Clock"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Connections } from "../Connections.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
+import { TokenBucket } from "./TokenBucket.ts"
 
 /** What all links of a gateway share. */
 export interface GatewayServices {
@@ -29,19 +30,31 @@ export interface GatewayServices {
   readonly openBytesMax: number
   readonly bufferedBytesMax: number
   readonly connectionsMax: number
+  readonly framesPerSecond: number
+  readonly refusalsPerSecond: number
 }
 
 /** A channel: the connection on it, or the fiber that opens one. */
 class Channel implements Attachment {
   state: "open" | "lost" | "closed" = "open"
-  connection: ServerConnection | undefined
   opening: Fiber.RuntimeFiber<ServerConnection, DisconnectReason> | undefined
+  private standing: ServerConnection | undefined
 
   constructor(
     readonly channel: number,
     readonly writer: FrameWriter,
+    private readonly onStands: () => void,
     private readonly forget: () => void
   ) {}
+
+  get connection(): ServerConnection | undefined {
+    return this.standing
+  }
+
+  set connection(connection: ServerConnection | undefined) {
+    this.standing = connection
+    if (connection) this.onStands()
+  }
 
   release(): void {
     this.connection = undefined
@@ -59,6 +72,13 @@ export class GatewayLink implements Link.LinkHandler {
   private proven = false
   private closed = false
   private leaving = false
+  private readonly frames: TokenBucket
+  private readonly refusals: TokenBucket
+  /** Until then nothing is read, while `reading` is false. */
+  private readsAt = 0
+  private reading = true
+  /** Until then nothing is opened: the link has been refused too often. */
+  private opensAt = 0
   private lastHeard: number
   private useless: number
 
@@ -69,7 +89,9 @@ export class GatewayLink implements Link.LinkHandler {
     private readonly onGone: () => void
   ) {
     this.writer = new FrameWriter({ send: this.send }, services.schedule, 16 * 1024)
-    this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
+    const now = this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
+    this.frames = new TokenBucket(services.framesPerSecond, now)
+    this.refusals = new TokenBucket(services.refusalsPerSecond, now)
   }
 
   /** Whether a call is in flight on it, or a connection is being opened. */
@@ -92,10 +114,12 @@ export class GatewayLink implements Link.LinkHandler {
   readonly onMessage = (text: string): void => {
     if (this.closed) return
     this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
-    const max = this.isProven() ? this.services.messageBytesMax : this.services.openBytesMax
+    const max = this.proven ? this.services.messageBytesMax : this.services.openBytesMax
     if (Bytes.exceed(text, max)) return this.violation(`a message may have ${max} bytes here, this one has more`)
     const frames = Frame.decodeClient(text)
     if (!frames) return this.violation("a message must be a JSON array of frames")
+    const wait = this.frames.take(this.lastHeard, frames.length)
+    if (wait > 0) this.stopReading(wait)
     for (const frame of frames) {
       if (this.closed) return
       if (Either.isLeft(frame)) return this.violation(`a frame does not decode: ${Codec.describe(frame.left)}`)
@@ -103,9 +127,29 @@ export class GatewayLink implements Link.LinkHandler {
     }
   }
 
-  private isProven(): boolean {
-    if (!this.proven) { for (const { connection } of this.channels.values()) if (connection) this.proven = true }
-    return this.proven
+  /** What the client has sent too fast waits in the network, and slows it down. */
+  private stopReading(millis: number): void {
+    // nobody can be heard meanwhile
+    this.lastHeard += millis
+    this.readsAt = this.lastHeard
+    if (!this.reading || !this.link.setReading) return
+    this.reading = false
+    this.link.setReading(false)
+    this.services.fork(this.readAgain)
+  }
+
+  private readonly readAgain: Effect.Effect<void> = Effect.suspend(() => {
+    const wait = this.readsAt - this.services.clock.unsafeCurrentTimeMillis()
+    if (wait > 0) return Effect.delay(this.readAgain, wait)
+    this.reading = true
+    if (!this.closed) this.link.setReading?.(true)
+    return Effect.void
+  })
+
+  private readonly prove = (): void => {
+    if (this.proven) return
+    this.proven = true
+    this.link.allow?.(this.services.messageBytesMax)
   }
 
   readonly onClose = (): void => {
@@ -181,12 +225,13 @@ export class GatewayLink implements Link.LinkHandler {
       return this.violation(`this server speaks version ${Frame.version} of the protocol, the client ${version}`)
     }
     this.greeted = true
-    const { heartbeatMillis, silenceMillis, messageBytesMax } = this.services
+    const { heartbeatMillis, silenceMillis, openBytesMax, messageBytesMax } = this.services
     this.writer.write(Frame.encode({
       _tag: "Welcome",
       version: Frame.version,
       heartbeatMillis,
       silenceMillis,
+      openBytesMax,
       messageBytesMax
     }))
   }
@@ -195,7 +240,10 @@ export class GatewayLink implements Link.LinkHandler {
     this.writer.write(Frame.encode({ _tag: "Close", channel, reason: { _tag: "ActivationLost" } }))
   }
 
+  /** Whoever is refused often waits before it can try again. */
   private refuse(channel: number, reason: DisconnectReason): void {
+    const now = this.services.clock.unsafeCurrentTimeMillis()
+    this.opensAt = now + this.refusals.take(now)
     this.writer.write(Frame.encode({ _tag: "Refused", channel, reason }))
   }
 
@@ -209,7 +257,7 @@ export class GatewayLink implements Link.LinkHandler {
       this.refuse(number, { _tag: "LimitReached", limit: "connectionsMax", max })
       return undefined
     }
-    const channel: Channel = new Channel(number, this.writer, () => {
+    const channel: Channel = new Channel(number, this.writer, this.prove, () => {
       if (this.channels.get(number) === channel) this.channels.delete(number)
     })
     this.channels.set(number, channel)
@@ -218,12 +266,9 @@ export class GatewayLink implements Link.LinkHandler {
 
   private open(frame: FrameOf<"Open">): void {
     if (this.leaving) return
-    if (!this.services.actors.has(frame.contract)) {
-      return this.refuse(frame.channel, { _tag: "UnknownActor", issue: `there is no actor ${frame.contract} here` })
-    }
     const channel = this.newChannel(frame.channel)
     if (!channel) return
-    const fiber = this.services.fork(this.services.connections.open(frame, this.request, channel))
+    const fiber = this.services.fork(this.afterRefusals(this.connect(frame, channel)))
     channel.opening = fiber
     fiber.addObserver((exit) => {
       channel.opening = undefined
@@ -231,6 +276,19 @@ export class GatewayLink implements Link.LinkHandler {
       channel.release()
       if (this.closed || exit.cause._tag !== "Fail") return
       this.refuse(frame.channel, exit.cause.error)
+    })
+  }
+
+  private connect(frame: FrameOf<"Open">, channel: Channel): Effect.Effect<ServerConnection, DisconnectReason> {
+    return this.services.actors.has(frame.contract)
+      ? this.services.connections.open(frame, this.request, channel)
+      : Effect.fail({ _tag: "UnknownActor", issue: `there is no actor ${frame.contract} here` })
+  }
+
+  private afterRefusals<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      const wait = this.opensAt - this.services.clock.unsafeCurrentTimeMillis()
+      return wait > 0 ? Effect.zipRight(Effect.sleep(wait), this.afterRefusals(effect)) : effect
     })
   }
 

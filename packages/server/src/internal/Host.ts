@@ -9,6 +9,7 @@ import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import { Flush } from "@troupe/contract/Flush"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import type * as Frame from "@troupe/contract/protocol/Frame"
+import * as Json from "@troupe/contract/protocol/Json"
 import { Secrets } from "@troupe/contract/Secrets"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -68,6 +69,7 @@ export class Host {
         clock,
         secrets,
         schedule,
+        after: (millis, task) => void fork(Effect.delay(Effect.sync(task), millis)),
         store,
         submit: commits.submit,
         retention: new Expiry(clock, fork, store.retentionMillis),
@@ -357,6 +359,8 @@ export class Host {
       if (unknownEvent !== undefined) {
         return refuse({ _tag: "UnknownActor", issue: `${frame.contract} has no event ${unknownEvent}` })
       }
+      const unfit = Json.issueOf(frame.params, this.services.options.depthMax)
+      if (unfit) return refuse({ _tag: "InvalidParams", issue: unfit })
       const params = registration.codecs.contract.params.decode(frame.params)
       if (Either.isLeft(params)) return refuse({ _tag: "InvalidParams", issue: Codec.describe(params.left) })
       const { session, events, settledBelow, pending } = frame

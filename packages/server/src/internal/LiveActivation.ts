@@ -98,9 +98,13 @@ export class LiveActivation implements Owner, Expirable {
       onDestroying: () => this.destroying(),
       onDestroyed: () => this.destroyed()
     })
-    this.answers = new Answers(address, services.secrets, this.runtime)
+    this.answers = new Answers(address, services.secrets, this.runtime, services.options.outputBytesMax)
     this.recorded = new Recorded(options.recorded, origin.version, (seq) => this.turns.pipeline.settleSegment(seq))
-    this.stageEvent = Room.makeStageEvent(this.turns, registration.codecs.contract)
+    this.stageEvent = Room.makeStageEvent(
+      this.turns,
+      registration.codecs.contract,
+      services.options.outputBytesMax
+    )
     this.admission = this.makeAdmission()
     this.forks = this.makeForks()
     this.calls = this.makeCalls()
@@ -130,12 +134,15 @@ export class LiveActivation implements Owner, Expirable {
 
   private makeCalls(): Calls {
     const { turns, answers, recorded, subscribers } = this
-    const { window, subscriptionsMax } = this.services.options
+    const { callsPerSecond, depthMax, outboxBytesMax, subscriptionsMax, window } = this.services.options
     return new Calls({
       codec: this.registration.codecs.contract,
       contract: this.address.contract,
       window,
+      callsPerSecond,
+      depthMax,
       subscriptionsMax,
+      unreadMax: outboxBytesMax,
       turns,
       answers,
       recorded,
@@ -143,6 +150,8 @@ export class LiveActivation implements Owner, Expirable {
       handle: (codec, payload, headers) => this.handle(this.publicHandlers, codec, payload, headers),
       handleForked: ({ rpc }, payload, headers) => unwrap(this.publicHandlers.get(rpc._tag)!(payload, { headers })),
       forks: this.forks,
+      clock: this.services.clock,
+      after: this.services.after,
       settleMade: this.services.settle,
       onSettled: (session) => this.dispose(session)
     })
@@ -154,6 +163,7 @@ export class LiveActivation implements Owner, Expirable {
       scope,
       turns,
       answers,
+      outputBytesMax: this.services.options.outputBytesMax,
       hold: () => this.hold(),
       release: () => this.release(),
       answer: (session, entry, text) => this.calls.answerForked(session, entry, text)
@@ -398,7 +408,7 @@ export class LiveActivation implements Owner, Expirable {
       const session = this.sessions.get(open.session) ?? new Session(open.session)
       this.sessions.set(open.session, session)
       session.connections++
-      this.recorded.handTo(session)
+      for (const entry of this.recorded.handTo(session)) this.calls.keep(session, entry, entry.exit!)
       this.hold()
       return new ServerConnection(this, session, id, open.params, state, scope)
     })

@@ -35,12 +35,13 @@ export class Recorded {
     this.onSegmentSettled(segment)
   }
 
-  /** Gives a session the answers recorded for it. */
-  handTo(session: Session): void {
-    this.replies.get(session.id)?.forEach((entry, number) => {
-      if (!session.calls.has(number)) session.calls.set(number, entry)
-    })
+  /** Gives a session the answers recorded for it, and returns them. */
+  handTo(session: Session): ReadonlyArray<CallEntry> {
+    const entries = Array.from(this.replies.get(session.id)?.values() ?? [])
+      .filter(({ number }) => !session.calls.has(number))
+    for (const entry of entries) session.calls.set(entry.number, entry)
     this.replies.delete(session.id)
+    return entries
   }
 
   /** Takes one answer out. */

@@ -3,6 +3,7 @@ import type { Implementation } from "@troupe/contract/ActorHost"
 import type { Durability } from "@troupe/contract/Behavior"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Json from "@troupe/contract/protocol/Json"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Runtime from "effect/Runtime"
@@ -49,7 +50,7 @@ export interface Registration {
 const makeEncodeState = (codec: Codec.Codec, stateBytesMax: number) => (state: unknown): string => {
   const encoded = codec.encode(state)
   if (Either.isLeft(encoded)) throw new Error(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-  const text = JSON.stringify(encoded.right)
+  const text = Json.encode(encoded.right, codec.what)
   if (Bytes.exceed(text, stateBytesMax)) throw new Error(`${codec.what} is larger than stateBytesMax, ${stateBytesMax}`)
   return text
 }

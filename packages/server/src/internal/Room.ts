@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as HashMap from "effect/HashMap"
 import type { Alarms } from "./Alarms.ts"
+import { encodeOutput } from "./Answers.ts"
 import type { Recipient } from "./ServerConnection.ts"
 import type { Subscribers } from "./Subscribers.ts"
 import { type Cell, ofFiber, TurnRef } from "./Turn.ts"
@@ -23,7 +24,8 @@ export type StageEvent = (
 ) => Effect.Effect<void>
 
 export const makeStageEvent =
-  (turns: Turns, { events }: Codec.ContractCodec): StageEvent => (event, payload, recipients, except) =>
+  (turns: Turns, { events }: Codec.ContractCodec, outputBytesMax: number): StageEvent =>
+  (event, payload, recipients, except) =>
     turns.stage((turn) => {
       const codec = events.get(event)
       if (!codec) return Effect.dieMessage(`there is no event ${event}`)
@@ -31,7 +33,11 @@ export const makeStageEvent =
       if (Either.isLeft(encoded)) {
         return Effect.dieMessage(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
       }
-      const text = Frame.encodeEvent(event, encoded.right)
+      const { right: value } = encoded
+      const text = Frame.encodeEvent(
+        event,
+        value === undefined ? undefined : encodeOutput(value, codec.what, outputBytesMax)
+      )
       const subscribed = recipients()
       turn.outputs.push(() => {
         for (const recipient of subscribed) if (recipient !== except) recipient.push(text)

@@ -98,12 +98,15 @@ export class ServerConnection implements ReplyTarget, Recipient {
 
   // --- sending -------------------------------------------------------------------------------------------------------
 
-  /** Sends a message, or keeps it until there is a link again. A full outbox ends the connection. */
+  /**
+   * Sends a message, or keeps it until there is a link again. A full outbox ends the connection. Answers do not fill it:
+   * the session takes no new calls while too many of them wait.
+   */
   push(payload: string, call?: CallEntry): void {
     if (this.ended) return
-    const seq = this.outbox.push(payload, call)
+    const seq = this.outbox.push(payload, call, !call || call.bytes === 0)
     if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
-    if (this.outbox.bytes > this.owner.services.options.outboxBytesMax) this.end({ _tag: "SlowConsumer" })
+    if (this.outbox.exceeds(this.owner.services.options.outboxBytesMax)) this.end({ _tag: "SlowConsumer" })
   }
 
   /** The client asks again for a call that is known: it is answered when it has an answer. */
@@ -127,7 +130,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** The connection is a new one and has been committed: the client is told. */
   open(attachment: Attachment): void {
     const { options, store } = this.owner.services
-    // it can have ended before: what was committed meanwhile may be more than the outbox holds
+    // it can have ended before: its session may have opened another one
     if (this.reason) return attachment.state === "open" ? this.tellEnd(attachment, this.reason) : undefined
     this.attachment = attachment
     if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })

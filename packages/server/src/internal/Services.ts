@@ -14,6 +14,8 @@ export interface Services {
   readonly secrets: Secrets["Type"]
   /** Runs a task at the end of the tick. */
   readonly schedule: (task: () => void) => void
+  /** Runs a task later. */
+  readonly after: (millis: number, task: () => void) => void
   readonly store: typeof ActorStore.Service
   /** Commits with the next transaction. */
   readonly submit: (commit: Commit, turns: number, onResult: (result: CommitResult) => void) => void

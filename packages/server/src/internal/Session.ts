@@ -5,6 +5,7 @@
 import type { Connection } from "@troupe/contract/Connection"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { Request } from "./Request.ts"
+import type { TokenBucket } from "./TokenBucket.ts"
 import { type Job, Lane } from "./TurnLoop.ts"
 
 /** Where answers go. */
@@ -21,6 +22,8 @@ export interface ReplyTarget extends Connection<any, any> {
 export class CallEntry {
   /** The encoded `Exit`, once it may leave. */
   exit: string | undefined
+  /** How much of what the session may have unread its answer is, in units of UTF-16. */
+  bytes = 0
   /** The stored segment that holds the answer, if it was recorded. */
   segment: number | undefined
   /** The connection the answer was last sent on. */
@@ -61,10 +64,34 @@ export class Session {
   settledBelow = 1
   /** The client has been told not to come back. */
   gone = false
+  /** How fast its calls are begun, if that is bounded. */
+  pace: TokenBucket | undefined
   /** Calls that the client sends again, and has not sent again yet. */
   pending: Set<number> = new Set()
 
+  /** Answers that the client has not got, together, as `CallEntry.bytes`. */
+  private unread = 0
+  private full = false
+
   constructor(readonly id: string) {}
+
+  /** The call has an answer. Returns whether no more calls should be taken until answers have been read. */
+  keep(entry: CallEntry, answer: string, unreadMax: number): boolean {
+    entry.bytes = answer.length
+    this.unread += entry.bytes
+    const filled = !this.full && this.unread > unreadMax
+    this.full ||= filled
+    return filled
+  }
+
+  /** The answer of a call need not be kept. Returns whether calls can be taken again. */
+  drop(entry: CallEntry, unreadMax: number): boolean {
+    this.unread -= entry.bytes
+    entry.bytes = 0
+    const emptied = this.full && this.unread <= unreadMax
+    this.full &&= !emptied
+    return emptied
+  }
 
   begin(number: number): CallEntry {
     const entry = new CallEntry(number)

@@ -37,6 +37,8 @@ export class Lane {
   readonly jobs = MutableList.empty<Job>()
   /** Whether it stands in the ring. */
   ready = false
+  /** While this is not 0, its jobs wait. */
+  holds = 0
 }
 
 /**
@@ -54,6 +56,8 @@ export class TurnLoop {
   /** How many jobs are queued or running. */
   size = 0
   private readonly ring = MutableList.empty<Lane>()
+  /** Lanes that would stand in the ring if they were not held. */
+  private readonly held = new Set<Lane>()
   private running: Job | undefined
   /** The fiber of the running job. */
   private fiber: Fiber.RuntimeFiber<void> | undefined
@@ -74,10 +78,24 @@ export class TurnLoop {
     if (this.stopped) return job.options.removed()
     this.size++
     MutableList.append(lane.jobs, job)
-    if (!lane.ready) {
-      lane.ready = true
-      MutableList.append(this.ring, lane)
-    }
+    this.enter(lane)
+  }
+
+  /** The jobs of a lane wait until `release` has been called as often. What runs goes on. */
+  hold(lane: Lane): void {
+    lane.holds++
+  }
+
+  release(lane: Lane): void {
+    lane.holds--
+    if (lane.holds === 0 && this.held.delete(lane)) this.enter(lane)
+  }
+
+  private enter(lane: Lane): void {
+    if (lane.ready) return
+    if (lane.holds > 0) return void this.held.add(lane)
+    lane.ready = true
+    MutableList.append(this.ring, lane)
     this.wake()
   }
 
@@ -93,6 +111,11 @@ export class TurnLoop {
   /** Removes all that is queued and interrupts what runs. What is submitted later is removed at once. */
   stop(): void {
     this.stopped = true
+    for (const lane of this.held) {
+      lane.holds = 0
+      this.enter(lane)
+    }
+    this.held.clear()
     if (this.running) this.interrupt(this.running)
     for (let job = this.next(); job; job = this.next()) this.remove(job)
   }
@@ -116,6 +139,11 @@ export class TurnLoop {
 
   private next(): Job | undefined {
     for (let lane = MutableList.shift(this.ring); lane; lane = MutableList.shift(this.ring)) {
+      if (lane.holds > 0 && !this.stopped) {
+        lane.ready = false
+        this.held.add(lane)
+        continue
+      }
       let job = MutableList.shift(lane.jobs)
       while (job && job.phase === "ended") job = MutableList.shift(lane.jobs)
       lane.ready = MutableList.length(lane.jobs) > 0

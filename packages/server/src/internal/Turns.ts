@@ -209,6 +209,15 @@ export class Turns implements TurnAccess {
     this.loop.interrupt(job)
   }
 
+  /** The jobs of a lane wait until `release` has been called as often. */
+  hold(lane: Lane): void {
+    this.loop.hold(lane)
+  }
+
+  release(lane: Lane): void {
+    this.loop.release(lane)
+  }
+
   /** Stages something in the fiber's turn, or in one of its own. */
   readonly stage = <E = never>(f: (turn: Turn) => Effect.Effect<void, E>): Effect.Effect<void, E> =>
     Effect.withFiberRuntime((fiber) => {

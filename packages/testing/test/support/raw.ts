@@ -14,16 +14,18 @@ export const rawLink = Effect.gen(function*() {
     onMessage: (text) => heard.push(...JSON.parse(text) as Array<Json>),
     onClose: () => heard.push({ _tag: "LinkClosed" })
   })
+  const sayText = (text: string) =>
+    Effect.gen(function*() {
+      const before = heard.length
+      link.send(text)
+      yield* settle
+      return heard.slice(before)
+    })
   return {
     /** All that the server has said, in order. */
     heard: heard as ReadonlyArray<Json>,
-    say: (...frames: ReadonlyArray<Json>) =>
-      Effect.gen(function*() {
-        const before = heard.length
-        link.send(JSON.stringify(frames))
-        yield* settle
-        return heard.slice(before)
-      })
+    sayText,
+    say: (...frames: ReadonlyArray<Json>) => sayText(JSON.stringify(frames))
   }
 })
 

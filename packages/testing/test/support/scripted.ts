@@ -53,6 +53,7 @@ class Script {
           version: Frame.version,
           heartbeatMillis: 15_000,
           silenceMillis: 3_000_000,
+          openBytesMax: 16 * 1024,
           messageBytesMax: 1024 * 1024
         })
       case "Open":
