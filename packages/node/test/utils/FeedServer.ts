@@ -1,4 +1,5 @@
 /** Servers of `Feed.ts` as processes, and their clients. */
+import type { Gateway, HostOptions } from "@troupe/server"
 import { Effect } from "effect"
 import { Feed } from "./Feed.ts"
 import { freePort } from "./freePort.ts"
@@ -6,14 +7,10 @@ import { client } from "./LogServer.ts"
 import * as Program from "./Program.ts"
 import { until } from "./until.ts"
 
+/** Options of `ActorHost.layer` and `ActorServer.layer` that are JSON. */
 export interface Options {
-  readonly host?: { readonly outboxBytesMax?: number; readonly resumeWindow?: number }
-  readonly gateway?: {
-    readonly bufferedBytesMax?: number
-    readonly openTimeout?: number
-    readonly heartbeat?: number
-    readonly silence?: number
-  }
+  readonly host?: HostOptions.Options
+  readonly gateway?: Omit<Gateway.Options, "actors"> & { readonly origins?: ReadonlyArray<string> }
 }
 
 /** A server process: its port, and how many bytes of memory it has in use. */
