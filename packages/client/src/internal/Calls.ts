@@ -3,6 +3,7 @@
  * their answer. A call keeps its text and its place until its answer has arrived, because it may have to be sent again.
  */
 import type { Address } from "@troupe/contract/Address"
+import type { CallSpan } from "@troupe/contract/CallSpan"
 import {
   ActorDestroyed,
   ConnectionClosed,
@@ -17,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import type * as ConnectionStatus from "../ConnectionStatus.ts"
 import type { StreamReader } from "./StreamReader.ts"
 
 /** When a call was first handed to a link, in milliseconds since the epoch, and to which incarnation of the actor. */
@@ -43,6 +45,8 @@ export interface Call {
   readonly end: (exit: Exit.Exit<unknown, unknown>) => void
   /** Who reads its values, if it is a stream. */
   readonly reader: StreamReader | undefined
+  /** Its span, if somebody looks at spans. */
+  readonly span: CallSpan | undefined
   /** Undefined if it was never handed to a link. */
   sent: Sending | undefined
   cancelled: boolean
@@ -74,6 +78,13 @@ const obstacle = (
       // the server tells whether it still runs: nothing of it is recorded
       if (call.codec.forked) return undefined
       return sent.at < keptSince ? unknown("it was sent longer ago than the server keeps answers") : undefined
+  }
+}
+
+const tell = (span: CallSpan, status: ConnectionStatus.ConnectionStatus): void => {
+  if (status._tag === "Waiting") span.event("waiting", { attempt: status.attempt, cause: status.cause._tag })
+  else if (status._tag === "Connected") {
+    span.event("connected", { resumed: status.resumed, "backoff.millis": span.millisSince("last") })
   }
 }
 
@@ -195,6 +206,11 @@ export class Calls {
     if (!call) return
     if (Delivery.of(call.codec.rpc) === "idempotent" && !call.reader?.begun) this.again.push(call)
     else this.end(call, Exit.fail(unknown("the actor's activation was lost while it ran")))
+  }
+
+  /** What the connection does while they are pending: tells those who look at spans. */
+  onStatus(status: ConnectionStatus.ConnectionStatus): void {
+    for (const { span } of this.pending.values()) if (span) tell(span, status)
   }
 
   /** Ends all calls. */

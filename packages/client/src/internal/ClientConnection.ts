@@ -3,6 +3,7 @@
  * callbacks; only the evaluation of the parameters and waiting to open anew need a fiber.
  */
 import * as Headers from "@effect/platform/Headers"
+import { CallSpan } from "@troupe/contract/CallSpan"
 import { ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
@@ -27,6 +28,13 @@ import { StreamReader } from "./StreamReader.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 import { Watched } from "./Watched.ts"
 
+/** A call that is made now. */
+interface Beginning extends Pick<Call, "codec" | "end" | "span"> {
+  readonly payload: unknown
+  readonly options: CallOptions | undefined
+  readonly reader?: StreamReader
+}
+
 export class ClientConnection {
   readonly status = new Watched<ConnectionStatus.ConnectionStatus>(ConnectionStatus.Connecting())
   readonly pending = new Watched(0)
@@ -38,7 +46,7 @@ export class ClientConnection {
 
   constructor(
     services: ClientServices,
-    target: Target,
+    private readonly target: Target,
     /** It has ended for good. */
     private readonly onClosed: (connection: ClientConnection) => void
   ) {
@@ -60,13 +68,23 @@ export class ClientConnection {
     })
   }
 
+  private get address() {
+    const { contract: { contract }, key } = this.target
+    return { contract, key }
+  }
+
   private get closed(): boolean {
     return this.status.current._tag === "Closed"
   }
 
   private setStatus(status: ConnectionStatus.ConnectionStatus): void {
-    this.status.set(status)
+    this.show(status)
     if (status._tag === "Connected") Deferred.unsafeDone(this.opened, Exit.void)
+  }
+
+  private show(status: ConnectionStatus.ConnectionStatus): void {
+    this.status.set(status)
+    this.calls.onStatus(status)
   }
 
   // --- calls and events ----------------------------------------------------------------------------------------------
@@ -76,12 +94,13 @@ export class ClientConnection {
     payload: unknown,
     options: CallOptions | undefined
   ): Effect.Effect<unknown, unknown> =>
-    Effect.async((resume) => {
-      const call = this.begin(codec, payload, options, options?.discard ? () => {} : resume)
-      if (Exit.isExit(call)) return resume(call)
-      if (options?.discard) return resume(Effect.void)
-      return Effect.sync(() => this.cancel(call))
-    })
+    CallSpan.use(this.address, codec.rpc._tag, (span) =>
+      Effect.async((resume) => {
+        const call = this.begin({ codec, payload, options, span, end: options?.discard ? () => {} : resume })
+        if (Exit.isExit(call)) return resume(call)
+        if (options?.discard) return resume(Effect.void)
+        return Effect.sync(() => this.cancel(call))
+      }))
 
   /** The values of a stream rpc. The call ends with the stream, whoever ends it. */
   readonly stream = (
@@ -89,23 +108,21 @@ export class ClientConnection {
     payload: unknown,
     options: CallOptions | undefined
   ): Stream.Stream<unknown, unknown> =>
-    Stream.unwrapScoped(Effect.suspend(() => {
+    Stream.unwrapScoped(Effect.flatMap(CallSpan.scoped(this.address, codec.rpc._tag), (span) => {
       const reader: StreamReader = new StreamReader(() => {
         if (!Exit.isExit(call)) this.opening.conversation?.send(Frame.encodeStreamAck(call.number))
       })
-      const call = this.begin(codec, payload, options, (exit) => reader.end(exit), reader)
+      const end = (exit: Exit.Exit<unknown, unknown>) => {
+        span?.end(exit)
+        reader.end(exit)
+      }
+      const call = this.begin({ codec, payload, options, span, end, reader })
       if (Exit.isExit(call)) return call
       return Effect.as(Effect.addFinalizer(() => Effect.sync(() => this.cancel(call))), reader.stream)
     }))
 
   /** Puts a call among those that wait to be sent, or says why not. */
-  private begin(
-    codec: Codec.RpcCodec,
-    payload: unknown,
-    options: CallOptions | undefined,
-    end: Call["end"],
-    reader?: StreamReader
-  ): Call | Exit.Exit<never, ConnectionError> {
+  private begin({ codec, end, options, payload, reader, span }: Beginning): Call | Exit.Exit<never, ConnectionError> {
     if (this.closed) return Exit.fail(this.closedError())
     const encoded = codec.payload.encode(payload)
     if (Either.isLeft(encoded)) {
@@ -113,12 +130,12 @@ export class ClientConnection {
     }
     const headers = options?.headers ? Object.entries(Headers.fromInput(options.headers)) : undefined
     const number = this.calls.next
-    const text = Frame.encodeRequest(number, codec.rpc._tag, encoded.right, headers)
+    const text = Frame.encodeRequest(number, codec.rpc._tag, encoded.right, headers, span?.trace)
     const bytes = Bytes.of(text)
     const full = this.calls.full(bytes)
     if (full) return Exit.fail(full)
     this.calls.next++
-    const call: Call = { number, codec, text, bytes, end, reader, sent: undefined, cancelled: false }
+    const call: Call = { number, codec, text, bytes, end, reader, span, sent: undefined, cancelled: false }
     this.calls.add(call)
     this.opening.conversation?.pump()
     return call
@@ -155,7 +172,7 @@ export class ClientConnection {
   /** What the link does while the connection has none. */
   onLinkStatus(status: ConnectionStatus.ConnectionStatus): void {
     if (status._tag === "Closed") this.close(status.reason)
-    else if (!this.closed && status._tag !== "Connected") this.status.set(status)
+    else if (!this.closed && status._tag !== "Connected") this.show(status)
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------

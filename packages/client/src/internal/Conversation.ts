@@ -107,6 +107,7 @@ export class Conversation implements Acknowledged {
         this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
         continue
       }
+      call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
       call.sent ??= { at: this.now, incarnation }
       this.inFlight.add(call.number)
       this.send(call.text)

@@ -3,6 +3,7 @@
  * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
  */
 import * as Schema from "effect/Schema"
+import type { Trace } from "../CallSpan.ts"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
 import * as Codec from "./Codec.ts"
@@ -16,15 +17,22 @@ const Call = Schema.Int.pipe(Schema.positive())
 const Millis = Schema.Finite.pipe(Schema.nonNegative())
 const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
 const Name = Schema.String.pipe(Schema.maxLength(256))
+const TraceId = Schema.String.pipe(Schema.maxLength(64))
 
 // --- what travels inside `Message` -----------------------------------------------------------------------------------
 
-/** A call, in the shape of @effect/rpc. `id` is the number of the call in its session, from 1. */
+/**
+ * A call, in the shape of @effect/rpc. `id` is the number of the call in its session, from 1; the last three name the
+ * caller's span, if it has one.
+ */
 export const Request = Schema.TaggedStruct("Request", {
   id: Schema.NumberFromString.pipe(Schema.compose(Call)),
   tag: Name,
   payload: Schema.optional(Schema.Unknown),
-  headers: Schema.optional(Schema.Array(Schema.Tuple(Schema.String, Schema.String)))
+  headers: Schema.optional(Schema.Array(Schema.Tuple(Schema.String, Schema.String))),
+  traceId: Schema.optional(TraceId),
+  spanId: Schema.optional(TraceId),
+  sampled: Schema.optional(Schema.Boolean)
 })
 
 /** The caller was interrupted: cancel the call if it has not finished. */
@@ -206,8 +214,9 @@ export const encodeRequest = (
   id: number,
   tag: string,
   payload: unknown,
-  headers?: ReadonlyArray<readonly [string, string]>
-): string => JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers })
+  headers?: ReadonlyArray<readonly [string, string]>,
+  trace?: Trace
+): string => JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers, ...trace })
 
 export const encodeInterrupt = (id: number): string => `{"_tag":"Interrupt","requestId":"${id}"}`
 

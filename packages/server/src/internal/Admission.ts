@@ -15,6 +15,7 @@ import * as HashMap from "effect/HashMap"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { Answers } from "./Answers.ts"
+import * as LogAnnotations from "./LogAnnotations.ts"
 import type { Registration } from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Session } from "./Session.ts"
@@ -95,6 +96,7 @@ export class Admission {
     const context = Context.add(this.options.runtime.context, CurrentTurn, turn)
     const run = Effect.suspend((): Effect.Effect<unknown, unknown, any> => hook({ params, request } as never))
     return Effect.provide(run, context as Context.Context<any>).pipe(
+      Effect.annotateLogs(LogAnnotations.of(this.options.turns.address)),
       Effect.flatMap((state) => this.validateState(state)),
       this.withTimeout,
       Effect.catchAllCause((cause) => Effect.fail(this.refusal(cause))),
@@ -157,7 +159,7 @@ export class Admission {
   ): Job {
     const { turns, runtime, onGone } = this.options
     const refuse = (reason: DisconnectReason) => {
-      connection.ended = true
+      connection.discard()
       this.withdraw(connection)
       Runtime.runFork(runtime)(Scope.close(connection.scope, Exit.succeed(reason)))
       Deferred.unsafeDone(outcome, Exit.fail(reason))
@@ -196,12 +198,13 @@ export class Admission {
   private enter(connection: ServerConnection, open: OpenRequest): void {
     connection.session.connection = connection
     this.standing.set(connection.id, connection)
+    this.options.registration.meters.connections(1)
     this.connections.current = HashMap.set(this.connections.current, connection.id, connection)
     for (const event of open.events) this.options.subscribers.add(connection, event)
   }
 
   private withdraw(connection: ServerConnection): void {
-    this.standing.delete(connection.id)
+    if (this.standing.delete(connection.id)) this.options.registration.meters.connections(-1)
     this.connections.current = HashMap.remove(this.connections.current, connection.id)
     this.options.subscribers.removeAll(connection)
   }
@@ -226,7 +229,9 @@ export class Admission {
         removed: () => {
           this.withdraw(connection)
           const turn = this.disconnectTurn(connection)
-          const dropped = Effect.provideService(this.onDisconnect(connection, reason), CurrentTurn, turn)
+          const dropped = Effect.provideService(this.onDisconnect(connection, reason), CurrentTurn, turn).pipe(
+            Effect.annotateLogs(LogAnnotations.of(turns.address, connection.id))
+          )
           Runtime.runFork(this.options.runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(gone)))
         }
       })

@@ -17,6 +17,8 @@ import { toMillis } from "../HostOptions.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
 import { isNamed } from "./AlarmTable.ts"
 import type { Answers } from "./Answers.ts"
+import type { Meters } from "./Meters.ts"
+import type { Observer } from "./Observed.ts"
 import { Request } from "./Request.ts"
 import * as RetryDelay from "./RetryDelay.ts"
 import type { Services } from "./Services.ts"
@@ -30,6 +32,8 @@ export interface AlarmsOptions {
   readonly epoch: number
   readonly codecs: Codec.ContractCodec["internal"]
   readonly clock: AlarmClock
+  readonly observer: Observer
+  readonly meters: Meters
   readonly turns: Turns
   readonly answers: Answers
   readonly runtime: Runtime.Runtime<never>
@@ -115,27 +119,35 @@ export class Alarms {
   }
 
   private fire(alarm: Alarm): void {
-    const { turns, address } = this.options
+    const { address, observer, turns } = this.options
     const request = Request.ofAlarm(address, alarm.firing)
-    let ran = false
+    const observed = observer.begin(address, alarm.tag, undefined, { "troupe.attempt": alarm.attempt + 1 })
+    let runs = false
     this.firing.add(alarm.firing)
     const over = () => void this.firing.delete(alarm.firing)
     turns.submit(
       this.lane,
       new Job({
-        start: () => new Turn(turns, { request, suspect: alarm.attempt > 0 }),
-        run: () => {
+        start: () => {
           // it may have been cancelled or set anew while it waited for its turn
-          ran = this.isCurrent(alarm)
-          return ran ? this.call(alarm) : Effect.void
+          runs = this.isCurrent(alarm)
+          if (!runs) observed.dropped()
+          return new Turn(turns, { request, observed: runs ? observed : undefined, suspect: alarm.attempt > 0 })
         },
+        run: () => runs ? this.call(alarm) : Effect.void,
         end: (exit, turn) => {
           over()
-          if (turns.stopped) return
-          if (Exit.isSuccess(exit)) this.onSucceeded(alarm, turn, exit, ran)
-          else this.onFailed(alarm, exit.cause, request)
+          if (turns.stopped) return observed.dropped()
+          if (Exit.isSuccess(exit)) this.onSucceeded(alarm, turn, exit, runs)
+          else {
+            observed.answered(exit)
+            this.onFailed(alarm, exit.cause, request)
+          }
         },
-        removed: over
+        removed: () => {
+          observed.dropped()
+          over()
+        }
       })
     )
   }
@@ -155,21 +167,23 @@ export class Alarms {
 
   /** Its commit uses the alarm up, unless the handler has set it again. */
   private onSucceeded(alarm: Alarm, turn: Turn, exit: Exit.Exit<unknown, unknown>, ran: boolean): void {
-    const { turns, services, clock, address } = this.options
+    const { turns, services, clock, address, meters } = this.options
     if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)
     turns.complete(turn, exit, () => {
+      if (ran) meters.alarmed("success")
       clock.onFired(address.key)
       services.settle(turn.request?.made ?? [])
     })
   }
 
   private onFailed(alarm: Alarm, cause: Cause.Cause<unknown>, request: Request): void {
-    const { turns, services, answers, runtime, clock, address } = this.options
+    const { turns, services, answers, runtime, clock, address, meters } = this.options
     const attempt = alarm.attempt + 1
     const parked = alarm.attempt >= services.options.alarmRetriesMax
     const due = parked ? undefined : this.now + Runtime.runSync(runtime)(RetryDelay.millis(alarm.attempt))
     const alarms = new Map([[alarm.id, { ...alarm, attempt, due }]])
     turns.alarms.apply(alarms)
+    meters.alarmed(parked ? "parked" : "failed")
     answers.log(
       parked
         ? Effect.logError(`the alarm ${alarm.id} is parked: it has failed ${attempt} times`, cause)

@@ -1,5 +1,7 @@
 /** The calls and subscriptions of clients: decoded, joined with what is known of them, run as turns, answered. */
 import * as Headers from "@effect/platform/Headers"
+import type { Address } from "@troupe/contract/Address"
+import { parentOf } from "@troupe/contract/CallSpan"
 import * as Delivery from "@troupe/contract/Delivery"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
@@ -10,6 +12,7 @@ import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Answers from "./Answers.ts"
 import type { Forked, Forks } from "./Forks.ts"
+import type { Observer } from "./Observed.ts"
 import type { Recorded } from "./Recorded.ts"
 import { type MadeCall, Request } from "./Request.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
@@ -24,7 +27,8 @@ type MessageOf<Tag extends Frame.ClientMessage["_tag"]> = Extract<Frame.ClientMe
 
 export interface CallsOptions {
   readonly codec: Codec.ContractCodec
-  readonly contract: string
+  readonly address: Address
+  readonly observer: Observer
   readonly window: number
   /** How many calls of a session are begun in a second. */
   readonly callsPerSecond: number
@@ -85,17 +89,21 @@ export class Calls {
     if (entry.request) this.options.settleMade(entry.request.made)
   }
 
-  private onRequest(connection: ServerConnection, { id, tag, payload, headers }: MessageOf<"Request">): void {
-    const { codec, contract, depthMax, window } = this.options
+  private onRequest(connection: ServerConnection, message: MessageOf<"Request">): void {
+    const { id, tag, payload, headers } = message
+    const { address, codec, depthMax, observer, window } = this.options
     const { session } = connection
-    const reject = (issue: string) => connection.push(Frame.encodeRejected(id, issue))
+    const rpc = codec.rpcs.get(tag)
+    const reject = (issue: string) => {
+      observer.rejected(rpc?.rpc._tag)
+      connection.push(Frame.encodeRejected(id, issue))
+    }
     const known = session.calls.get(id)
     if (!known && id < session.settledBelow) return reject(`call ${id} was settled before`)
     if (connection.inFlight.size >= window) return connection.violation(`more than ${window} calls are in flight`)
     const sentAgain = session.pending.delete(id)
     if (known) return connection.join(known)
-    const rpc = codec.rpcs.get(tag)
-    if (!rpc) return reject(`${contract} has no rpc ${tag}`)
+    if (!rpc) return reject(`${address.contract} has no rpc ${tag}`)
     // it may have begun in an activation that is gone, which cannot be told from one that never heard of it
     if (rpc.forked && sentAgain) return connection.push(Frame.encodeLost(id))
     const unfit = Json.issueOf(payload, depthMax)
@@ -104,6 +112,7 @@ export class Calls {
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
     connection.inFlight.add(id)
     const entry = session.begin(id)
+    entry.observed = observer.begin(address, tag, parentOf(message), { "troupe.connection": connection.id })
     const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
     if (!rpc.forked) return this.begin(session, entry, rpc, this.options.handle(...input))
     this.fork({ session, entry, codec: rpc, handle: () => this.options.handleForked(...input) })
@@ -129,6 +138,7 @@ export class Calls {
     entry.job = new Job({
       start: () => {
         this.pace(session)
+        entry.observed?.started()
         return new Turn(turns, { caller: session.connection, request })
       },
       run: () => forks.start(forked),
@@ -136,7 +146,7 @@ export class Calls {
         entry.job = undefined
         turns.complete(turn, exit, () => {})
       },
-      removed: () => session.forget(entry)
+      removed: () => this.forget(session, entry)
     })
     turns.submit(session.lane, entry.job)
   }
@@ -145,6 +155,12 @@ export class Calls {
   readonly answerForked = (session: Session, entry: CallEntry, text: string): void => {
     this.keep(session, entry, text)
     this.answer(session, entry, text, undefined)
+  }
+
+  /** It will not run. */
+  private forget(session: Session, entry: CallEntry): void {
+    entry.observed?.dropped()
+    session.forget(entry)
   }
 
   private begin(
@@ -157,11 +173,11 @@ export class Calls {
     const job = new Job({
       start: () => {
         this.pace(session)
-        return new Turn(this.options.turns, { caller: session.connection, request })
+        return new Turn(this.options.turns, { caller: session.connection, request, observed: entry.observed })
       },
       run: () => handle,
       end: (exit, turn) => this.onEnd(session, entry, codec, exit, turn),
-      removed: () => session.forget(entry)
+      removed: () => this.forget(session, entry)
     })
     entry.job = job
     this.options.turns.submit(session.lane, job)
@@ -175,11 +191,12 @@ export class Calls {
     turn: Turn
   ): void {
     const { turns, answers, recorded } = this.options
-    const { text, kept } = answers.encode(codec, exit)
+    const { text, kept, exit: ended } = answers.encode(codec, exit, turn.caller?.id)
     this.keep(session, entry, text)
     const cancelled = !kept && entry.job?.interruptRequested === true
     turns.completeCall(turn, {
       reply: { session: session.id, call: entry.number, exit: text },
+      exit: ended,
       kept,
       recordable: !cancelled && Delivery.of(codec.rpc) === "exactly-once",
       answer: (segment) => {
@@ -241,8 +258,8 @@ export class Calls {
   }
 
   private subscriptionIssue(connection: ServerConnection, event: string): string | undefined {
-    const { codec, contract, subscriptionsMax } = this.options
-    if (!codec.events.has(event)) return `${contract} has no event ${event}`
+    const { address, codec, subscriptionsMax } = this.options
+    if (!codec.events.has(event)) return `${address.contract} has no event ${event}`
     return connection.subscriptions.size >= subscriptionsMax ? `subscriptionsMax is ${subscriptionsMax}` : undefined
   }
 }

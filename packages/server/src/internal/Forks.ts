@@ -49,7 +49,9 @@ export class Forks {
   /** Starts a handler in the turn of the fiber it is started from, whose caller and request it keeps. */
   start(forked: Forked): Effect.Effect<void> {
     const { hold, release, scope } = this.options
-    const body = Effect.interruptible(Effect.suspend(() => this.run(forked)))
+    const span = forked.entry.observed?.span
+    const run = Effect.suspend(() => this.run(forked))
+    const body = Effect.interruptible(span ? Effect.withParentSpan(run, span) : run)
     const ended = Effect.map(Effect.exit(body), (exit) => {
       release()
       this.end(forked, exit)
@@ -88,12 +90,17 @@ export class Forks {
     const { turns, answers, answer } = this.options
     entry.interrupt = undefined
     entry.chunk = undefined
-    const { text } = answers.encode(codec, exit)
+    const { text, exit: ended } = answers.encode(codec, exit, session.connection?.id)
+    const { observed } = entry
+    observed?.ended()
     turns.pipeline.push({
       changes: nothing,
       reply: undefined,
-      release: () => answer(session, entry, text),
-      abandon: () => {}
+      release: () => {
+        observed?.answered(ended)
+        answer(session, entry, text)
+      },
+      abandon: () => observed?.dropped()
     })
   }
 }

@@ -2,8 +2,10 @@
  * Puts the commits of all actors of a host into one transaction at a time, and lets what waited for a large one go on
  * little by little, so that the event loop gets to other things in between.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
+import * as Metrics from "../Metrics.ts"
 
 interface Submitted {
   readonly commit: Commit
@@ -28,7 +30,8 @@ export class GroupCommit {
   constructor(
     private readonly store: typeof ActorStore.Service,
     private readonly fork: (effect: Effect.Effect<void>) => void,
-    private readonly schedule: (task: () => void) => void
+    private readonly schedule: (task: () => void) => void,
+    private readonly clock: Clock.Clock
   ) {}
 
   /** Commits so many turns with the next transaction. While one is on its way the next coalesces behind it. */
@@ -46,14 +49,17 @@ export class GroupCommit {
       this.running = false
       return Effect.void
     }
+    const begun = this.clock.unsafeCurrentTimeNanos()
     return this.store.commit(batch.map(({ commit }) => commit)).pipe(
-      Effect.catchAllCause((cause) =>
-        Effect.as(
+      Effect.catchAllCause((cause) => {
+        Metrics.commitFailures.unsafeUpdate(1, [])
+        return Effect.as(
           Effect.logError("commit failed", cause),
           batch.map((): CommitResult => ({ _tag: "failed", message: "the store failed" }))
         )
-      ),
+      }),
       Effect.flatMap((results) => {
+        this.measure(batch, begun)
         batch.forEach(({ onResult, turns }, i) => this.results.push({ turns, tell: () => onResult(results[i]!) }))
         if (!this.telling) this.tell()
         // the next transaction is on its way while the rest is told
@@ -61,6 +67,12 @@ export class GroupCommit {
       })
     )
   })
+
+  private measure(batch: ReadonlyArray<Submitted>, begun: bigint): void {
+    Metrics.commitActors.unsafeUpdate(batch.length, [])
+    Metrics.commitTurns.unsafeUpdate(batch.reduce((sum, { turns }) => sum + turns, 0), [])
+    Metrics.commitSeconds.unsafeUpdate(Number(this.clock.unsafeCurrentTimeNanos() - begun) / 1e9, [])
+  }
 
   /** Tells some results. Timers, and what comes from outside, go before the rest. */
   private tell(): void {

@@ -32,6 +32,7 @@ import { Expiry } from "./Expiry.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { idOf } from "./idOf.ts"
 import { LiveActivation } from "./LiveActivation.ts"
+import * as LogAnnotations from "./LogAnnotations.ts"
 import * as Origin from "./Origin.ts"
 import { OutgoingCalls } from "./OutgoingCalls.ts"
 import * as Registration from "./Registration.ts"
@@ -62,7 +63,7 @@ export class Host {
       const runtime = yield* Effect.runtime<never>()
       const scope = yield* Effect.scope
       const fork = (effect: Effect.Effect<void>) => Runtime.runFork(runtime)(effect, { scope })
-      const commits = new GroupCommit(store, fork, schedule)
+      const commits = new GroupCommit(store, fork, schedule, clock)
       let memoryEpoch = 0
       const services: Services = {
         options,
@@ -232,7 +233,10 @@ export class Host {
   ): Effect.Effect<void> {
     const id = idOf(address)
     return Effect.flatMap(Effect.exit(this.activate(address)), (exit) => {
+      const meters = this.registrations.get(address.contract)?.meters
+      meters?.woken(Exit.isSuccess(exit) ? "awake" : "failed")
       if (Exit.isSuccess(exit)) {
+        meters?.activations(1)
         this.slots.set(id, { _tag: "Awake", activation: exit.value })
         Deferred.unsafeDone(done, Exit.succeed(exit.value))
         exit.value.restIfIdle()
@@ -241,7 +245,10 @@ export class Host {
       this.slots.delete(id)
       const defectId = this.services.secrets.next()
       Deferred.unsafeDone(done, Exit.fail(new ActorUnavailable({ address, defectId })))
-      return Effect.annotateLogs(Effect.logError(`${address} could not be activated`, exit.cause), { defect: defectId })
+      return Effect.annotateLogs(Effect.logError(`${address} could not be activated`, exit.cause), {
+        ...LogAnnotations.of(address),
+        defect: defectId
+      })
     })
   }
 
@@ -287,6 +294,7 @@ export class Host {
         Effect.zipRight(Effect.sync(() => activation.leave())),
         Effect.zipRight(this.inTime(Scope.close(activation.scope, Exit.void), 1 - turnsShare)),
         Effect.catchAllCause((cause) => Effect.logError(`${activation.address} did not shut down`, cause)),
+        Effect.annotateLogs(LogAnnotations.of(activation.address)),
         Effect.ensuring(Effect.sync(() => {
           activation.leave()
           this.park(activation)
@@ -340,6 +348,7 @@ export class Host {
     const slot = this.slots.get(id)
     if (!slot || slot._tag === "Waking" || slot.activation !== activation) return
     this.slots.delete(id)
+    activation.registration.meters.activations(-1)
     if (slot._tag === "Leaving") Deferred.unsafeDone(slot.done, Exit.void)
   }
 
@@ -375,7 +384,9 @@ export class Host {
     attachment: Attachment
   ): DisconnectReason | undefined => {
     const activation = this.awakeNow(Address.make(contract, key))
-    return activation ? activation.resume(connectionId, token, received, attachment) : { _tag: "ActivationLost" }
+    if (activation) return activation.resume(connectionId, token, received, attachment)
+    this.registrations.get(contract)?.meters.resumed("refused")
+    return { _tag: "ActivationLost" }
   }
 }
 

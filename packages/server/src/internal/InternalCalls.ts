@@ -12,9 +12,11 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { ActorStore } from "../ActorStore.ts"
 import type { Answers } from "./Answers.ts"
 import { forkBeside } from "./Forks.ts"
+import type { Observer } from "./Observed.ts"
 import type { Recorded } from "./Recorded.ts"
 import { Request } from "./Request.ts"
 import { Retained } from "./Retained.ts"
@@ -31,6 +33,8 @@ export interface InternalCall {
   readonly headers: Headers.Headers
   /** Its name, if it may be made again. */
   readonly id: string | undefined
+  /** Of who makes it, if somebody looks at spans. */
+  readonly span: Tracer.AnySpan | undefined
 }
 
 /** The activation has ended before it could answer. */
@@ -46,6 +50,7 @@ export interface InternalCallsOptions {
   readonly turns: Turns
   readonly answers: Answers
   readonly recorded: Recorded
+  readonly observer: Observer
   /** Of the activation. */
   readonly scope: Scope.Scope
   /** Where answers of earlier activations are; undefined if nothing is stored. */
@@ -149,26 +154,44 @@ export class InternalCalls {
   }
 
   /** The handler starts in its turn, and goes on beside those that follow. */
-  private callForked({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
-    const { turns, services, handle, scope } = this.options
+  private callForked({ codec, payload, headers, span }: InternalCall): Effect.Effect<unknown, unknown> {
+    const { address, observer, turns, services, handle, scope } = this.options
     const { overload } = this
     if (overload) return overload
+    const observed = observer.begin(address, codec.rpc._tag, span)
+    const handled = observed.span
+      ? Effect.withParentSpan(handle(codec, payload, headers), observed.span)
+      : handle(codec, payload, headers)
     const request = Request.once(services.secrets.next)
     // so that it begins before the turns that follow
-    const fork = Effect.zipLeft(forkBeside(handle(codec, payload, headers), scope), Effect.yieldNow())
+    const fork = Effect.suspend(() => {
+      observed.started()
+      return Effect.zipLeft(forkBeside(handled, scope), Effect.yieldNow())
+    })
     return turns.runIn(this.lane, { request }, fork).pipe(
       Effect.flatMap((fiber) => Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interruptFork(fiber))),
-      Effect.flatMap((exit) => Effect.zipRight(turns.committed, this.outward(codec, exit)))
+      Effect.tap(() => Effect.sync(observed.ended)),
+      Effect.flatMap((exit) =>
+        Effect.zipRight(
+          turns.committed,
+          Effect.suspend(() => {
+            observed.answered(exit)
+            return this.outward(codec, exit)
+          })
+        )
+      ),
+      Effect.ensuring(Effect.sync(observed.dropped))
     )
   }
 
-  private callOnce({ codec, payload, headers }: InternalCall): Effect.Effect<unknown, unknown> {
-    const { turns, address, services, handle } = this.options
+  private callOnce({ codec, payload, headers, span }: InternalCall): Effect.Effect<unknown, unknown> {
+    const { turns, address, observer, services, handle } = this.options
     const { overload } = this
     if (overload) return overload
     const request = Request.once(services.secrets.next)
     const afterMillis = services.options.callTimeoutMillis
-    const turn = turns.runIn(this.lane, { request }, handle(codec, payload, headers), {
+    const observed = observer.begin(address, codec.rpc._tag, span)
+    const turn = turns.runIn(this.lane, { request, observed }, handle(codec, payload, headers), {
       expiry: services.callTimeouts,
       onLate: () => new CallTimeout({ address, afterMillis })
     })
@@ -219,12 +242,13 @@ export class InternalCalls {
     return known
   }
 
-  private begin({ codec, payload, headers }: InternalCall, id: string): Known {
-    const { turns, handle } = this.options
+  private begin({ codec, payload, headers, span }: InternalCall, id: string): Known {
+    const { address, observer, turns, handle } = this.options
     const request = Request.ofId(id)
     const known = new Known(id, request)
+    const observed = known.observed = observer.begin(address, codec.rpc._tag, span)
     known.job = new Job({
-      start: () => new Turn(turns, { request }),
+      start: () => new Turn(turns, { request, observed }),
       run: () => handle(codec, payload, headers),
       end: (exit, turn) => this.onEnd(known, codec, exit, turn),
       removed: () => this.onAbandoned(known)
@@ -236,14 +260,16 @@ export class InternalCalls {
 
   private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
     const { turns, answers } = this.options
-    const { text, kept } = answers.encode(codec, exit)
+    const { text, kept, exit: ended } = answers.encode(codec, exit)
     if (!kept && (known.cancelled || turns.stopped)) {
+      known.observed?.dropped()
       // who has asked again meanwhile did not mean this run
       this.forget(known)
       return known.end(({ call }) => turns.stopped ? Effect.fail(abandoned) : this.join(call, known.id))
     }
     turns.completeCall(turn, {
       reply: { session: known.id, call: only, exit: text },
+      exit: ended,
       kept,
       recordable: true,
       answer: (segment) => this.onAnswered(known, codec, text, segment),
@@ -263,6 +289,7 @@ export class InternalCalls {
   }
 
   private onAbandoned(known: Known): void {
+    known.observed?.dropped()
     this.forget(known)
     known.end(() => Effect.fail(abandoned))
   }

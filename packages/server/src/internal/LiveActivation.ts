@@ -22,6 +22,7 @@ import type { Expirable } from "./Expiry.ts"
 import { Farewells } from "./Farewells.ts"
 import { Forks } from "./Forks.ts"
 import { Abandoned, type InternalCall, InternalCalls } from "./InternalCalls.ts"
+import * as LogAnnotations from "./LogAnnotations.ts"
 import type { Origin } from "./Origin.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
@@ -137,7 +138,8 @@ export class LiveActivation implements Owner, Expirable {
     const { callsPerSecond, depthMax, outboxBytesMax, subscriptionsMax, window } = this.services.options
     return new Calls({
       codec: this.registration.codecs.contract,
-      contract: this.address.contract,
+      address: this.address,
+      observer: this.registration.observers.client,
       window,
       callsPerSecond,
       depthMax,
@@ -179,6 +181,7 @@ export class LiveActivation implements Owner, Expirable {
       turns,
       answers,
       recorded,
+      observer: this.registration.observers.internal,
       store: turns.durable ? services.store : undefined,
       handle: (codec, payload, headers) => this.handle(this.internalHandlers, codec, payload, headers)
     })
@@ -192,6 +195,8 @@ export class LiveActivation implements Owner, Expirable {
       epoch: this.idEpoch,
       codecs: this.registration.codecs.contract.internal,
       clock: this.registration.alarmClock,
+      observer: this.registration.observers.alarm,
+      meters: this.registration.meters,
       turns,
       answers,
       runtime,
@@ -211,7 +216,9 @@ export class LiveActivation implements Owner, Expirable {
       stageEvent: this.stageEvent,
       alarms: this.alarms
     })
-    return Effect.provide(this.registration.build(room), this.runtime.context as Context.Context<unknown>)
+    return Effect.provide(this.registration.build(room), this.runtime.context as Context.Context<unknown>).pipe(
+      Effect.annotateLogs(LogAnnotations.of(this.address))
+    )
   }).pipe(Effect.map((behavior) => {
     this.admission.behavior = behavior
     const { rpcs = {}, internal = {} } = behavior as { readonly rpcs?: object; readonly internal?: object }
@@ -363,11 +370,13 @@ export class LiveActivation implements Owner, Expirable {
 
   /** Resumes a connection on a link. Returns why not, if it cannot be. */
   resume(id: ConnectionId, token: string, received: number, attachment: Attachment): DisconnectReason | undefined {
-    if (this.admission.get(id)?.resume(attachment, token, received)) return undefined
-    return this.farewells.onResume(id, token) ?? { _tag: "ResumeExpired" }
+    const resumed = this.admission.get(id)?.resume(attachment, token, received) === true
+    this.registration.meters.resumed(resumed ? "resumed" : "refused")
+    return resumed ? undefined : this.farewells.onResume(id, token) ?? { _tag: "ResumeExpired" }
   }
 
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
+    this.registration.meters.disconnected(reason._tag)
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
     this.endStreamsLater(connection)
     this.forgetLater(connection)

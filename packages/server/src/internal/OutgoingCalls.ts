@@ -5,6 +5,7 @@
 import * as Headers from "@effect/platform/Headers"
 import { ActorUnavailable, CallCycle, CallTimeout } from "@troupe/contract/ActorError"
 import * as Address from "@troupe/contract/Address"
+import { CallSpan } from "@troupe/contract/CallSpan"
 import type { Any } from "@troupe/contract/Definition"
 import * as Delivery from "@troupe/contract/Delivery"
 import type { Directory } from "@troupe/contract/Directory"
@@ -16,6 +17,7 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { idOf } from "./idOf.ts"
 import { Abandoned, type InternalCall } from "./InternalCalls.ts"
+import * as LogAnnotations from "./LogAnnotations.ts"
 import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
 import { ofFiber, type Turn } from "./Turn.ts"
@@ -56,8 +58,11 @@ export class OutgoingCalls {
           const issue = Address.keyIssue(key, this.options.services.options.keyBytesMax)
           if (issue) return Effect.dieMessage(issue)
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
-          const call = { codec, payload, headers, id: undefined }
-          return this.call(Address.make(contract.contract, key), call, options?.discard !== true)
+          const callee = Address.make(contract.contract, key)
+          return CallSpan.use(callee, codec.rpc._tag, (span) => {
+            const call = { codec, payload, headers, id: undefined, span: span?.span }
+            return this.call(callee, call, options?.discard !== true)
+          })
         }) as never
     }
   }
@@ -171,7 +176,7 @@ export class OutgoingCalls {
     const defectId = this.options.services.secrets.next()
     const log = Effect.logError(`a call to ${address} was lost: its activation has ended`)
     return Effect.zipRight(
-      Effect.annotateLogs(log, { defect: defectId }),
+      Effect.annotateLogs(log, { ...LogAnnotations.of(address), defect: defectId }),
       Effect.fail(new ActorUnavailable({ address, defectId }))
     )
   }

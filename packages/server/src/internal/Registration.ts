@@ -13,6 +13,8 @@ import type { Limits } from "../HostOptions.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
 import type { Expiry } from "./Expiry.ts"
 import { Incarnations } from "./Incarnations.ts"
+import { Meters } from "./Meters.ts"
+import * as Observed from "./Observed.ts"
 import type { RecordedReplies } from "./Recorded.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
@@ -36,6 +38,8 @@ export interface Registration {
     readonly state: Codec.Codec
     readonly connection: (value: unknown) => Either.Either<unknown, ParseResult.ParseIssue>
   }
+  readonly meters: Meters
+  readonly observers: Observed.Observers
   /** Activations that have nothing to do. */
   readonly idle: Expiry
   readonly alarmClock: AlarmClock
@@ -62,6 +66,7 @@ export const make = (
   idle: Expiry,
   alarmClock: AlarmClock
 ): Registration => {
+  const meters = new Meters(contract.contract)
   const state = Codec.make(options.state, `the state of ${contract.contract}`)
   return {
     contract: contract.contract,
@@ -75,6 +80,8 @@ export const make = (
       state,
       connection: ParseResult.validateEither(options.connection ?? Schema.Void) as Registration["codecs"]["connection"]
     },
+    meters,
+    observers: Observed.make(meters, runtime),
     idle,
     alarmClock,
     incarnations: new Incarnations(),

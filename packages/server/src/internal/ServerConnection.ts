@@ -10,6 +10,7 @@ import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
 import * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
+import type { Meters } from "./Meters.ts"
 import type { Services } from "./Services.ts"
 import type { CallEntry, ReplyTarget, Session } from "./Session.ts"
 import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
@@ -17,6 +18,7 @@ import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
 /** The activation a connection belongs to, as far as it needs to know. */
 export interface Owner {
   readonly services: Services
+  readonly registration: { readonly meters: Meters }
   /** How often the actor has been destroyed before. */
   readonly incarnation: number
   readonly turns: TurnAccess & { readonly stage: (f: (turn: Turn) => Effect.Effect<void>) => Effect.Effect<void> }
@@ -67,6 +69,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** The token before, until the client has shown that it has the new one. */
   previousToken: string | undefined
   private readonly outbox = new Outbox<CallEntry>()
+  /** How many bytes of the outbox the metrics know of. */
+  private measured = 0
   private attachment: Attachment | undefined
 
   constructor(
@@ -106,6 +110,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.ended) return
     const seq = this.outbox.push(payload, call, !call || call.bytes === 0)
     if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
+    this.measure()
     if (this.outbox.exceeds(this.owner.services.options.outboxBytesMax)) this.end({ _tag: "SlowConsumer" })
   }
 
@@ -157,7 +162,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** Goes on with a link. Returns false if the token is not one of this connection, or nothing can be continued. */
   resume(attachment: Attachment, token: string, received: number): boolean {
     if (this.ended || !this.knows(token)) return false
-    if (!this.outbox.acknowledge(received, this.onArrival)) return false
+    if (!this.arrived(received)) return false
     this.attachment?.release()
     this.owner.services.resumeWindows.stop(this)
     this.previousToken = token
@@ -168,6 +173,12 @@ export class ServerConnection implements ReplyTarget, Recipient {
     writer.write(Frame.encode({ _tag: "Resumed", channel, token: this.token, received: this.inbox.received }))
     this.replay(attachment)
     return true
+  }
+
+  private measure(): void {
+    const bytes = this.ended ? 0 : this.outbox.bytes
+    if (bytes !== this.measured) this.owner.registration.meters.outbox(bytes - this.measured)
+    this.measured = bytes
   }
 
   private replay({ channel, writer }: Attachment): void {
@@ -193,9 +204,14 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** The client has the messages up to `received`. */
   acknowledge(received: number): void {
     this.confirm()
-    if (!this.outbox.acknowledge(received, this.onArrival)) {
-      this.violation(`message ${received} was acknowledged, but ${this.outbox.last} is the last that was sent`)
-    }
+    if (this.arrived(received)) return
+    this.violation(`message ${received} was acknowledged, but ${this.outbox.last} is the last that was sent`)
+  }
+
+  private arrived(received: number): boolean {
+    const known = this.outbox.acknowledge(received, this.onArrival)
+    this.measure()
+    return known
   }
 
   violation(issue: string): void {
@@ -207,10 +223,17 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.ended) return
     this.ended = true
     this.reason = reason
+    this.measure()
     this.owner.services.resumeWindows.stop(this)
     if (this.attachment) this.tellEnd(this.attachment, reason)
     this.attachment = undefined
     this.owner.onEnded(this, reason)
+  }
+
+  /** It has not come to stand: nothing is sent or taken, and nobody is told. */
+  discard(): void {
+    this.ended = true
+    this.measure()
   }
 
   private tellEnd(attachment: Attachment, reason: DisconnectReason): void {

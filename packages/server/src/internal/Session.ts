@@ -4,6 +4,7 @@
  */
 import type { Connection } from "@troupe/contract/Connection"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
 import type { TokenBucket } from "./TokenBucket.ts"
 import { type Job, Lane } from "./TurnLoop.ts"
@@ -40,6 +41,8 @@ export class CallEntry {
   chunk: { readonly text: string; readonly acknowledged: () => void } | undefined
   /** What its handler was given as the request, if it ran in this activation. */
   request: Request | undefined
+  /** What others see of it, if it runs in this activation. */
+  observed: Observed | undefined
 
   constructor(readonly number: number) {}
 

@@ -13,6 +13,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Readable from "effect/Readable"
 import * as Ref from "effect/Ref"
 import type { Alarm } from "../ActorStore.ts"
+import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
 
 /** A value that turns read and write: the actor's state, or the state of a connection. */
@@ -39,6 +40,8 @@ export const isNothing = ({ state, alarms, destroys }: Changes): boolean => !sta
 export interface Occasion {
   readonly caller?: Connection<any, any> | undefined
   readonly request?: Request | undefined
+  /** The call that it handles, as others see it. */
+  readonly observed?: Observed | undefined
   /** Set for `onBeforeConnect`, which runs beside the turns. */
   readonly readOnly?: boolean
   /** Set if it has failed before: the state it makes may not encode. */
@@ -59,6 +62,7 @@ export class Turn {
   destroys = false
   readonly caller: Connection<any, any> | undefined
   readonly request: Request | undefined
+  readonly observed: Observed | undefined
   readonly readOnly: boolean
   readonly suspect: boolean
   /**
@@ -69,9 +73,10 @@ export class Turn {
   private writes: Map<Cell<any>, unknown> | undefined
   private alarms: Map<string, Alarm | undefined> | undefined
 
-  constructor(readonly owner: object, { caller, request, readOnly = false, suspect = false }: Occasion) {
+  constructor(readonly owner: object, { caller, observed, request, readOnly = false, suspect = false }: Occasion) {
     this.caller = caller
     this.request = request
+    this.observed = observed
     this.readOnly = readOnly
     this.suspect = suspect
   }

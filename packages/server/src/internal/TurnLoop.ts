@@ -2,14 +2,18 @@
  * Runs jobs one after another, inline in one fiber that exists only while there is work. Jobs wait in lanes, and the lanes
  * take turns, so that a busy client does not starve another.
  */
+import type { Address } from "@troupe/contract/Address"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as HashMap from "effect/HashMap"
 import * as MutableList from "effect/MutableList"
 import * as Runtime from "effect/Runtime"
+import * as Tracer from "effect/Tracer"
+import * as LogAnnotations from "./LogAnnotations.ts"
 import { CurrentTurn, type Turn } from "./Turn.ts"
 
 /** What a job does. */
@@ -52,31 +56,52 @@ const interruptChildren = (fiber: Fiber.RuntimeFiber<any, any>): void => {
   children.clear()
 }
 
+const contextOf = (turn: Turn, base: Context.Context<never>): Context.Context<never> => {
+  const context = Context.add(base, CurrentTurn, turn)
+  const span = turn.observed?.span
+  return span ? Context.add(context, Tracer.ParentSpan, span) : context
+}
+
 export class TurnLoop {
-  /** How many jobs are queued or running. */
-  size = 0
+  private jobs = 0
   private readonly ring = MutableList.empty<Lane>()
   /** Lanes that would stand in the ring if they were not held. */
   private readonly held = new Set<Lane>()
   private running: Job | undefined
   /** The fiber of the running job. */
   private fiber: Fiber.RuntimeFiber<void> | undefined
+  /** The log annotations of turns without a caller, in the present fiber, and for whom it is annotated now. */
+  private annotations = HashMap.empty<string, unknown>()
+  private annotatedFor: Turn["caller"] | null = null
   private scheduled = false
   private draining = false
   /** Whether nothing is taken any more. */
   stopped = false
 
   constructor(
+    private readonly address: Address,
     private readonly runtime: Runtime.Runtime<never>,
     private readonly schedule: (task: () => void) => void,
     /** Looks at a turn that has ended, and may fail it. */
     private readonly examine: (turn: Turn, exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>,
-    private readonly onIdle: () => void
+    private readonly onIdle: () => void,
+    /** There is one job more, or one less. */
+    private readonly onSize: (change: 1 | -1) => void
   ) {}
+
+  /** How many jobs are queued or running. */
+  get size(): number {
+    return this.jobs
+  }
+
+  private count(change: 1 | -1): void {
+    this.jobs += change
+    this.onSize(change)
+  }
 
   submit(lane: Lane, job: Job): void {
     if (this.stopped) return job.options.removed()
-    this.size++
+    this.count(1)
     MutableList.append(lane.jobs, job)
     this.enter(lane)
   }
@@ -122,7 +147,7 @@ export class TurnLoop {
 
   private remove(job: Job): void {
     job.phase = "ended"
-    this.size--
+    this.count(-1)
     job.options.removed()
     if (this.size === 0) this.onIdle()
   }
@@ -166,6 +191,8 @@ export class TurnLoop {
   private readonly loop = Effect.withFiberRuntime<void>((fiber) => {
     const base = fiber.currentContext
     this.fiber = fiber
+    this.annotations = LogAnnotations.add(fiber.getFiberRef(FiberRef.currentLogAnnotations), this.address)
+    this.annotatedFor = null
     let job: Job | undefined
     let leave = false
     return Effect.whileLoop({
@@ -179,17 +206,28 @@ export class TurnLoop {
     })
   })
 
+  /** What the handler runs with. Its logs are annotated anew only if the caller is another one: that has a price. */
+  private enterTurn(turn: Turn, base: Context.Context<never>): Effect.Effect<void> {
+    const entered = FiberRef.set(FiberRef.currentContext, contextOf(turn, base))
+    const { caller } = turn
+    if (caller === this.annotatedFor) return entered
+    this.annotatedFor = caller
+    const annotations = caller ? HashMap.set(this.annotations, "connection", caller.id) : this.annotations
+    return Effect.zipRight(FiberRef.set(FiberRef.currentLogAnnotations, annotations), entered)
+  }
+
   private runJob(job: Job, base: Context.Context<never>): Effect.Effect<void> {
     job.phase = "running"
     this.running = job
     const turn = job.options.start()
-    return FiberRef.set(FiberRef.currentContext, Context.add(base, CurrentTurn, turn)).pipe(
+    turn.observed?.started()
+    return this.enterTurn(turn, base).pipe(
       Effect.zipRight(Effect.exit(Effect.suspend(job.options.run))),
       Effect.map((exit) => {
         turn.sealed = true
         job.phase = "ended"
         this.running = undefined
-        this.size--
+        this.count(-1)
         // interrupted from within: the fiber is marked, and must not run another job
         if (Exit.isInterrupted(exit)) job.interruptRequested = true
         job.options.end(this.examine(turn, exit), turn)

@@ -32,8 +32,12 @@ export interface Loss {
   readonly encoding: boolean
 }
 
+type Exited = Exit.Exit<unknown, unknown>
+
 /** How the turn of a call has ended. */
 export interface CallEnd {
+  /** What the handler has ended with, or a defect if its answer does not encode. */
+  readonly exit: Exited
   readonly reply: RecordedReply
   /** Whether the turn is applied. */
   readonly kept: boolean
@@ -66,8 +70,6 @@ export interface Patience<E> {
   readonly onLate: () => E
 }
 
-type Exited = Exit.Exit<unknown, unknown>
-
 export class Turns implements TurnAccess {
   readonly state: Cell<unknown>
   readonly alarms: AlarmTable
@@ -89,7 +91,14 @@ export class Turns implements TurnAccess {
     this.state = new Cell(origin.state)
     this.alarms = new AlarmTable(origin.alarms)
     this.carefulTurns = origin.careful ? carefulTurnsMax : 0
-    this.loop = new TurnLoop(runtime, services.schedule, (turn, exit) => this.examine(turn, exit), observer.onIdle)
+    this.loop = new TurnLoop(
+      address,
+      runtime,
+      services.schedule,
+      (turn, exit) => this.examine(turn, exit),
+      observer.onIdle,
+      registration.meters.mailbox
+    )
     this.pipeline = new CommitPipeline({
       address,
       epoch: origin.epoch,
@@ -175,7 +184,10 @@ export class Turns implements TurnAccess {
         start: () => new Turn(this, occasion),
         run: () => effect,
         end: (exit, turn) => this.complete(turn, exit, () => settle(exit as Exit.Exit<A, E>), interrupted),
-        removed: interrupted
+        removed: () => {
+          occasion.observed?.dropped()
+          interrupted()
+        }
       })
       patience?.expiry.start(deadline)
       this.loop.submit(lane, job)
@@ -230,24 +242,42 @@ export class Turns implements TurnAccess {
   complete(turn: Turn, exit: Exited, release: () => void, abandon: () => void = () => {}): void {
     const kept = Exit.isSuccess(exit)
     const changes = this.apply(turn, kept)
+    const observed = turn.observed
+    observed?.ended()
     this.pipeline.push({
       changes,
       reply: undefined,
-      release: kept ? () => turn.send(release) : release,
-      abandon
+      release: () => {
+        observed?.answered(exit)
+        if (kept) turn.send(release)
+        else release()
+      },
+      abandon: () => {
+        observed?.dropped()
+        abandon()
+      }
     })
   }
 
   /** As `complete`, for the turn of a call whose answer somebody may ask for again. */
-  completeCall(turn: Turn, { kept, reply, recordable, answer, abandon }: CallEnd): void {
+  completeCall(turn: Turn, { kept, exit, reply, recordable, answer, abandon }: CallEnd): void {
     const changes = this.apply(turn, kept)
     // what had no consequence may run again; failures are recorded so that the order of a client's calls survives
     const consequential = !isNothing(changes) || turn.calledOthers || !kept
+    const observed = turn.observed
+    observed?.ended()
     this.pipeline.push({
       changes,
       reply: recordable && consequential && !changes.destroys ? reply : undefined,
-      release: (segment) => kept ? turn.send(() => answer(segment)) : answer(segment),
-      abandon
+      release: (segment) => {
+        observed?.answered(exit)
+        if (kept) turn.send(() => answer(segment))
+        else answer(segment)
+      },
+      abandon: () => {
+        observed?.dropped()
+        abandon()
+      }
     })
   }
 
