@@ -14,7 +14,8 @@ const makeCall = (calls: Calls, ended: Array<number> = []): Call => {
     end: () => void ended.push(number),
     sent: undefined,
     cancelled: false,
-    reader: undefined
+    reader: undefined,
+    span: undefined
   }
 }
 

@@ -18,7 +18,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type * as ConnectionStatus from "../ConnectionStatus.ts"
 import type { StreamReader } from "./StreamReader.ts"
 
 /** When a call was first handed to a link, in milliseconds since the epoch, and to which incarnation of the actor. */
@@ -78,13 +77,6 @@ const obstacle = (
       // the server tells whether it still runs: nothing of it is recorded
       if (call.codec.forked) return undefined
       return sent.at < keptSince ? unknown("it was sent longer ago than the server keeps answers") : undefined
-  }
-}
-
-const tell = (span: CallSpan, status: ConnectionStatus.ConnectionStatus): void => {
-  if (status._tag === "Waiting") span.event("waiting", { attempt: status.attempt, cause: status.cause._tag })
-  else if (status._tag === "Connected") {
-    span.event("connected", { resumed: status.resumed, "backoff.millis": span.millisSince("last") })
   }
 }
 
@@ -208,9 +200,16 @@ export class Calls {
     else this.end(call, Exit.fail(unknown("the actor's activation was lost while it ran")))
   }
 
-  /** What the connection does while they are pending: tells those who look at spans. */
-  onStatus(status: ConnectionStatus.ConnectionStatus): void {
-    for (const { span } of this.pending.values()) if (span) tell(span, status)
+  /** There is no connection: those who look at spans are told. */
+  onWaiting(attempt: number, cause: string): void {
+    for (const { span } of this.pending.values()) span?.event("waiting", { attempt, cause })
+  }
+
+  /** There is one again, and they are about to be sent. */
+  onConnected(resumed: boolean): void {
+    for (const { span } of this.pending.values()) {
+      span?.event("connected", { resumed, "backoff.millis": span.millisSince("last") })
+    }
   }
 
   /** Ends all calls. */

@@ -21,6 +21,7 @@ import * as Stream from "effect/Stream"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { type Call, Calls } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
+import * as Counters from "./Counters.ts"
 import type { EventReader } from "./EventReader.ts"
 import { Opening, type Target } from "./Opening.ts"
 import type { OpenLink } from "./OpenLink.ts"
@@ -54,6 +55,7 @@ export class ClientConnection {
     this.subscriptions = new Subscriptions(
       target.events,
       services.eventBufferMax,
+      () => Counters.gap(target.contract.contract),
       // without a connection nobody needs to be told: a new one is opened with what is wanted then
       (tag, event) => this.opening.conversation?.send(Frame.encodeSubscription(tag, event))
     )
@@ -79,12 +81,14 @@ export class ClientConnection {
 
   private setStatus(status: ConnectionStatus.ConnectionStatus): void {
     this.show(status)
-    if (status._tag === "Connected") Deferred.unsafeDone(this.opened, Exit.void)
+    if (status._tag !== "Connected") return
+    Counters.connection(this.target.contract.contract, status.resumed ? "resumed" : "opened")
+    Deferred.unsafeDone(this.opened, Exit.void)
   }
 
   private show(status: ConnectionStatus.ConnectionStatus): void {
     this.status.set(status)
-    this.calls.onStatus(status)
+    if (status._tag === "Waiting") this.calls.onWaiting(status.attempt, status.cause._tag)
   }
 
   // --- calls and events ----------------------------------------------------------------------------------------------

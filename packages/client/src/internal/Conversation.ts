@@ -81,6 +81,7 @@ export class Conversation implements Acknowledged {
     this.token = token
     if (!this.outbox.acknowledge(received)) return false
     this.place = place
+    this.options.calls.onConnected(true)
     const { writer } = place.link
     this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(place.number, seq, text)))
     // shows the server that the new token has arrived

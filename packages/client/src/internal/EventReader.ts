@@ -14,17 +14,25 @@ export class EventReader {
   private ending: Option.Option<ConnectionError> | undefined
   private wake: (() => void) | undefined
 
-  constructor(private readonly bufferMax: number) {}
+  constructor(
+    private readonly bufferMax: number,
+    private readonly onGap: () => void
+  ) {}
 
   offer(event: unknown): void {
-    if (this.buffer.length >= this.bufferMax) this.buffer = [gap]
+    if (this.buffer.length >= this.bufferMax) {
+      this.buffer = [gap]
+      this.onGap()
+    }
     this.buffer.push(event)
     this.wake?.()
   }
 
   /** Something may have been missed here. */
   gap(): void {
-    if (this.buffer[this.buffer.length - 1] !== gap) this.offer(gap)
+    if (this.buffer[this.buffer.length - 1] === gap) return
+    this.onGap()
+    this.offer(gap)
   }
 
   /** Ends the stream, after what has arrived; with an error if there is one. */

@@ -18,6 +18,7 @@ import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { Backoff } from "./Backoff.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
+import * as Counters from "./Counters.ts"
 import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
 import { Watched } from "./Watched.ts"
 
@@ -212,8 +213,10 @@ export class LinkSupervisor {
     return Effect.scoped(
       this.greet(link).pipe(
         Effect.matchEffect({
-          onFailure: (error) =>
-            Effect.succeed(LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.DialFailed({ error }) })),
+          onFailure: (error) => {
+            Counters.dial("failed")
+            return Effect.succeed(LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.DialFailed({ error }) }))
+          },
           onSuccess: (welcome) => this.onWelcome(link, welcome)
         }),
         Effect.raceFirst(Deferred.await(link.ended))
@@ -239,6 +242,7 @@ export class LinkSupervisor {
     return Effect.suspend(() => {
       this.upSince = this.services.clock.unsafeCurrentTimeMillis()
       this.ready = true
+      Counters.dial("up")
       this.status.set(ConnectionStatus.Connected({ resumed: false }))
       for (const connection of Array.from(this.connections)) connection.onLink(link)
       return this.heartbeat(link, welcome)

@@ -185,6 +185,7 @@ export class Opening implements Receiver {
       onViolation: (issue) => this.violation(issue)
     })
     subscriptions.reopened(asked.events)
+    calls.onConnected(false)
     this.sendAgain()
     for (const number of asked.pending) if (!calls.get(number)) conversation.send(Frame.encodeInterrupt(number))
     conversation.pump()

@@ -21,10 +21,11 @@ export class Subscriptions {
   constructor(
     events: ReadonlyArray<string>,
     private readonly bufferMax: number,
+    private readonly onGap: () => void,
     private readonly send: (tag: "Subscribe" | "Unsubscribe", event: string) => void
   ) {
     for (const event of events) {
-      const first = new EventReader(bufferMax)
+      const first = new EventReader(bufferMax, onGap)
       this.byEvent.set(event, { readers: new Set([first]), first, live: false, waiters: [] })
     }
   }
@@ -37,7 +38,7 @@ export class Subscriptions {
   /** Adds a reader. `ready` is called when the server has acknowledged the subscription. */
   add(event: string, ready: Waiter): EventReader {
     const known = this.byEvent.get(event)
-    const reader = known?.first ?? new EventReader(this.bufferMax)
+    const reader = known?.first ?? new EventReader(this.bufferMax, this.onGap)
     const subscription = known ?? { readers: new Set(), first: undefined, live: false, waiters: [] }
     subscription.first = undefined
     subscription.readers.add(reader)
