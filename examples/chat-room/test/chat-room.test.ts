@@ -133,6 +133,12 @@ it.scopedLive("the backend announces, and answers beside the actors", () =>
 
     const get = (path: string) => Effect.promise(() => fetch(`http://localhost:${port}${path}`))
     assert.strictEqual((yield* get("/health")).status, 200)
+    const metrics = yield* Effect.flatMap(get("/metrics"), (response) => Effect.promise(() => response.text()))
+    assert.include(metrics, "\ntroupe_connections{contract=\"ChatRoom\"} ")
+    assert.match(
+      metrics,
+      /\ntroupe_calls_total\{contract="ChatRoom",rpc="Announce",source="internal",outcome="success"\} \d/
+    )
     const page = yield* get("/")
     assert.strictEqual(page.status, 200)
     assert.include(page.headers.get("content-type"), "text/html")

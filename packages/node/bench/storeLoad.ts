@@ -75,7 +75,8 @@ export const storeLoad = (durability: Exclude<Durability, "memory">, actors: num
       const context = yield* Layer.build(SqliteStore.layer({ filename }))
       const store = progress.count(Context.get(context, ActorStore))
       const { schedule } = yield* Flush
-      const commits = new GroupCommit(store, (effect) => void Effect.runFork(effect), schedule)
+      const fork = (effect: Effect.Effect<void>) => void Effect.runFork(effect)
+      const commits = new GroupCommit(store, fork, schedule, yield* Effect.clock)
       const committers = yield* Effect.forEach(Array.from({ length: actors }, (_, i) => `${i}`), (key) => {
         const address = Address.make("Bench", key)
         return Effect.map(

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import { ChatRoom } from "../contract.ts"
 import { Auth } from "./Auth.ts"
 import { ChatRoomLive } from "./ChatRoomLive.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Routes from "./routes.ts"
 
 const pageFolder = fileURLToPath(new URL("../../dist", import.meta.url))
@@ -22,6 +23,7 @@ export const layer = (options: {
       ActorServer.layer({ path: "/actors", actors: [ChatRoom] }), // only these can be reached
       Routes.Announce,
       Routes.Health,
+      Metrics.Prometheus,
       Routes.page(pageFolder)
     ),
     { disableLogger: true, disableListenLog: true }

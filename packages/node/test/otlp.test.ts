@@ -1,0 +1,93 @@
+/** Spans, metrics and logs at a collector of OpenTelemetry, with the set-up of `docs/observability.md`. */
+import * as Otlp from "@effect/opentelemetry/Otlp"
+import { NodeHttpClient } from "@effect/platform-node"
+import { assert, it, vi } from "@effect/vitest"
+import { Effect, Exit, Layer, Runtime, Scope } from "effect"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import * as Directory from "./utils/Directory.ts"
+import * as LogServer from "./utils/LogServer.ts"
+
+vi.setConfig({ testTimeout: 30_000 })
+
+interface Span {
+  readonly name: string
+  readonly kind: number
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId?: string
+  readonly events: ReadonlyArray<{ readonly name: string }>
+}
+
+interface Received {
+  readonly "/v1/traces": Array<any>
+  readonly "/v1/metrics": Array<any>
+  readonly "/v1/logs": Array<any>
+}
+
+/** Keeps what is exported to it. */
+const collector = Effect.gen(function*() {
+  const received: Received = { "/v1/traces": [], "/v1/metrics": [], "/v1/logs": [] }
+  const server = Http.createServer((request, response) => {
+    let body = ""
+    request.setEncoding("utf8").on("data", (text: string) => body += text).on("end", () => {
+      received[request.url as keyof Received]?.push(JSON.parse(body))
+      response.setHeader("content-type", "application/json").end("{}")
+    })
+  })
+  yield* Effect.acquireRelease(
+    Effect.async<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () => Effect.sync(() => void server.close())
+  )
+  return { received, url: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}` }
+})
+
+const layerOtlp = (baseUrl: string, serviceName: string) =>
+  Otlp.layerJson({ baseUrl, resource: { serviceName } }).pipe(Layer.provide(NodeHttpClient.layerUndici))
+
+/** Runs an effect with an exporter of its own, as a process has, and exports what is left at the end. */
+const exporting = <A, E>(layer: Layer.Layer<never>, scope: Scope.Scope, effect: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function*() {
+    const runtime = yield* Scope.extend(Layer.toRuntime(layer), scope)
+    const fiber = Runtime.runFork(runtime)(Scope.extend(effect, scope))
+    return yield* Effect.fromFiber(fiber)
+  })
+
+const spansIn = (received: Received): ReadonlyArray<Span> =>
+  received["/v1/traces"].flatMap(({ resourceSpans }) =>
+    resourceSpans.flatMap((resource: any) => resource.scopeSpans.flatMap((scope: any) => scope.spans))
+  )
+
+it.scopedLive("a call is one trace, from the client's span to the actor's, and metrics and logs come along", () =>
+  Effect.gen(function*() {
+    const { received, url } = yield* collector
+    const filename = `${yield* Directory.temporary}/store.db`
+    const server = yield* Scope.make()
+    const port = yield* exporting(layerOtlp(url, "server"), server, LogServer.serve({ filename }))
+    const client = yield* Scope.make()
+    const counts = yield* exporting(
+      layerOtlp(url, "client"),
+      client,
+      Effect.gen(function*() {
+        const log = yield* LogServer.connect(port)
+        yield* Effect.logInfo("about to append")
+        return [yield* log.rpc.Append({ entry: "one" }), yield* log.rpc.Append({ entry: "two" })]
+      })
+    )
+    assert.deepStrictEqual(counts, [1, 2])
+    // what has not been exported is exported when a process ends
+    yield* Scope.close(client, Exit.void)
+    yield* Scope.close(server, Exit.void)
+
+    const spans = spansIn(received).filter(({ name }) => name === "Log/Append")
+    const [clients, servers] = [3, 2].map((kind) => spans.filter((span) => span.kind === kind))
+    assert.deepStrictEqual([clients!.length, servers!.length], [2, 2])
+    for (const span of servers!) {
+      const parent = clients!.find(({ spanId }) => spanId === span.parentSpanId)
+      assert.strictEqual(parent?.traceId, span.traceId)
+      assert.deepStrictEqual(span.events.map(({ name }) => name), ["started", "ended", "committed"])
+    }
+    assert.notStrictEqual(clients![0]!.traceId, clients![1]!.traceId)
+    assert.include(JSON.stringify(received["/v1/metrics"]), "\"troupe_calls\"")
+    assert.include(JSON.stringify(received["/v1/logs"]), "about to append")
+  }))
