@@ -9,20 +9,26 @@ const roundsMax = 1024
 
 let rounds = 0
 
+/** Tasks that wait for that, in order: what is scheduled later must not overtake them. */
+let waiting: Array<() => void> = []
+
+const begin = (): void => {
+  const tasks = waiting
+  waiting = []
+  rounds = 0
+  for (const task of tasks) queueMicrotask(task)
+}
+
 const schedule = (task: () => void): void => {
   // the live clock of the event loop, which has no service
-  if (rounds === 0) {
-    setTimeout(() => {
-      rounds = 0
-    }, 0)
-  }
+  if (rounds === 0) setTimeout(begin, 0)
   rounds++
   if (rounds < roundsMax) queueMicrotask(task)
-  else setTimeout(task, 0)
+  else waiting.push(task)
 }
 
 /**
- * Runs a task at the end of the current tick. The default is a microtask: every call made, reply written and event sent
+ * Runs a task at the end of the current tick, after those that were scheduled before. The default is a microtask: every call made, reply written and event sent
  * in one go of the event loop travels in one message, and nothing waits for a timer. A loop of calls that never waits for
  * anything else is made to wait for the event loop, once in a while.
  */

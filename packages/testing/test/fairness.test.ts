@@ -52,3 +52,20 @@ it.scopedLive(
     }).pipe(Effect.provide(Live)),
   60_000
 )
+
+it.scopedLive(
+  "B3 inside one process, a hundred clients that call at once lose nothing, and each gets its answers in order",
+  () =>
+    Effect.gen(function*() {
+      const clients = yield* Effect.replicateEffect(ActorClient.connect(Counter, "b"), 100)
+      const answers = yield* Effect.forEach(
+        clients,
+        (client) => Effect.forEach(Array.from({ length: 80 }), () => client.rpc.Add(), { concurrency: 8 }),
+        { concurrency: "unbounded" }
+      )
+      for (const mine of answers) assert.deepStrictEqual(mine, [...mine].sort((a, b) => a - b))
+      assert.lengthOf(new Set(answers.flat()), 8000)
+      assert.strictEqual(yield* (yield* Counter).get("b").Count(), 8000)
+    }).pipe(Effect.provide(Live)),
+  60_000
+)

@@ -1,0 +1,27 @@
+import { assert, it } from "@effect/vitest"
+import { Flush } from "@troupe/contract"
+import { Effect } from "effect"
+
+it.live("tasks run in the order in which they were scheduled, also when there are too many for one go of the event loop", () =>
+  Effect.gen(function*() {
+    const { schedule } = yield* Flush.Flush
+    const order: Array<number> = []
+    let next = 0
+    yield* Effect.async<void>((resume) => {
+      // each task schedules two others, of which the second must not overtake the first
+      const task = () => {
+        const number = next++
+        schedule(() => {
+          order.push(number)
+          if (next < 5000) {
+            task()
+            if (number % 3 === 0) task()
+          } else if (order.length === next) resume(Effect.void)
+        })
+      }
+      task()
+      task()
+    })
+    assert.isAbove(order.length, 4999)
+    assert.deepStrictEqual(order.findIndex((number, i) => number !== i), -1)
+  }))
