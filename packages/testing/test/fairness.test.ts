@@ -60,12 +60,12 @@ it.scopedLive(
       const clients = yield* Effect.replicateEffect(ActorClient.connect(Counter, "b"), 100)
       const answers = yield* Effect.forEach(
         clients,
-        (client) => Effect.forEach(Array.from({ length: 80 }), () => client.rpc.Add(), { concurrency: 8 }),
+        (client) => Effect.forEach(Array.from({ length: 200 }), () => client.rpc.Add(), { concurrency: 8 }),
         { concurrency: "unbounded" }
       )
       for (const mine of answers) assert.deepStrictEqual(mine, [...mine].sort((a, b) => a - b))
-      assert.lengthOf(new Set(answers.flat()), 8000)
-      assert.strictEqual(yield* (yield* Counter).get("b").Count(), 8000)
+      assert.lengthOf(new Set(answers.flat()), 20_000)
+      assert.strictEqual(yield* (yield* Counter).get("b").Count(), 20_000)
     }).pipe(Effect.provide(Live)),
   60_000
 )
