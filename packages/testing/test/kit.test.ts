@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type Behavior } from "@troupe/contract"
 import { TestClient, TestHost, TestKit, TestStore, TestTime } from "@troupe/testing"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Runtime } from "effect"
 import { Bank, Till, tillLive, Total } from "./support/till.ts"
 
 const kit = (durability?: Behavior.Durability) =>
@@ -38,7 +38,9 @@ describe("a crash", () => {
       yield* Deferred.succeed(bank.gate, undefined)
       yield* TestTime.pass("10 minutes")
       assert.deepStrictEqual(bank.heard, ["woken", "asked for 5"], "the dead do nothing")
-      assert.strictEqual((yield* till.status.get)._tag, "Waiting")
+      const status = yield* till.status.get
+      const cause = status._tag === "Waiting" ? status.cause : undefined
+      assert.strictEqual(cause?._tag === "DialFailed" ? cause.error.message : cause, "connection refused")
       assert.deepStrictEqual(store.asked, [])
       assert.isTrue(Option.isNone(yield* Fiber.poll(call)))
 
@@ -84,8 +86,6 @@ describe("a crash", () => {
       const bank = yield* Bank
       const client = yield* TestClient.make()
       const till = yield* client.connect(Till, "shop")
-      yield* client.line.setFrozen(true)
-      yield* client.line.setFrozen(false)
       let crashed = false
       yield* client.line.onMessage(({ from, text }) => {
         if (crashed || from === "client" || !text.includes(`"Exit"`)) return
@@ -117,6 +117,25 @@ describe("a crash", () => {
       yield* TestTime.pass("30 seconds")
       assert.strictEqual(yield* Fiber.join(call), 5)
       assert.strictEqual(count(bank, "charged 5"), 1)
+    }).pipe(Effect.provide(kit())))
+
+  it.scoped("takes what would be called back", () =>
+    Effect.gen(function*() {
+      const host = yield* TestHost.TestHost
+      const bank = yield* Bank
+      const till = yield* connect
+      let callBack = () => {}
+      bank.answer = Effect.map(Effect.runtime<never>(), (runtime) => {
+        callBack = () => void Runtime.runFork(runtime)(bank.hear("called back"))
+      })
+      yield* till.rpc.Pay({ cents: 5 })
+      callBack()
+      yield* TestTime.settle
+      assert.strictEqual(count(bank, "called back"), 1)
+      yield* host.crash
+      callBack()
+      yield* TestTime.settle
+      assert.strictEqual(count(bank, "called back"), 1)
     }).pipe(Effect.provide(kit())))
 
   it.scoped("takes what is only in memory", () =>
