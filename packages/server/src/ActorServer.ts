@@ -19,7 +19,7 @@ export interface Options<Actors extends ReadonlyArray<Any>> extends Gateway.Opti
 }
 
 /** The services of a list of contracts: each has to be provided by its implementation. */
-type Implementations<Actors extends ReadonlyArray<Any>> = Actors[number] extends infer Contract
+export type Implementations<Actors extends ReadonlyArray<Any>> = Actors[number] extends infer Contract
   ? Contract extends Context.Tag<infer Self, any> ? Self : never
   : never
 

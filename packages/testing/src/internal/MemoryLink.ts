@@ -1,0 +1,115 @@
+/** One link of the network in memory: two ends that hand over what is sent at the end of the tick. */
+import * as Headers from "@effect/platform/Headers"
+import type { ConnectRequest } from "@troupe/contract/Behavior"
+import * as Link from "@troupe/contract/Link"
+
+/** An end of a link. */
+export type Side = "client" | "server"
+
+/** What becomes of a message: it arrives, or its link is cut before or after that. */
+export type Fate = void | "cut-before" | "cut-after"
+
+/** What a link asks of the line it is on, and of the network around it. */
+export interface Surroundings {
+  readonly schedule: (task: () => void) => void
+  readonly isFrozen: () => boolean
+  readonly isHeld: () => boolean
+  readonly fate: (from: Side, text: string) => Fate
+  readonly onGone: (link: MemoryLink) => void
+}
+
+const request: ConnectRequest = { headers: Headers.empty, url: "memory:", remoteAddress: "memory" }
+
+const cut: Link.CloseEvent = { code: Link.codeAbnormal, reason: "cut" }
+
+export class MemoryLink {
+  private open = true
+  /** The side that has closed the link without the other's knowledge. */
+  private gone: Side | undefined
+  /** What waits for a server that does not read; undefined while it does. */
+  private unread: Array<string> | undefined
+  /** What is held back on its way, in the order in which it was sent. */
+  private readonly waiting: Array<() => void> = []
+  readonly client: Link.Link
+  private readonly server: Link.LinkHandler
+
+  constructor(
+    private readonly around: Surroundings,
+    private readonly clientHandler: Link.LinkHandler,
+    accept: (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
+  ) {
+    this.client = this.end("client", () => this.server)
+    this.server = accept(this.end("server", () => this.clientHandler), request)
+  }
+
+  /** Ends the link for both sides. */
+  close(event: Link.CloseEvent): void {
+    if (!this.open) return
+    this.open = false
+    this.around.onGone(this)
+    if (this.gone !== "server") this.server.onClose(event)
+    if (this.gone !== "client") this.clientHandler.onClose(event)
+  }
+
+  /** Both sides see it close without a word. */
+  cut(): void {
+    this.close(cut)
+  }
+
+  /** One side sees it close, and the other does not. */
+  cutAt(side: Side): void {
+    this.leave(side, cut)
+  }
+
+  /** Delivers what was held back. */
+  release(): void {
+    while (this.waiting.length > 0 && !this.around.isHeld()) this.waiting.shift()!()
+  }
+
+  /** The other side finds out when it sends. */
+  private leave(side: Side, event: Link.CloseEvent): void {
+    if (!this.open || this.gone === side) return
+    if (this.gone) return this.close(event)
+    this.gone = side
+    const handler = side === "client" ? this.clientHandler : this.server
+    handler.onClose(event)
+  }
+
+  private end(from: Side, receiver: () => Link.LinkHandler): Link.Link {
+    return {
+      send: (text) => this.travel(() => this.deliver(from, text, receiver())),
+      close: (code, reason) => this.travel(() => this.closeFrom(from, { code, reason })),
+      buffered: () => 0,
+      ...(from === "server" ? { setReading: this.setReading } : {})
+    }
+  }
+
+  /** Nothing overtakes what is held back. */
+  private travel(arrive: () => void): void {
+    this.around.schedule(() => {
+      if (this.waiting.length > 0 || this.around.isHeld()) this.waiting.push(arrive)
+      else arrive()
+    })
+  }
+
+  /** While the network is frozen only the side that closes knows. */
+  private closeFrom(from: Side, event: Link.CloseEvent): void {
+    if (this.around.isFrozen()) this.leave(from, event)
+    else this.close(event)
+  }
+
+  private readonly setReading = (reading: boolean): void => {
+    const unread = this.unread ?? []
+    this.unread = reading ? undefined : unread
+    if (reading) { for (const text of unread) this.deliver("client", text, this.server) }
+  }
+
+  private deliver(from: Side, text: string, receiver: Link.LinkHandler): void {
+    if (!this.open || this.around.isFrozen()) return
+    if (this.gone) return this.close({ code: Link.codeAbnormal, reason: "reset" })
+    if (from === "client" && this.unread) return void this.unread.push(text)
+    const fate = this.around.fate(from, text)
+    if (fate !== "cut-before") receiver.onMessage(text)
+    if (fate) this.cut()
+  }
+}
