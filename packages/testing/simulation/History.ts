@@ -1,0 +1,277 @@
+/**
+ * What clients have called and been told, and what the store has been given; and whether the two fit. A log is the linear
+ * order of the operations on it, so that checking is comparing positions.
+ */
+import { ConnectionError } from "@troupe/contract"
+import type { ActorStore } from "@troupe/server"
+import { Schema } from "effect"
+
+export type Kind =
+  | "Add"
+  | "Refuse"
+  | "Forward"
+  | "AddOnce"
+  | "AddAgain"
+  | "AddLater"
+  | "AddBeside"
+  | "Length"
+  | "Follow"
+
+/** One call of a client. Times are those of the simulation. */
+export interface Operation {
+  readonly client: string
+  readonly log: string
+  /** The other log, of `Forward`. */
+  readonly to: string | undefined
+  readonly kind: Kind
+  readonly op: string
+  /** In which order its client has made it. */
+  readonly order: number
+  readonly calledAt: number
+  endedAt: number
+  outcome: Outcome
+}
+
+export type Outcome =
+  | { readonly _tag: "Running" }
+  /** With where it stands, or how many there were. */
+  | { readonly _tag: "Success"; readonly value: number | undefined }
+  | { readonly _tag: "Failure"; readonly error: string; readonly sent: "no" | "maybe" | undefined }
+  | { readonly _tag: "Interrupted" }
+
+const isConnectionError = Schema.is(ConnectionError.ConnectionError)
+
+/** Whether a failed call may have run, if it was its connection that failed it. */
+export const sentOf = (error: unknown): "no" | "maybe" | undefined => isConnectionError(error) ? error.sent : undefined
+
+/** In which order a client's calls take effect is promised for those that run in turns of their own. */
+const isOrdered = (kind: Kind): boolean => kind !== "AddLater" && kind !== "AddBeside"
+
+const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ ops: Schema.Array(Schema.String) })))
+
+export class History {
+  readonly problems: Array<string> = []
+  readonly operations: Array<Operation> = []
+  /** What has been committed last, by log. */
+  private readonly committed = new Map<string, ReadonlyArray<string>>()
+  private readonly epochs = new Map<string, number>()
+  private readonly acquired = new Set<string>()
+  private readonly released = new Set<string>()
+
+  constructor(private readonly now: () => number) {}
+
+  private problem(text: string): void {
+    this.problems.push(text)
+  }
+
+  // --- what is recorded ----------------------------------------------------------------------------------------------
+
+  readonly call = (call: Pick<Operation, "client" | "log" | "to" | "kind" | "op">): Operation => {
+    const operation: Operation = {
+      ...call,
+      order: this.operations.length,
+      calledAt: this.now(),
+      endedAt: Infinity,
+      outcome: { _tag: "Running" }
+    }
+    this.operations.push(operation)
+    return operation
+  }
+
+  /** The caller has been told. What it was told must be in the store by now. */
+  readonly end = (operation: Operation, outcome: Outcome): void => {
+    operation.endedAt = this.now()
+    operation.outcome = outcome
+    if (outcome._tag !== "Success") return
+    const { kind, log, op, to } = operation
+    const ops = this.committed.get(log) ?? []
+    const keeps = kind === "Add" || kind === "Forward" || kind === "AddOnce" || kind === "AddAgain" ||
+      kind === "AddBeside"
+    if (keeps && ops[outcome.value!] !== op) this.problem(`${op} was answered with ${outcome.value}, and is not there`)
+    if (kind === "Forward" && !this.committed.get(to!)?.includes(op)) this.problem(`${op} is not in ${to}`)
+  }
+
+  /** Each state that is committed goes on from the one before. */
+  readonly onCommit = ({ address: { key }, epoch, state }: ActorStore.Commit): void => {
+    if (epoch < (this.epochs.get(key) ?? 0)) this.problem(`${key}: epoch ${epoch} has committed after a later one`)
+    this.epochs.set(key, epoch)
+    if (state === undefined) return
+    const before = this.committed.get(key) ?? []
+    const { ops } = decodeState(state)
+    if (before.some((op, i) => ops[i] !== op)) this.problem(`${key}: a commit has dropped what was committed before`)
+    this.committed.set(key, ops)
+  }
+
+  /** An event that leaves must be in the store by then. */
+  readonly onMessage = (from: "client" | "server", text: string): string | undefined => {
+    if (from === "client" || !text.includes("\"added\"")) return undefined
+    for (
+      const [, log, op, index] of text.matchAll(
+        /"event":"added","payload":\{"log":"(\w+)","op":"([^"]+)","index":(\d+)\}/g
+      )
+    ) {
+      if (this.committed.get(log!)?.[Number(index)] !== op) return `the event of ${op} has left before its commit`
+    }
+    return undefined
+  }
+
+  readonly watch = {
+    acquired: (connection: string): void => {
+      if (this.acquired.has(connection)) this.problem(`onConnect has run twice for ${connection}`)
+      this.acquired.add(connection)
+    },
+    released: (connection: string): void => {
+      if (this.released.has(connection)) this.problem(`${connection} was released twice`)
+      if (!this.acquired.has(connection)) this.problem(`${connection} was released and not acquired`)
+      this.released.add(connection)
+    }
+  }
+
+  /** What a subscription has given: indices, and `undefined` for a gap. */
+  readonly events = (client: string, seen: ReadonlyArray<number | undefined>): void => {
+    let last: number | undefined
+    let gap = true
+    for (const index of seen) {
+      if (index === undefined) {
+        gap = true
+        continue
+      }
+      if (last !== undefined && (gap ? index <= last : index !== last + 1)) {
+        this.problem(`${client}: event ${index} came after ${last}${gap ? " and a gap" : ""}`)
+      }
+      last = index
+      gap = false
+    }
+  }
+
+  /** What a stream has given, from an index on. */
+  readonly followed = (client: string, from: number, seen: ReadonlyArray<number>): void => {
+    seen.forEach((index, i) => {
+      if (index !== from + i) this.problem(`${client}: the stream from ${from} has given ${index} as its ${i + 1}th`)
+    })
+  }
+
+  /** Says what hangs, of a run that did not come to its end. */
+  tellRunning(): void {
+    for (const { kind, op, outcome } of this.operations) {
+      if (outcome._tag === "Running") this.problem(`${kind} ${op} has not ended`)
+    }
+  }
+
+  // --- what must hold when all is over -------------------------------------------------------------------------------
+
+  /** `logs`: what the actors say they have. `single`: one host at a time, and none was killed. */
+  check(
+    logs: ReadonlyMap<string, ReadonlyArray<string>>,
+    options: { readonly hosts: number; readonly crashes: number }
+  ) {
+    for (const [key, ops] of logs) {
+      const committed = this.committed.get(key) ?? []
+      if (ops.join() !== committed.join()) this.problem(`${key} does not have what was committed`)
+      if (new Set(ops).size !== ops.length) this.problem(`${key} has something twice: ${repeated(ops).join()}`)
+    }
+    for (const operation of this.operations) this.checkOperation(operation, logs)
+    this.checkOrder(logs)
+    this.checkTimes(logs, options.hosts)
+    if (options.crashes === 0) {
+      for (const connection of this.acquired) {
+        if (!this.released.has(connection)) this.problem(`${connection} was acquired and not released`)
+      }
+    }
+  }
+
+  private checkOperation(operation: Operation, logs: ReadonlyMap<string, ReadonlyArray<string>>): void {
+    const { kind, log, op, outcome, to } = operation
+    const isIn = (key: string) => logs.get(key)?.includes(op) === true
+    const here = isIn(log)
+    const elsewhere = [...logs.keys()].filter((key) => key !== log && key !== to && isIn(key))
+    if (elsewhere.length > 0) this.problem(`${op} is in ${elsewhere.join()}, where nobody has put it`)
+    if (kind === "Refuse" && here) this.problem(`${op} was refused, and is there`)
+    switch (outcome._tag) {
+      case "Running":
+        return this.problem(`${kind} ${op} has not ended`)
+      case "Success": {
+        if (kind === "Refuse") this.problem(`${op} was not refused`)
+        const kept = kind !== "Refuse" && kind !== "Length" && kind !== "Follow"
+        if (kept && !here) this.problem(`${kind} ${op} has succeeded, and is not there`)
+        if (kind === "Forward" && !isIn(to!)) this.problem(`${op} was forwarded, and is not in ${to}`)
+        return
+      }
+      case "Failure":
+        if (outcome.sent === "no" && (here || (to !== undefined && isIn(to)))) {
+          this.problem(`${kind} ${op} was not sent, and is there`)
+        }
+        if (!mayFail(kind, outcome.error)) this.problem(`${kind} ${op} has failed: ${outcome.error}`)
+        if (kind === "Forward" && here) this.problem(`${op} has failed, and is there: ${outcome.error}`)
+        return
+      case "Interrupted":
+        return
+    }
+  }
+
+  /** A client's calls to one log take effect in the order in which they were made. */
+  private checkOrder(logs: ReadonlyMap<string, ReadonlyArray<string>>): void {
+    const last = new Map<string, { readonly index: number; readonly op: string }>()
+    for (const { client, kind, log, op } of this.operations) {
+      const index = isOrdered(kind) ? logs.get(log)?.indexOf(op) ?? -1 : -1
+      if (index === -1) continue
+      const before = last.get(`${client} ${log}`)
+      if (before && before.index > index) this.problem(`${op} stands before ${before.op}, which was called earlier`)
+      last.set(`${client} ${log}`, { index, op })
+    }
+  }
+
+  /** What was answered before something else was called stands before it, and whoever looks later sees it. */
+  private checkTimes(logs: ReadonlyMap<string, ReadonlyArray<string>>, hosts: number): void {
+    for (const [key, ops] of logs) {
+      const mine = this.operations.filter(({ log }) => log === key)
+      const ends = mine
+        .flatMap((operation) => {
+          const { kind, outcome } = operation
+          if (outcome._tag !== "Success" || outcome.value === undefined || kind === "Follow") return []
+          return [{ at: operation.endedAt, length: kind === "Length" ? outcome.value : outcome.value + 1, operation }]
+        })
+        .sort((a, b) => a.at - b.at)
+      const calls = [...mine].sort((a, b) => a.calledAt - b.calledAt)
+      let known = 0
+      let next = 0
+      for (const { calledAt, endedAt, kind, op, outcome } of calls) {
+        for (; next < ends.length && ends[next]!.at < calledAt; next++) known = Math.max(known, ends[next]!.length)
+        if (kind === "Length") {
+          if (outcome._tag !== "Success") continue
+          // who has been deposed and does not know it yet may say what was true before
+          if (hosts === 1 && outcome.value! < known) {
+            this.problem(`${key} had ${outcome.value} when asked, and had had ${known} before`)
+          }
+          const newest = ops[outcome.value! - 1]
+          const caller = this.operations.find((operation) => operation.op === newest)
+          if (caller && caller.calledAt > endedAt) this.problem(`${key} had ${newest} before it was called`)
+          continue
+        }
+        const index = ops.indexOf(op)
+        if (kind !== "AddAgain" && index !== -1 && index < known) {
+          this.problem(`${op} stands at ${index}, and ${known} were there when it was called`)
+        }
+      }
+    }
+  }
+}
+
+const repeated = (ops: ReadonlyArray<string>) => ops.filter((op, i) => ops.indexOf(op) !== i)
+
+/** How a call may fail when everything heals in the end. */
+const mayFail = (kind: Kind, error: string): boolean => {
+  switch (kind) {
+    case "Refuse":
+      return error === "Refused"
+    case "Forward":
+      // the other actor may have been out of reach for longer than a call waits
+      return error === "ServerDefect"
+    case "AddOnce":
+    case "AddBeside":
+    case "Follow":
+      return error === "OutcomeUnknown"
+    default:
+      return false
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The actors of the simulation: logs that keep every operation they are told, in order. The log is the linear order of
+ * all operations on it, so that whatever a client was told can be compared with it.
+ */
+import { Rpc, RpcGroup } from "@effect/rpc"
+import { Actor, Delivery } from "@troupe/contract"
+import { Effect, Ref, Schema, Stream } from "effect"
+
+export class Refused extends Schema.TaggedError<Refused>()("Refused", { op: Schema.String }) {}
+
+const op = { op: Schema.String }
+
+/** Where the operation stands in the log. */
+const Index = Schema.Int
+
+const Entry = Schema.Struct({ log: Schema.String, op: Schema.String, index: Index })
+
+export class Log extends Actor.Tag<Log>()("Log", {
+  params: Schema.Struct({ name: Schema.String }),
+  rpcs: RpcGroup.make(
+    Rpc.make("Add", { payload: op, success: Index }),
+    /** Keeps nothing and fails, and that is kept. */
+    Rpc.make("Refuse", { payload: op, error: Refused }),
+    /** Adds it here, and to another log. */
+    Rpc.make("Forward", { payload: { op: Schema.String, to: Schema.String }, success: Index }),
+    Rpc.make("AddOnce", { payload: op, success: Index }).annotate(Delivery.Delivery, "at-most-once"),
+    Rpc.make("AddAgain", { payload: op, success: Index }).annotate(Delivery.Delivery, "idempotent"),
+    /** Adds it a while later, as an alarm. */
+    Rpc.make("AddLater", { payload: op }),
+    Actor.forked(Rpc.make("AddBeside", { payload: op, success: Index })),
+    Rpc.make("Length", { success: Schema.Int }),
+    Rpc.make("All", { success: Schema.Array(Schema.String) }),
+    Rpc.make("Follow", { payload: { from: Schema.Int, to: Schema.Int }, success: Entry, stream: true })
+  ),
+  internal: RpcGroup.make(
+    Rpc.make("Receive", { payload: op, success: Index }),
+    Rpc.make("Later", { payload: op })
+  ),
+  events: { added: Entry }
+}) {}
+
+/** What the simulation watches beside what clients see. */
+export interface Watch {
+  readonly acquired: (connection: string) => void
+  readonly released: (connection: string) => void
+}
+
+export const logLive = (watch: Watch) =>
+  Log.toLayer(
+    { state: Schema.Struct({ ops: Schema.Array(Schema.String) }), initialState: () => ({ ops: [] }) },
+    (log) =>
+      Effect.gen(function*() {
+        const logs = yield* Log.client
+        const add = (op: string) =>
+          Effect.gen(function*() {
+            const index = yield* Ref.modify(log.state, ({ ops }) => [ops.length, { ops: [...ops, op] }])
+            yield* log.broadcast("added", { log: log.key, op, index })
+            return index
+          })
+        /** The second time nothing is added. */
+        const addUnlessThere = (op: string) =>
+          Effect.flatMap(Ref.get(log.state), ({ ops }) => ops.includes(op) ? Effect.succeed(ops.indexOf(op)) : add(op))
+        return log.behavior({
+          onConnect: ({ id }) =>
+            Effect.acquireRelease(
+              Effect.sync(() => watch.acquired(`${log.key} ${id}`)),
+              () => Effect.sync(() => watch.released(`${log.key} ${id}`))
+            ),
+          rpcs: {
+            Add: ({ op }) => add(op),
+            Refuse: ({ op }) => Effect.zipRight(add(op), new Refused({ op })),
+            Forward: ({ op, to }) =>
+              Effect.gen(function*() {
+                const index = yield* add(op)
+                yield* Effect.orDie(logs.get(to).Receive({ op }))
+                return index
+              }),
+            AddOnce: ({ op }) => add(op),
+            AddAgain: ({ op }) => addUnlessThere(op),
+            AddLater: ({ op }) => Effect.orDie(log.alarm("3 seconds", "Later", { op }, { id: op })),
+            AddBeside: ({ op }) => Effect.zipRight(Effect.sleep("1 second"), log.turn(add(op))),
+            Length: () => Effect.map(Ref.get(log.state), ({ ops }) => ops.length),
+            All: () => Effect.map(Ref.get(log.state), ({ ops }) => ops),
+            Follow: ({ from, to }) =>
+              Stream.repeatEffect(Effect.zipRight(Effect.sleep("100 millis"), Ref.get(log.state))).pipe(
+                Stream.mapAccum(from, (next, { ops }) => {
+                  const end = Math.min(ops.length, to)
+                  return [
+                    Math.max(next, end),
+                    ops.slice(next, end).map((op, i) => ({ log: log.key, op, index: next + i }))
+                  ]
+                }),
+                Stream.mapConcat((entries) => entries),
+                Stream.take(to - from)
+              )
+          },
+          internal: {
+            Receive: ({ op }) => add(op),
+            Later: ({ op }) => Effect.asVoid(add(op))
+          }
+        })
+      })
+  )

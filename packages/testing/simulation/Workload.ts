@@ -1,0 +1,268 @@
+/** What the clients of the simulation do, and how a seed is run. */
+import { ActorClient, type Connection } from "@troupe/client"
+import { Gap } from "@troupe/contract"
+import { Simulation } from "@troupe/testing"
+import { Cause, Effect, Exit, Fiber, Random, Schedule, Stream } from "effect"
+import { History, type Kind, type Operation, type Outcome, sentOf } from "./History.ts"
+import { Log, logLive } from "./Log.ts"
+
+const kinds: ReadonlyArray<readonly [kind: Kind, weight: number]> = [
+  ["Add", 40],
+  ["Refuse", 8],
+  ["Forward", 14],
+  ["AddOnce", 6],
+  ["AddAgain", 6],
+  ["AddLater", 4],
+  ["AddBeside", 4],
+  ["Length", 12],
+  ["Follow", 6]
+]
+
+const weights = kinds.reduce((sum, [, weight]) => sum + weight, 0)
+
+const pickKind = Effect.map(Random.nextIntBetween(0, weights), (drawn): Kind => {
+  let left = drawn
+  for (const [kind, weight] of kinds) {
+    if (left < weight) return kind
+    left -= weight
+  }
+  return "Add"
+})
+
+/** What a seed decides beside the faults. */
+interface Plan {
+  readonly logs: ReadonlyArray<string>
+  readonly clients: number
+  readonly calls: number
+  readonly hosts: number
+}
+
+const planOf = (seed: number): Plan => {
+  const letters = ["a", "b", "c"]
+  return {
+    logs: letters.slice(0, 1 + seed % 3),
+    clients: 1 + Math.floor(seed / 3) % 3,
+    calls: 8 + Math.floor(seed / 9) % 12,
+    hosts: seed % 4 === 0 ? 2 : 1
+  }
+}
+
+type LogConnection = Connection.Connection<(typeof Log)["definition"]>
+
+const outcomeOf = (exit: Exit.Exit<number | void, unknown>): Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Success", value: typeof exit.value === "number" ? exit.value : undefined }
+  if (Cause.isInterruptedOnly(exit.cause)) return { _tag: "Interrupted" }
+  const error = Cause.squash(exit.cause)
+  const tag = (error as { readonly _tag?: string })?._tag
+  return { _tag: "Failure", error: tag ?? String(error), sent: sentOf(error) }
+}
+
+class ClientOfLogs {
+  constructor(
+    private readonly name: string,
+    private readonly plan: Plan,
+    private readonly history: History
+  ) {}
+
+  readonly program = Effect.gen(this, function*() {
+    const { plan } = this
+    const key = yield* Random.shuffle(plan.logs)
+    const count = yield* Random.nextIntBetween(1, Math.min(3, plan.logs.length + 1))
+    yield* Effect.forEach(Array.from(key).slice(0, count), (log) => this.visit(log), {
+      concurrency: "unbounded",
+      discard: true
+    })
+  })
+
+  /** One session with one log. */
+  private visit(log: string): Effect.Effect<void, never, ActorClient.ActorClient> {
+    return Effect.scoped(Effect.gen(this, function*() {
+      const named = (yield* Random.nextBoolean) ? ["added"] as const : []
+      const connection: LogConnection = yield* ActorClient.connect(Log, log, {
+        params: { name: this.name },
+        events: named
+      }).pipe(
+        // a first connect may meet a host that cannot open it now; it says so
+        Effect.retry(Schedule.spaced("1 second")),
+        Effect.orDie
+      )
+      const added = yield* Effect.orDie(connection.events("added"))
+      const events = new Heard()
+      const reading = yield* Effect.fork(
+        Stream.runForEach(
+          added,
+          (event) => Effect.sync(() => events.hear(event instanceof Gap.Gap ? undefined : event.index))
+        )
+      )
+      yield* Fiber.awaitAll(yield* this.calls(connection, log))
+      yield* this.hearLast(connection, log, events, 0)
+      yield* Fiber.interrupt(reading)
+      this.history.events(`${this.name} of ${log}`, events.seen)
+    }))
+  }
+
+  /** The subscription lives: what is added last is heard, or that something was missed; then it is tried again. */
+  private hearLast(connection: LogConnection, log: string, events: Heard, attempt: number): Effect.Effect<void> {
+    const op = `${log}/${this.name.replaceAll(" ", "")}/last${attempt}`
+    return Effect.gen(this, function*() {
+      const { gaps } = events
+      const operation = this.history.call({ client: this.name, log, to: undefined, kind: "Add", op })
+      const exit = yield* Effect.exit(connection.rpc.Add({ op }))
+      this.history.end(operation, outcomeOf(exit))
+      if (Exit.isFailure(exit))
+        return yield* Effect.die(new Error(`the last call has failed: ${Cause.pretty(exit.cause)}`))
+      if (!(yield* events.await(exit.value, gaps))) yield* this.hearLast(connection, log, events, attempt + 1)
+    })
+  }
+
+  private calls(connection: LogConnection, log: string) {
+    return Effect.gen(this, function*() {
+      const fibers: Array<Fiber.Fiber<unknown>> = []
+      for (let i = 0; i < this.plan.calls; i++) {
+        if (yield* chance(0.7)) yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
+        const op = `${log}/${this.name.replaceAll(" ", "")}/${i}`
+        fibers.push(yield* Effect.fork(this.call(connection, log, op, yield* pickKind)))
+        if (yield* chance(0.03)) {
+          yield* ActorClient.pause
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, 5000))
+          yield* ActorClient.resume
+        }
+      }
+      return fibers
+    })
+  }
+
+  private call(connection: LogConnection, log: string, op: string, kind: Kind) {
+    return Effect.gen(this, function*() {
+      const other = yield* Random.shuffle(this.plan.logs.filter((key) => key !== log))
+      const to = Array.from(other)[0]
+      // who calls on to itself would wait for itself
+      const actual: Kind = kind === "Forward" && to === undefined ? "Add" : kind
+      const impatient = yield* chance(0.15)
+      const patience = yield* Random.nextIntBetween(0, 3000)
+      let operation: Operation | undefined
+      const performed = Effect.suspend(() => {
+        operation = this.history.call({
+          client: this.name,
+          log,
+          to: actual === "Forward" ? to : undefined,
+          kind: actual,
+          op
+        })
+        return this.perform(connection, actual, op, to)
+      })
+      const limited = impatient
+        ? Effect.timeoutFail(performed, { duration: patience, onTimeout: () => "late" })
+        : performed
+      const exit = yield* Effect.exit(limited)
+      const late = Exit.isFailure(exit) && Cause.squash(exit.cause) === "late"
+      if (operation) this.history.end(operation, late ? { _tag: "Interrupted" } : outcomeOf(exit))
+    })
+  }
+
+  private perform(
+    { rpc }: LogConnection,
+    kind: Kind,
+    op: string,
+    to: string | undefined
+  ): Effect.Effect<number | void, unknown> {
+    switch (kind) {
+      case "Forward":
+        return rpc.Forward({ op, to: to! })
+      case "Length":
+        return rpc.Length()
+      case "Follow":
+        return Effect.gen(this, function*() {
+          const to = yield* Random.nextIntBetween(1, 6)
+          const seen: Array<number> = []
+          yield* rpc.Follow({ from: 0, to }).pipe(
+            Stream.runForEach(({ index }) => Effect.sync(() => seen.push(index))),
+            // nobody may add so many
+            Effect.timeoutOption("20 seconds"),
+            Effect.ensuring(Effect.sync(() => this.history.followed(this.name, 0, seen)))
+          )
+        })
+      default:
+        return rpc[kind]({ op })
+    }
+  }
+}
+
+/** What a reader of events has heard: indices, and `undefined` for a gap. */
+class Heard {
+  readonly seen: Array<number | undefined> = []
+  private wake: (() => void) | undefined
+
+  hear(index: number | undefined): void {
+    this.seen.push(index)
+    this.wake?.()
+  }
+
+  /** Waits until an event has been heard, or there are more gaps: then it may have been missed. Returns whether it was heard. */
+  await(index: number, gaps: number): Effect.Effect<boolean> {
+    return Effect.async((resume) => {
+      const look = () => {
+        if (this.seen.some((seen) => seen !== undefined && seen >= index)) resume(Effect.succeed(true))
+        else if (this.gaps > gaps) resume(Effect.succeed(false))
+      }
+      this.wake = look
+      look()
+    })
+  }
+
+  get gaps(): number {
+    return this.seen.filter((index) => index === undefined).length
+  }
+}
+
+const chance = (probability: number) => Effect.map(Random.next, (drawn) => drawn < probability)
+
+export interface SeedOptions {
+  readonly keepTrace?: boolean
+  readonly faults?: Partial<Simulation.Faults>
+}
+
+/** Runs a seed, and checks what has come of it. */
+export const runSeed = (
+  seed: number,
+  { faults, keepTrace = false }: SeedOptions = {}
+): Effect.Effect<Simulation.Report> =>
+  Effect.gen(function*() {
+    const plan = planOf(seed)
+    let now = () => 0
+    const history = new History(() => now())
+    const logs = new Map<string, ReadonlyArray<string>>()
+    const withClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.flatMap(Effect.clock, (clock) => {
+        now = () => clock.unsafeCurrentTimeMillis()
+        return effect
+      })
+    const report = yield* Simulation.run({
+      seed,
+      keepTrace,
+      ...(faults ? { faults } : {}),
+      hosts: plan.hosts,
+      actors: [Log],
+      implementations: logLive(history.watch),
+      clients: Array.from(
+        { length: plan.clients },
+        (_, i) => withClock(new ClientOfLogs(`client ${i + 1}`, plan, history).program)
+      ),
+      afterwards: Effect.gen(function*() {
+        // alarms that were set last are due, and those that have failed are tried again
+        yield* Effect.sleep("5 minutes")
+        for (const key of plan.logs) {
+          const all = yield* Effect.scoped(Effect.flatMap(
+            ActorClient.connect(Log, key, { params: { name: "afterwards" } }),
+            ({ rpc }) => rpc.All()
+          )).pipe(Effect.orDie)
+          logs.set(key, all)
+        }
+      }),
+      onCommit: history.onCommit,
+      onMessage: history.onMessage
+    })
+    if (report.problems.length === 0) history.check(logs, { hosts: plan.hosts, crashes: report.crashes })
+    else history.tellRunning()
+    return { ...report, problems: [...report.problems, ...history.problems] }
+  })

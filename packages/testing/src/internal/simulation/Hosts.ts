@@ -1,0 +1,135 @@
+/** The servers of a simulation: killed, stopped, started again, and put in charge one after another. */
+import type { ActorHost } from "@troupe/contract/ActorHost"
+import { ActorStore } from "@troupe/server/ActorStore"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { MemoryNetwork } from "../../MemoryTransport.ts"
+import { Process } from "../Process.ts"
+import type { World } from "./World.ts"
+
+/** How often a machine that is killed loses its power, so that nobody is told. */
+const darkness = 0.3
+
+class SimulatedHost {
+  constructor(
+    readonly name: string,
+    private readonly world: World,
+    private readonly process: Process<never, any>
+  ) {}
+
+  get running(): boolean {
+    return this.process.running
+  }
+
+  readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    this.world.trace.add(this.name, "starts")
+    return this.process.start
+  })
+
+  readonly crash: Effect.Effect<void> = Effect.suspend(() => {
+    this.world.trace.add(this.name, "is killed")
+    if (this.world.dice.happens(darkness)) this.world.network.darken(this.name)
+    return this.process.crash
+  })
+
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.world.trace.add(this.name, "stops")
+    return Effect.catchAllCause(this.process.stop, () => Effect.void)
+  })
+}
+
+export class Hosts {
+  /** Nothing goes wrong any more. */
+  private healed = false
+  crashes = 0
+
+  private constructor(private readonly world: World, private readonly hosts: ReadonlyArray<SimulatedHost>) {}
+
+  /** So many hosts, each made of a layer, which is given the name it listens under. */
+  static make(
+    world: World,
+    count: number,
+    layerOf: (name: string) => Layer.Layer<ActorHost, never, ActorStore | MemoryNetwork>
+  ): Effect.Effect<Hosts> {
+    return Effect.gen(function*() {
+      // its end is that of the simulation, and nobody waits for it
+      const scope = yield* Scope.make()
+      const hosts = yield* Effect.forEach(
+        Array.from({ length: count }, (_, i) => `host ${i + 1}`),
+        (name) => {
+          const network = { listen: (accept: any) => world.network.listen(accept, name) } as MemoryNetwork["Type"]
+          const outside = Context.make(ActorStore, world.store).pipe(Context.add(MemoryNetwork, network))
+          return Process.make(layerOf(name)).pipe(
+            Effect.provide(outside),
+            Scope.extend(scope),
+            Effect.map((process) => new SimulatedHost(name, world, process))
+          )
+        }
+      )
+      world.network.inCharge = hosts[0]!.name
+      return new Hosts(world, hosts)
+    })
+  }
+
+  readonly start = Effect.suspend(() => Effect.forEach(this.hosts, ({ start }) => start, { discard: true }))
+
+  /** Lets things happen to the hosts until they are healed; then all of them run. */
+  readonly live = Effect.suspend(() =>
+    Effect.all([...this.hosts.map((host) => this.fateOf(host)), this.switches], {
+      concurrency: "unbounded",
+      discard: true
+    })
+  )
+
+  private fateOf(host: SimulatedHost): Effect.Effect<void> {
+    const { dice } = this.world
+    return Effect.gen(this, function*() {
+      while (!this.healed) {
+        const { awayMean, crashMean, stopMean } = this.world.faults
+        const crash = crashMean > 0 ? dice.wait(crashMean) : Infinity
+        const stop = stopMean > 0 ? dice.wait(stopMean) : Infinity
+        if (!(yield* this.sleep(Math.min(crash, stop)))) break
+        if (crash < stop) this.crashes++
+        yield* crash < stop ? host.crash : host.stop
+        yield* this.sleep(dice.wait(awayMean))
+        yield* host.start
+      }
+      if (!host.running) yield* host.start
+    })
+  }
+
+  private get switches(): Effect.Effect<void> {
+    const { dice, network, trace } = this.world
+    return Effect.gen(this, function*() {
+      while (!this.healed && this.hosts.length > 1) {
+        const { switchMean } = this.world.faults
+        if (!(yield* this.sleep(switchMean > 0 ? dice.wait(switchMean) : Infinity))) break
+        network.inCharge = dice.pick(this.hosts).name
+        trace.add(network.inCharge, "is in charge")
+        if (dice.happens(0.5)) network.cutOthers()
+      }
+      network.cutOthers()
+    })
+  }
+
+  /** Waits, in steps, so that the end is noticed. Returns whether it has not come. */
+  private sleep(millis: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (this.healed || millis <= 0) return Effect.succeed(!this.healed)
+      const step = Math.min(millis, 1000)
+      return Effect.zipRight(Effect.sleep(step), this.sleep(millis - step))
+    })
+  }
+
+  /** From now on nothing happens to them. */
+  heal(): void {
+    this.healed = true
+  }
+
+  /** Ends them in good order. */
+  readonly stop = Effect.suspend(() =>
+    Effect.forEach(this.hosts, (host) => host.running ? host.stop : Effect.void, { discard: true })
+  )
+}

@@ -1,0 +1,101 @@
+/** What a simulation runs in: a time, a chance, a network and a store, and the runtime that makes Effect use them. */
+import { Flush } from "@troupe/contract/Flush"
+import { Secrets } from "@troupe/contract/Secrets"
+import { ActorStore, type Commit, layerMemory } from "@troupe/server/ActorStore"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as HashSet from "effect/HashSet"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import { Dice } from "./Dice.ts"
+import { type Faults, none } from "./Faults.ts"
+import type { Side } from "./SimulatedLink.ts"
+import { SimulatedNetwork } from "./SimulatedNetwork.ts"
+import { SimulatedStore } from "./SimulatedStore.ts"
+import { Trace } from "./Trace.ts"
+import { VirtualTime } from "./VirtualTime.ts"
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly keepTrace: boolean
+  /** A commit has been applied. */
+  readonly onCommit: (commit: Commit) => void
+  /** A message is handed to a link. */
+  readonly onMessage: (from: Side, text: string) => void
+}
+
+/** The first of January 2026. */
+const beginning = 1_767_225_600_000
+
+export class World {
+  readonly time = new VirtualTime(beginning)
+  readonly dice: Dice
+  readonly trace: Trace
+  readonly network: SimulatedNetwork
+  readonly store: ActorStore["Type"]
+  readonly runtime: Runtime.Runtime<never>
+  faults: Faults = none
+  private secrets = 0
+
+  constructor({ keepTrace, onCommit, onMessage, seed }: WorldOptions) {
+    const { time } = this
+    this.dice = new Dice(seed)
+    this.trace = new Trace(keepTrace, () => time.now - beginning)
+    const around = { time, dice: this.dice, trace: this.trace, faults: () => this.faults }
+    this.network = new SimulatedNetwork({ ...around, onMessage })
+    const store = Context.get(
+      Effect.runSync(Scope.extend(Layer.build(Layer.fresh(layerMemory)), Effect.runSync(Scope.make()))),
+      ActorStore
+    )
+    this.store = new SimulatedStore({ ...around, store, onCommit }).service
+    this.runtime = this.makeRuntime(seed)
+  }
+
+  private makeRuntime(seed: number): Runtime.Runtime<never> {
+    const services = Context.make(Clock.Clock, this.time.clock).pipe(
+      Context.add(Random.Random, Random.make(`simulation ${seed}`))
+    )
+    const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+      if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) this.trace.add("log", String(message))
+    })
+    const context = Context.make(Flush, { schedule: this.time.schedule }).pipe(
+      Context.add(Secrets, { next: () => (++this.secrets).toString(16).padStart(32, "0") })
+    ) as Context.Context<never>
+    return Runtime.defaultRuntime.pipe(
+      Runtime.setFiberRef(FiberRef.currentScheduler, this.time.scheduler),
+      Runtime.setFiberRef(FiberRef.currentLoggers, HashSet.make(logger)),
+      Runtime.setFiberRef(
+        DefaultServices.currentServices,
+        Context.merge(DefaultServices.liveServices, services)
+      ),
+      Runtime.updateContext(() => context)
+    )
+  }
+
+  /** Starts an effect. */
+  begin<A, E>(effect: Effect.Effect<A, E>): Begun<A, E> {
+    const fiber = Runtime.runFork(this.runtime)(effect)
+    return { exit: () => fiber.unsafePoll() }
+  }
+
+  /** Runs an effect to its end, which must not take longer. */
+  finish<A>(effect: Effect.Effect<A>, millis: number): Exit.Exit<A> | undefined {
+    const begun = this.begin(effect)
+    this.time.run(() => begun.exit() !== null, this.time.now + millis)
+    return begun.exit() ?? undefined
+  }
+}
+
+/** An effect that has been started. */
+export interface Begun<A, E> {
+  /** Null while it runs. */
+  readonly exit: () => Exit.Exit<A, E> | null
+}
