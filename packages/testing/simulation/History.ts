@@ -9,6 +9,8 @@ import { Schema } from "effect"
 export type Kind =
   | "Add"
   | "Refuse"
+  | "AddIfOdd"
+  | "Poison"
   | "Forward"
   | "AddOnce"
   | "AddAgain"
@@ -49,6 +51,14 @@ const isOrdered = (kind: Kind): boolean => kind !== "AddLater" && kind !== "AddB
 
 const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ ops: Schema.Array(Schema.String) })))
 
+/** What has gone wrong on purpose, as far as it matters for what must hold. */
+export interface Circumstances {
+  readonly hosts: number
+  readonly crashes: number
+  /** Only links were lost, and for less than the resume window: every connection must have been resumed. */
+  readonly undisturbed: boolean
+}
+
 export class History {
   readonly problems: Array<string> = []
   readonly operations: Array<Operation> = []
@@ -57,8 +67,16 @@ export class History {
   private readonly epochs = new Map<string, number>()
   private readonly acquired = new Set<string>()
   private readonly released = new Set<string>()
+  private readonly left = new Set<string>()
+  private gaps = 0
+  /** What was handed to a link. */
+  private readonly sent = new Set<string>()
 
-  constructor(private readonly now: () => number) {}
+  constructor(
+    private readonly now: () => number,
+    /** Whether so much time may pass that the store does not keep answers for so long. */
+    private readonly forgetful: boolean
+  ) {}
 
   private problem(text: string): void {
     this.problems.push(text)
@@ -85,9 +103,8 @@ export class History {
     if (outcome._tag !== "Success") return
     const { kind, log, op, to } = operation
     const ops = this.committed.get(log) ?? []
-    const keeps = kind === "Add" || kind === "Forward" || kind === "AddOnce" || kind === "AddAgain" ||
-      kind === "AddBeside"
-    if (keeps && ops[outcome.value!] !== op) this.problem(`${op} was answered with ${outcome.value}, and is not there`)
+    if (adds.has(kind) && ops[outcome.value!] !== op)
+      this.problem(`${op} was answered with ${outcome.value}, and is not there`)
     if (kind === "Forward" && !this.committed.get(to!)?.includes(op)) this.problem(`${op} is not in ${to}`)
   }
 
@@ -104,13 +121,25 @@ export class History {
 
   /** An event that leaves must be in the store by then. */
   readonly onMessage = (from: "client" | "server", text: string): string | undefined => {
-    if (from === "client" || !text.includes("\"added\"")) return undefined
+    if (from === "client") return this.onSent(text)
+    if (!text.includes("\"added\"")) return undefined
     for (
       const [, log, op, index] of text.matchAll(
         /"event":"added","payload":\{"log":"(\w+)","op":"([^"]+)","index":(\d+)\}/g
       )
     ) {
       if (this.committed.get(log!)?.[Number(index)] !== op) return `the event of ${op} has left before its commit`
+    }
+    return undefined
+  }
+
+  /** A call that nobody waits for any more is not sent. */
+  private onSent(text: string): string | undefined {
+    for (const [, op] of text.matchAll(/"payload":\{"op":"([^"]+)"/g)) {
+      if (this.sent.has(op!)) continue
+      this.sent.add(op!)
+      const operation = this.operations.find((operation) => operation.op === op)
+      if (operation && operation.outcome._tag !== "Running") return `${op} was sent when it had ended already`
     }
     return undefined
   }
@@ -124,6 +153,11 @@ export class History {
       if (this.released.has(connection)) this.problem(`${connection} was released twice`)
       if (!this.acquired.has(connection)) this.problem(`${connection} was released and not acquired`)
       this.released.add(connection)
+    },
+    left: (connection: string): void => {
+      if (this.left.has(connection)) this.problem(`onDisconnect has run twice for ${connection}`)
+      if (!this.released.has(connection)) this.problem(`onDisconnect has run before the releases of ${connection}`)
+      this.left.add(connection)
     }
   }
 
@@ -133,6 +167,7 @@ export class History {
     let gap = true
     for (const index of seen) {
       if (index === undefined) {
+        this.gaps++
         gap = true
         continue
       }
@@ -141,6 +176,13 @@ export class History {
       }
       last = index
       gap = false
+    }
+  }
+
+  /** How long a client was to wait before it dialled again, in a row of failures, in milliseconds. */
+  readonly waits = (client: string, waits: ReadonlyArray<number>): void => {
+    if (waits.filter((millis) => millis === longestWait).length > 1) {
+      this.problem(`${client} has waited for exactly the longest time, as all others may have`)
     }
   }
 
@@ -163,7 +205,7 @@ export class History {
   /** `logs`: what the actors say they have. `single`: one host at a time, and none was killed. */
   check(
     logs: ReadonlyMap<string, ReadonlyArray<string>>,
-    options: { readonly hosts: number; readonly crashes: number }
+    options: Circumstances
   ) {
     for (const [key, ops] of logs) {
       const committed = this.committed.get(key) ?? []
@@ -172,12 +214,17 @@ export class History {
     }
     for (const operation of this.operations) this.checkOperation(operation, logs)
     this.checkOrder(logs)
+    this.checkGaps(options.undisturbed)
     this.checkTimes(logs, options.hosts)
     if (options.crashes === 0) {
       for (const connection of this.acquired) {
         if (!this.released.has(connection)) this.problem(`${connection} was acquired and not released`)
       }
     }
+  }
+
+  private checkGaps(undisturbed: boolean): void {
+    if (undisturbed && this.gaps > 0) this.problem(`${this.gaps} gaps, though every connection could be resumed`)
   }
 
   private checkOperation(operation: Operation, logs: ReadonlyMap<string, ReadonlyArray<string>>): void {
@@ -192,8 +239,9 @@ export class History {
         return this.problem(`${kind} ${op} has not ended`)
       case "Success": {
         if (kind === "Refuse") this.problem(`${op} was not refused`)
-        const kept = kind !== "Refuse" && kind !== "Length" && kind !== "Follow"
-        if (kept && !here) this.problem(`${kind} ${op} has succeeded, and is not there`)
+        if (kind === "Poison") this.problem(`${op} was kept, and cannot be stored`)
+        if ((adds.has(kind) || kind === "AddLater") && !here)
+          this.problem(`${kind} ${op} has succeeded, and is not there`)
         if (kind === "Forward" && !isIn(to!)) this.problem(`${op} was forwarded, and is not in ${to}`)
         return
       }
@@ -201,8 +249,9 @@ export class History {
         if (outcome.sent === "no" && (here || (to !== undefined && isIn(to)))) {
           this.problem(`${kind} ${op} was not sent, and is there`)
         }
-        if (!mayFail(kind, outcome.error)) this.problem(`${kind} ${op} has failed: ${outcome.error}`)
-        if (kind === "Forward" && here) this.problem(`${op} has failed, and is there: ${outcome.error}`)
+        if (!mayFail(kind, outcome.error, this.forgetful)) this.problem(`${kind} ${op} has failed: ${outcome.error}`)
+        // a turn that has failed has left nothing
+        if (outcome.sent === undefined && here) this.problem(`${op} has failed, and is there: ${outcome.error}`)
         return
       case "Interrupted":
         return
@@ -257,11 +306,20 @@ export class History {
   }
 }
 
+/** Of the default schedule, before its jitter. */
+const longestWait = 30_000
+
+const adds: ReadonlySet<Kind> = new Set(["Add", "AddIfOdd", "Forward", "AddOnce", "AddAgain", "AddBeside"])
+
 const repeated = (ops: ReadonlyArray<string>) => ops.filter((op, i) => ops.indexOf(op) !== i)
 
 /** How a call may fail when everything heals in the end. */
-const mayFail = (kind: Kind, error: string): boolean => {
+const mayFail = (kind: Kind, error: string, forgetful: boolean): boolean => {
+  if (forgetful && error === "OutcomeUnknown") return kind !== "AddAgain"
   switch (kind) {
+    case "Poison":
+      return error === "ServerDefect"
+    case "AddIfOdd":
     case "Refuse":
       return error === "Refused"
     case "Forward":

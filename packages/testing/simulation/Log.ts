@@ -21,6 +21,10 @@ export class Log extends Actor.Tag<Log>()("Log", {
     Rpc.make("Add", { payload: op, success: Index }),
     /** Keeps nothing and fails, and that is kept. */
     Rpc.make("Refuse", { payload: op, error: Refused }),
+    /** Adds it if there is an odd number of others, and fails otherwise: run later, it may end differently. */
+    Rpc.make("AddIfOdd", { payload: op, success: Index, error: Refused }),
+    /** Makes a state that cannot be stored. */
+    Rpc.make("Poison", { payload: op }),
     /** Adds it here, and to another log. */
     Rpc.make("Forward", { payload: { op: Schema.String, to: Schema.String }, success: Index }),
     Rpc.make("AddOnce", { payload: op, success: Index }).annotate(Delivery.Delivery, "at-most-once"),
@@ -39,15 +43,21 @@ export class Log extends Actor.Tag<Log>()("Log", {
   events: { added: Entry }
 }) {}
 
+/** What no log can keep. */
+const poison = "poison"
+
+const Op = Schema.String.pipe(Schema.filter((text) => text !== poison))
+
 /** What the simulation watches beside what clients see. */
 export interface Watch {
   readonly acquired: (connection: string) => void
   readonly released: (connection: string) => void
+  readonly left: (connection: string) => void
 }
 
 export const logLive = (watch: Watch) =>
   Log.toLayer(
-    { state: Schema.Struct({ ops: Schema.Array(Schema.String) }), initialState: () => ({ ops: [] }) },
+    { state: Schema.Struct({ ops: Schema.Array(Op) }), initialState: () => ({ ops: [] }) },
     (log) =>
       Effect.gen(function*() {
         const logs = yield* Log.client
@@ -66,9 +76,13 @@ export const logLive = (watch: Watch) =>
               Effect.sync(() => watch.acquired(`${log.key} ${id}`)),
               () => Effect.sync(() => watch.released(`${log.key} ${id}`))
             ),
+          onDisconnect: ({ id }) => Effect.sync(() => watch.left(`${log.key} ${id}`)),
           rpcs: {
             Add: ({ op }) => add(op),
             Refuse: ({ op }) => Effect.zipRight(add(op), new Refused({ op })),
+            AddIfOdd: ({ op }) =>
+              Effect.flatMap(Ref.get(log.state), ({ ops }) => ops.length % 2 === 0 ? new Refused({ op }) : add(op)),
+            Poison: ({ op }) => Ref.update(log.state, ({ ops }) => ({ ops: [...ops, op, poison] })),
             Forward: ({ op, to }) =>
               Effect.gen(function*() {
                 const index = yield* add(op)

@@ -2,13 +2,15 @@
 import { ActorClient, type Connection } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import { Simulation } from "@troupe/testing"
-import { Cause, Effect, Exit, Fiber, Random, Schedule, Stream } from "effect"
-import { History, type Kind, type Operation, type Outcome, sentOf } from "./History.ts"
+import { Cause, Clock, Effect, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
+import { type Circumstances, History, type Kind, type Operation, type Outcome, sentOf } from "./History.ts"
 import { Log, logLive } from "./Log.ts"
 
 const kinds: ReadonlyArray<readonly [kind: Kind, weight: number]> = [
   ["Add", 40],
-  ["Refuse", 8],
+  ["Refuse", 6],
+  ["AddIfOdd", 8],
+  ["Poison", 2],
   ["Forward", 14],
   ["AddOnce", 6],
   ["AddAgain", 6],
@@ -68,6 +70,15 @@ class ClientOfLogs {
     const { plan } = this
     const key = yield* Random.shuffle(plan.logs)
     const count = yield* Random.nextIntBetween(1, Math.min(3, plan.logs.length + 1))
+    const { status } = yield* ActorClient.ActorClient
+    const waits: Array<number> = []
+    yield* Effect.forkScoped(
+      Stream.runForEach(status.changes, (status) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          if (status._tag === "Waiting" && Option.isSome(status.retryAt)) waits.push(status.retryAt.value - now)
+        }))
+    )
+    yield* Effect.addFinalizer(() => Effect.sync(() => this.history.waits(this.name, waits)))
     yield* Effect.forEach(Array.from(key).slice(0, count), (log) => this.visit(log), {
       concurrency: "unbounded",
       discard: true
@@ -217,6 +228,13 @@ class Heard {
 
 const chance = (probability: number) => Effect.map(Random.next, (drawn) => drawn < probability)
 
+const circumstancesOf = ({ hosts }: Plan, { crashes, faults }: Simulation.Report): Circumstances => ({
+  hosts,
+  crashes,
+  undisturbed: faults.crashMean === 0 && faults.stopMean === 0 && faults.jumpMean === 0 && faults.storeError === 0
+    && faults.storeLoss === 0 && faults.storeHang === 0 && (faults.switchMean === 0 || hosts === 1)
+})
+
 export interface SeedOptions {
   readonly keepTrace?: boolean
   readonly faults?: Partial<Simulation.Faults>
@@ -230,7 +248,7 @@ export const runSeed = (
   Effect.gen(function*() {
     const plan = planOf(seed)
     let now = () => 0
-    const history = new History(() => now())
+    const history = new History(() => now(), true)
     const logs = new Map<string, ReadonlyArray<string>>()
     const withClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.flatMap(Effect.clock, (clock) => {
@@ -262,7 +280,7 @@ export const runSeed = (
       onCommit: history.onCommit,
       onMessage: history.onMessage
     })
-    if (report.problems.length === 0) history.check(logs, { hosts: plan.hosts, crashes: report.crashes })
+    if (report.problems.length === 0) history.check(logs, circumstancesOf(plan, report))
     else history.tellRunning()
     return { ...report, problems: [...report.problems, ...history.problems] }
   })

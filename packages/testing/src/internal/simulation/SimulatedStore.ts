@@ -25,16 +25,26 @@ export interface StoreOptions {
 
 const hangMax = 120_000
 
+/** How long replies are kept, in milliseconds. */
+const retention = 60 * 60_000
+
 export class SimulatedStore {
+  /** When the replies of a segment were recorded. */
+  private readonly recorded = new Map<string, number>()
+
   constructor(private readonly options: StoreOptions) {}
 
   get service(): Service {
     const { store } = this.options
     return {
-      retentionMillis: store.retentionMillis,
+      retentionMillis: retention,
       nextEpoch: this.read("epoch", store.nextEpoch),
       claim: (address) => this.read("claim", store.claim(address)),
-      replies: (address) => this.read("replies", store.replies(address)),
+      replies: (address) =>
+        this.read(
+          "replies",
+          Effect.map(store.replies(address), (segments) => segments.filter(({ seq }) => this.isKept(address, seq)))
+        ),
       alarms: (query) => this.read("alarms", store.alarms(query)),
       commit: (batch) => this.commit(batch)
     }
@@ -80,15 +90,23 @@ export class SimulatedStore {
     })
   }
 
+  /** Replies that are older than the retention may have been deleted, and are. */
+  private isKept(address: Address.Address, seq: number): boolean {
+    const at = this.recorded.get(`${Address.idOf(address.contract, address.key)} ${seq}`)
+    return at !== undefined && this.options.time.now - at < retention
+  }
+
   private note(commit: Commit, result: string, lost: boolean): void {
-    const { onCommit, trace } = this.options
+    const { onCommit, time, trace } = this.options
     const { address, epoch, replies, state, version } = commit
     const what = `${state?.length ?? "-"} state, ${replies.length} replies`
     trace.add(
       "store",
       `${Address.idOf(address.contract, address.key)} ${epoch}.${version} ${what}: ${result}${lost ? ", not told" : ""}`
     )
-    if (result === "committed") onCommit(commit)
+    if (result !== "committed") return
+    if (replies.length > 0) this.recorded.set(`${Address.idOf(address.contract, address.key)} ${version + 1}`, time.now)
+    onCommit(commit)
   }
 
   /** Happens after a while, and is answered after another. Who is gone by then may have been in time or not. */
