@@ -21,7 +21,9 @@ it.scoped("a question is answered piece by piece, each once and in order", () =>
     const reader = yield* World.reader(ada, answer.id)
     assert.instanceOf(yield* Effect.flip(ada.rpc.Ask({ text: "And now?" })), Busy)
     yield* aWhile
+    // many, but not one for each word: each is a commit
     assert.isAbove(reader.seen.pieces, 10)
+    assert.isBelow(reader.seen.pieces, reader.seen.text.split(" ").length / 2)
     assert.isBelow(reader.seen.text.length, whole.length)
     yield* TestClock.adjust("1 minute")
     assert.strictEqual((yield* reader.ended).text, whole)
