@@ -7,6 +7,7 @@ import { ActorHost, type Implementation } from "./ActorHost.ts"
 import type { Contract } from "./Contract.ts"
 import { type Definition, TypeId } from "./Definition.ts"
 import { Forked } from "./Forked.ts"
+import * as HttpRpc from "./HttpRpc.ts"
 
 /**
  * The base class of a contract. `name` identifies the actors on the wire and in the store; `definition` holds schemas
@@ -33,6 +34,7 @@ export const Tag =
       D
     >
     return Object.assign(self, {
+      httpRpcs: HttpRpc.make(name, definition),
       client: Effect.map(ActorHost, (host) => host.directory(self)),
       toLayer: (options: Implementation["options"], build: Implementation["build"]) =>
         Layer.scoped(
