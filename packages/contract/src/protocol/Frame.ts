@@ -3,7 +3,7 @@
  * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
  */
 import * as Schema from "effect/Schema"
-import type { Trace } from "../CallSpan.ts"
+import { idLengthMax, type Trace } from "../CallSpan.ts"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
 import * as Codec from "./Codec.ts"
@@ -17,7 +17,7 @@ const Call = Schema.Int.pipe(Schema.positive())
 const Millis = Schema.Finite.pipe(Schema.nonNegative())
 const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
 const Name = Schema.String.pipe(Schema.maxLength(256))
-const TraceId = Schema.String.pipe(Schema.maxLength(64))
+const TraceId = Schema.String.pipe(Schema.maxLength(idLengthMax))
 
 // --- what travels inside `Message` -----------------------------------------------------------------------------------
 

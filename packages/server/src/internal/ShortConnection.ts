@@ -4,6 +4,7 @@
  */
 import { ActorOverloaded } from "@troupe/contract/ActorError"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
+import { traceOf } from "@troupe/contract/CallSpan"
 import { CallRejected, ConnectionClosed, ConnectionError, OutcomeUnknown } from "@troupe/contract/ConnectionError"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Link from "@troupe/contract/Link"
@@ -23,7 +24,10 @@ export const StockRequest = Schema.TaggedStruct("Request", {
   id: Schema.String,
   tag: Schema.String,
   payload: Schema.optional(Schema.Unknown),
-  headers: Schema.optional(Schema.Array(Schema.Tuple(Schema.String, Schema.String)))
+  headers: Schema.optional(Schema.Array(Schema.Tuple(Schema.String, Schema.String))),
+  traceId: Schema.optional(Schema.String),
+  spanId: Schema.optional(Schema.String),
+  sampled: Schema.optional(Schema.Boolean)
 })
 
 export type StockRequest = typeof StockRequest.Type
@@ -161,10 +165,10 @@ export class ShortConnection {
     }
   }
 
-  private send(number: number, { headers, payload, tag }: StockRequest): void {
+  private send(number: number, { headers, payload, tag, ...span }: StockRequest): void {
     let text: string
     try {
-      text = Frame.encodeRequest(number, tag, payload, headers)
+      text = Frame.encodeRequest(number, tag, payload, headers, traceOf(span))
     } catch {
       const issue = "its payload cannot be written as JSON: it is nested too deeply, or has what JSON has not"
       return this.answerWith(number, new CallRejected({ issue, sent: "no" }))
