@@ -20,6 +20,7 @@ export type {
   Defined,
   Definition,
   DefinitionOf,
+  EventItem,
   EventName,
   EventPayload,
   InternalRpcs,

@@ -62,6 +62,7 @@ export class LiveActivation implements Owner, Expirable {
   readonly incarnation: number
   readonly turns: Turns
   readonly stageEvent: Room.StageEvent
+  readonly behind = new Set<ServerConnection>()
   private readonly runtime: Runtime.Runtime<never>
   private readonly sessions = new Map<string, Session>()
   private readonly subscribers = new Subscribers()
@@ -368,6 +369,7 @@ export class LiveActivation implements Owner, Expirable {
   }
 
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
+    for (const other of this.behind) other.dropKept(({ sender }) => sender === connection)
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
     this.endStreamsLater(connection)
     this.forgetLater(connection)

@@ -35,9 +35,14 @@ export const nothing: Changes = { state: false, alarms: undefined, destroys: fal
 
 export const isNothing = ({ state, alarms, destroys }: Changes): boolean => !state && !alarms && !destroys
 
+/** The connection a turn is run for. */
+export interface Caller extends Connection<any, any> {
+  readonly ended: boolean
+}
+
 /** What a turn is run for. */
 export interface Occasion {
-  readonly caller?: Connection<any, any> | undefined
+  readonly caller?: Caller | undefined
   readonly request?: Request | undefined
   /** Set for `onBeforeConnect`, which runs beside the turns. */
   readonly readOnly?: boolean
@@ -57,7 +62,7 @@ export class Turn {
   readonly disconnects: Array<() => void> = []
   /** The actor ends with the turn. */
   destroys = false
-  readonly caller: Connection<any, any> | undefined
+  readonly caller: Caller | undefined
   readonly request: Request | undefined
   readonly readOnly: boolean
   readonly suspect: boolean
