@@ -37,15 +37,22 @@ const watch = Effect.gen(function*() {
 })
 
 /** The clients whose links stand stop reading; those that come later read. */
-const stall = Effect.flatMap(MemoryTransport.MemoryNetwork, (network) =>
-  Effect.zipRight(network.setReading(false), settle))
+const stall = Effect.flatMap(
+  MemoryTransport.MemoryNetwork,
+  (network) => Effect.zipRight(network.setReading(false), settle)
+)
 
-const read = Effect.flatMap(MemoryTransport.MemoryNetwork, (network) =>
-  network.setReading(true).pipe(Effect.zipRight(settle), Effect.zipRight(pass(retry))))
+const read = Effect.flatMap(
+  MemoryTransport.MemoryNetwork,
+  (network) => network.setReading(true).pipe(Effect.zipRight(settle), Effect.zipRight(pass(retry)))
+)
 
 /** How many sockets, or what they stand for, are looked at again soon. */
-const looks = Effect.zipWith(TestClock.sleeps(), TestClock.currentTimeMillis, (sleeps, now) =>
-  Chunk.size(Chunk.filter(sleeps, (at) => at > now && at <= now + 50)))
+const looks = Effect.zipWith(
+  TestClock.sleeps(),
+  TestClock.currentTimeMillis,
+  (sleeps, now) => Chunk.size(Chunk.filter(sleeps, (at) => at > now && at <= now + 50))
+)
 
 it.scoped("E7 who keeps up gets every one, in its place among what its turn sends, and acknowledges none", () =>
   run(Effect.gen(function*() {
@@ -209,7 +216,7 @@ it.scoped("E7 what waits is not sent any more when its sender has gone, or nobod
         assert.deepStrictEqual(texts(toSlow.splice(0)), ["ann 1", "ann 2"])
       }
       const typing = yield* Scope.make()
-      yield* Scope.extend(slow.events("typing"), typing)
+      yield* Effect.asVoid(Scope.extend(slow.events("typing"), typing))
       yield* stall
       const bob = yield* connect("bob")
       yield* point(bob, 1)
@@ -236,7 +243,11 @@ it.scoped("E7 a reader finds the newest of each sender since it has looked last,
       // the one that has not moved for longest is out of date
       yield* Effect.scoped(Effect.gen(function*() {
         const items = yield* collect(events)
-        assert.deepStrictEqual(texts(items), [`max ${10 * round + 2}`, `bob ${10 * round + 2}`, `eve ${10 * round + 2}`])
+        assert.deepStrictEqual(texts(items), [
+          `max ${10 * round + 2}`,
+          `bob ${10 * round + 2}`,
+          `eve ${10 * round + 2}`
+        ])
       }))
     }
   })))
