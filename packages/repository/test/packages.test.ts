@@ -56,7 +56,8 @@ describe.each([...Tarballs.packages.keys()])("%s, packed", (name) => {
 const calls: Readonly<Record<string, string>> = {
   "chat-room": "test/chat-room.test.ts",
   "checkout": "test/story.test.ts",
-  "counter": "test/main.test.ts"
+  "counter": "test/main.test.ts",
+  "cursors": "test/cursors.test.ts"
 }
 
 const installed = new Map<string, Template.Template>()
