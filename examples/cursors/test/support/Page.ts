@@ -49,7 +49,9 @@ export const framesUntil = (page: Page, name: string, x: number) =>
   page.evaluate(([name, x]) =>
     new Promise<number>((resolve) => {
       const board = document.querySelector("#board")!.getBoundingClientRect()
-      const cursor = [...document.querySelectorAll<HTMLElement>(".cursor")].find((node) => node.dataset["name"] === name)
+      const cursor = [...document.querySelectorAll<HTMLElement>(".cursor")].find((node) =>
+        node.dataset["name"] === name
+      )
       const seen = new Set<number>()
       const look = () => {
         const at = cursor!.getBoundingClientRect().left
