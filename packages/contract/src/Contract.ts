@@ -21,6 +21,7 @@ export type {
   Defined,
   Definition,
   DefinitionOf,
+  EventItem,
   EventName,
   EventPayload,
   InternalRpcs,

@@ -57,7 +57,8 @@ const calls: Readonly<Record<string, string>> = {
   "ai-agent": "test/sockets.test.ts",
   "chat-room": "test/chat-room.test.ts",
   "checkout": "test/story.test.ts",
-  "counter": "test/main.test.ts"
+  "counter": "test/main.test.ts",
+  "cursors": "test/cursors.test.ts"
 }
 
 const installed = new Map<string, Template.Template>()

@@ -31,6 +31,8 @@ export class MemoryNetwork extends Context.Tag("@troupe/testing/MemoryNetwork")<
   readonly setReachability: (reachability: Reachability) => Effect.Effect<void>
   /** While set, links carry nothing in either direction, and nobody is told. */
   readonly setFrozen: (frozen: boolean) => Effect.Effect<void>
+  /** While `false`, the clients of the links that stand now read nothing: what they are sent waits, and counts as buffered. */
+  readonly setReading: (reading: boolean) => Effect.Effect<void>
   /** Called for each message before it is delivered. Returning `"cut"` cuts its link, before or after delivery. */
   readonly onMessage: (tap: (sent: Sent) => void | "cut-before" | "cut-after") => Effect.Effect<void>
   /** Called by clients as if the browser had come online. */
@@ -52,6 +54,8 @@ class MemoryLink {
   private gone: Sent["from"] | undefined
   /** What waits for a server that does not read; undefined while it does. */
   private unread: Array<Sent> | undefined
+  /** The same for a client. */
+  private unreadByClient: Array<Sent> | undefined
   readonly client: Link.Link
   private readonly server: Link.LinkHandler
 
@@ -86,7 +90,7 @@ class MemoryLink {
     return {
       send: (text) => schedule(() => this.deliver({ from, text }, receiver())),
       close: (code, reason) => schedule(() => this.closeFrom(from, { code, reason })),
-      buffered: () => 0,
+      buffered: () => from === "server" ? sizeOf(this.unreadByClient) : 0,
       ...(from === "server" ? { setReading: this.setReading } : {})
     }
   }
@@ -97,15 +101,24 @@ class MemoryLink {
     if (reading) { for (const sent of unread) this.deliver(sent, this.server) }
   }
 
+  setClientReading(reading: boolean): void {
+    const unread = this.unreadByClient ?? []
+    this.unreadByClient = reading ? undefined : unread
+    if (reading) { for (const sent of unread) this.deliver(sent, this.clientHandler) }
+  }
+
   private deliver(sent: Sent, receiver: Link.LinkHandler): void {
     if (!this.open || this.network.frozen) return
     if (this.gone) return this.close({ code: Link.codeAbnormal, reason: "reset" })
-    if (sent.from === "client" && this.unread) return void this.unread.push(sent)
+    const unread = sent.from === "client" ? this.unread : this.unreadByClient
+    if (unread) return void unread.push(sent)
     const fate = this.network.tap(sent)
     if (fate !== "cut-before") receiver.onMessage(sent.text)
     if (fate) this.close({ code: Link.codeAbnormal, reason: "cut" })
   }
 }
+
+const sizeOf = (messages: ReadonlyArray<Sent> = []): number => messages.reduce((sum, { text }) => sum + text.length, 0)
 
 class Network {
   readonly links = new Set<MemoryLink>()
@@ -140,6 +153,7 @@ const make = Effect.map(Flush, ({ schedule }) => {
     cut: network.cut,
     setReachability: (reachability) => Effect.sync(() => void (network.reachability = reachability)),
     setFrozen: (frozen) => Effect.sync(() => void (network.frozen = frozen)),
+    setReading: (reading) => Effect.sync(() => network.links.forEach((link) => link.setClientReading(reading))),
     onMessage: (tap) => Effect.sync(() => void (network.tap = tap)),
     opportunity: Effect.sync(() => network.opportunities.forEach((listener) => listener())),
     dials: Effect.sync(() => network.dials),
