@@ -1,26 +1,10 @@
 /** The room over real sockets and a real file, with clients in Node. */
-import { FileSystem, HttpServer } from "@effect/platform"
-import { NodeContext } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { ConnectionId } from "@troupe/contract/ConnectionId"
-import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { Denied, type Message, nameMax, NotAllowed, NotHere, type Person, textMax } from "../src/contract.ts"
-import * as Server from "../src/server/Server.ts"
 import { join } from "./support/Client.ts"
-
-/** A server on this port with this file, for the rest of the scope; 0 takes a free port. */
-const serve = Effect.fn("serve")(function*(filename: string, port = 0) {
-  const context = yield* Layer.build(Server.layer({ port, filename }))
-  const { address } = Context.get(context, HttpServer.HttpServer)
-  return address._tag === "TcpAddress" ? address.port : port
-})
-
-/** A file name in a folder that is removed with the scope. */
-const freshFile = FileSystem.FileSystem.pipe(
-  Effect.flatMap((fs) => fs.makeTempDirectoryScoped({ prefix: "chat-room-" })),
-  Effect.map((folder) => `${folder}/test.db`),
-  Effect.provide(NodeContext.layer)
-)
+import { freshFile, serve } from "./support/Serve.ts"
 
 const serveFresh = Effect.flatMap(freshFile, (filename) => serve(filename))
 

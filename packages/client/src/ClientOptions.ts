@@ -18,7 +18,7 @@ export interface Options {
   readonly pendingCallsMax?: number
   /** How many bytes of encoded calls of one connection may wait for their answers. Default: 1 MiB. */
   readonly pendingBytesMax?: number
-  /** How many events each reader may fall behind. Default: 1024. */
+  /** How many events each reader may fall behind; of how many senders, where only the latest counts. Default: 1024. */
   readonly eventBufferMax?: number
 }
 

@@ -20,7 +20,12 @@ class ChatRoom extends Actor.Tag<ChatRoom>()("ChatRoom", {
     Rpc.make("messages.Count", { success: Schema.Number })
   ),
   internal: RpcGroup.make(Rpc.make("Purge", { payload: { before: Schema.Number } })),
-  events: { message: Message, presence: Schema.Struct({ online: Schema.Number }) }
+  events: {
+    message: Message,
+    presence: Schema.Struct({ online: Schema.Number }),
+    cursor: Actor.latest(Schema.Struct({ at: Schema.NumberFromString })),
+    typed: Message.pipe(Actor.latest)
+  }
 }) {}
 
 class Counter extends Actor.Tag<Counter>()("Counter", {
@@ -94,6 +99,17 @@ it("events and status", () => {
   const ignored = (stream: Stream.Stream<Message | Gap.Gap, ConnectionError.ConnectionError>) =>
     stream.pipe(Gap.ignore, Stream.map(({ text }) => text))
   expectTypeOf(ignored).returns.toEqualTypeOf<Stream.Stream<string, ConnectionError.ConnectionError>>()
+  // where only the latest counts there are no gaps
+  const cursors = () => room.events("cursor")
+  expectTypeOf(cursors).returns.toEqualTypeOf<
+    Effect.Effect<
+      Stream.Stream<{ readonly at: number }, ConnectionError.ConnectionError>,
+      ConnectionError.ConnectionError,
+      Scope.Scope
+    >
+  >()
+  expectTypeOf<Contract.EventItem<ChatRoom, "typed">>().toEqualTypeOf<Message>()
+  expectTypeOf<Contract.EventItem<ChatRoom, "message" | "typed">>().toEqualTypeOf<Message | Gap.Gap>()
   expectTypeOf<typeof room["status"]>().toEqualTypeOf<
     Subscribable.Subscribable<ConnectionStatus.ConnectionStatus>
   >()

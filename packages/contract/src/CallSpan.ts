@@ -26,13 +26,22 @@ const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 export const isTraced = (fiber: Fiber.RuntimeFiber<any, any>): boolean =>
   fiber.currentTracer !== nativeTracer && fiber.getFiberRef(FiberRef.currentTracerEnabled)
 
-/** The span a call came from, if it came with one. */
-export const parentOf = (
-  trace: { readonly [Name in keyof Trace]?: Trace[Name] | undefined }
-): Tracer.ExternalSpan | undefined =>
-  trace.traceId && trace.spanId
-    ? Tracer.externalSpan({ traceId: trace.traceId, spanId: trace.spanId, sampled: trace.sampled })
+/** How long the ids of a span may be. They have 16 and 32 digits. */
+export const idLengthMax = 64
+
+type Told = { readonly [Name in keyof Trace]?: Trace[Name] | undefined }
+
+/** What a call says of the span it came from, if it does. */
+export const traceOf = ({ sampled = true, spanId, traceId }: Told): Trace | undefined =>
+  traceId && spanId && traceId.length <= idLengthMax && spanId.length <= idLengthMax
+    ? { traceId, spanId, sampled }
     : undefined
+
+/** The span a call came from, if it came with one. */
+export const parentOf = (told: Told): Tracer.ExternalSpan | undefined => {
+  const trace = traceOf(told)
+  return trace && Tracer.externalSpan(trace)
+}
 
 /** The actor a call is made to. */
 interface Callee {

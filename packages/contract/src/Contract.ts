@@ -12,6 +12,7 @@ import type { ActorHost } from "./ActorHost.ts"
 import type { Behavior, BehaviorContext, Options } from "./Behavior.ts"
 import type { AnySchema, Defined, Definition } from "./Definition.ts"
 import type { Directory } from "./Directory.ts"
+import type { HttpRpcs } from "./HttpRpc.ts"
 
 export type {
   Any,
@@ -20,6 +21,7 @@ export type {
   Defined,
   Definition,
   DefinitionOf,
+  EventItem,
   EventName,
   EventPayload,
   InternalRpcs,
@@ -33,6 +35,11 @@ export interface Contract<Self, Name extends string, D extends Definition> exten
   /** The name it was given. It stands on the wire and in the store: renaming makes other actors. */
   readonly contract: Name
   readonly definition: D
+  /**
+   * The public rpcs as a group for `RpcClient.make`, over `RpcClient.layerProtocolHttp`. A call can also fail with the
+   * contract's `connectError`, or as a connection can. See `HttpRpc`.
+   */
+  readonly httpRpcs: HttpRpcs<D>
   /**
    * The implementation, as a layer. `build` runs once for each activation, in its scope; what it needs, the layer needs.
    */

@@ -1,6 +1,8 @@
 /** What `Actor.Tag` is given, and the types that follow from it. */
 import type * as RpcGroup from "@effect/rpc/RpcGroup"
 import type * as Schema from "effect/Schema"
+import type { Gap } from "./Gap.ts"
+import type { Latest } from "./Latest.ts"
 
 /** A schema that needs no services. It must be synchronous too; one that is not is a defect at its first use. */
 export type AnySchema = Schema.Schema.AnyNoContext
@@ -15,7 +17,7 @@ export interface Definition {
   readonly rpcs?: RpcGroup.RpcGroup<any>
   /** Internal rpcs, called by backends and other actors. They cannot be reached from a socket. */
   readonly internal?: RpcGroup.RpcGroup<any>
-  /** Events the actor sends to its connections, by name. */
+  /** Events the actor sends to its connections, by name. `Actor.latest` marks those that matter only while fresh. */
   readonly events?: { readonly [name: string]: AnySchema }
 }
 
@@ -55,6 +57,11 @@ export type EventName<C> = keyof Events<C> & string
 
 /** What one event carries, decoded. */
 export type EventPayload<C, Name extends EventName<C>> = TypeOf<Events<C>[Name], never>
+
+/** What stands in the stream of an event: its payloads, and a `Gap` where some are missing, unless only the latest counts. */
+export type EventItem<C, Name extends EventName<C>> =
+  | EventPayload<C, Name>
+  | (Events<C>[Name] extends Latest<any, any> ? never : Gap)
 
 /** Any contract. */
 export interface Any {

@@ -102,7 +102,9 @@ it.effect.prop(
 
 const unnumbered = <A extends { readonly _tag: string }, I>(schema: Schema.Schema<A, I>) =>
   Arbitrary.make(schema)
-    .filter((frame): frame is Exclude<A, { readonly _tag: "Message" }> => frame._tag !== "Message")
+    .filter((frame): frame is Exclude<A, { readonly _tag: "Message" | "Latest" }> =>
+      frame._tag !== "Message" && frame._tag !== "Latest"
+    )
     // JSON has no infinite numbers
     .filter((frame) => Object.values<unknown>(frame).every((value) => value !== Infinity))
 
@@ -126,6 +128,18 @@ it.effect.prop(
       assert.deepStrictEqual(normal(decoded), normal(frame))
     }),
   { fastCheck: { numRuns: 300 } }
+)
+
+it.effect.prop(
+  "events of which only the latest counts survive the wire",
+  [fc.nat(), fc.option(fc.integer({ min: 1 }), { nil: undefined }), name, fc.option(json, { nil: undefined })],
+  ([channel, sender, event, payload]) =>
+    Effect.sync(() => {
+      const text = Frame.encodeLatest(channel, sender, write({ _tag: "Event", event, payload }))
+      const expected = { _tag: "Latest", channel, sender, payload: { _tag: "Event", event, payload } }
+      assert.deepStrictEqual(normal(rights(Frame.decodeServer(Frame.join([text])))), normal([expected]))
+      assert.isTrue(Either.isLeft(Frame.decodeClient(Frame.join([text]))![0]!), "a client does not send it")
+    })
 )
 
 it.effect.prop(

@@ -109,6 +109,12 @@ const serverMessages: Record<string, ReadonlyArray<string>> = {
   encodeSubscribeRejected: [Frame.encodeSubscribeRejected("shout", "ChatRoom has no event shout")]
 }
 
+/** What is sent beside the numbered messages. */
+const latest = [
+  Frame.encodeLatest(1, connectionId, Frame.encodeEvent("cursor", `{"x":1}`)),
+  Frame.encodeLatest(1, undefined, Frame.encodeEvent("cursor", `{"x":1}`))
+]
+
 const inMessages = (samples: Record<string, ReadonlyArray<string>>) =>
   Object.values(samples).flat().map((payload, index) => Frame.encodeMessage(1, index + 1, payload))
 
@@ -133,7 +139,8 @@ const text = [
   ]),
   ...section("Samples of a server", [
     ...serverFrames.map((frame) => `encode: ${Frame.encode(frame)}`),
-    ...samplesOf(serverMessages)
+    ...samplesOf(serverMessages),
+    ...samplesOf({ encodeLatest: latest })
   ]),
   ...section("Samples of both", [
     `encodeMessage: ${Frame.encodeMessage(1, 2, Frame.encodeInterrupt(3))}`,
@@ -155,7 +162,7 @@ describe("wire", () => {
   it("each sample is understood by the side it is sent to", () => {
     const ack = Frame.encodeAck(1, 2)
     const toServer = Frame.join([...clientFrames.map(Frame.encode), ...inMessages(clientMessages), ack])
-    const toClient = Frame.join([...serverFrames.map(Frame.encode), ...inMessages(serverMessages), ack])
+    const toClient = Frame.join([...serverFrames.map(Frame.encode), ...inMessages(serverMessages), ...latest, ack])
     assert.deepStrictEqual(Frame.decodeClient(toServer)!.filter(Either.isLeft), [])
     assert.deepStrictEqual(Frame.decodeServer(toClient)!.filter(Either.isLeft), [])
   })

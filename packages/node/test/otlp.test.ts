@@ -1,11 +1,17 @@
 /** Spans, metrics and logs at a collector of OpenTelemetry, with the set-up of `docs/observability.md`. */
 import * as Otlp from "@effect/opentelemetry/Otlp"
+import { FetchHttpClient, HttpLayerRouter } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
+import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { assert, it, vi } from "@effect/vitest"
+import { HttpRpc } from "@troupe/contract"
+import { NodeActors } from "@troupe/node"
+import { ActorHost, ActorHttp, ActorStore } from "@troupe/server"
 import { Effect, Exit, Layer, Runtime, Scope } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Directory from "./utils/Directory.ts"
+import { layerLog, Log } from "./utils/Log.ts"
 import * as LogServer from "./utils/LogServer.ts"
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -90,4 +96,35 @@ it.scopedLive("a call is one trace, from the client's span to the actor's, and m
     assert.notStrictEqual(clients![0]!.traceId, clients![1]!.traceId)
     assert.include(JSON.stringify(received["/v1/metrics"]), "\"troupe_calls\"")
     assert.include(JSON.stringify(received["/v1/logs"]), "about to append")
+  }))
+
+it.scopedLive("a call over HTTP goes on with the trace of its client", () =>
+  Effect.gen(function*() {
+    const { received, url } = yield* collector
+    const scope = yield* Scope.make()
+    const http = Http.createServer()
+    const server = HttpLayerRouter.serve(ActorHttp.layer({ actors: [Log] }), { disableListenLog: true }).pipe(
+      Layer.provide(layerLog),
+      Layer.provide(ActorHost.layer()),
+      Layer.provide(ActorStore.layerMemory),
+      Layer.provide(NodeActors.layer(() => http, { port: 0, host: "127.0.0.1" }))
+    )
+    const call = Effect.gen(function*() {
+      yield* Layer.build(server)
+      const { port } = http.address() as Net.AddressInfo
+      const protocol = RpcClient.layerProtocolHttp({
+        url: `http://127.0.0.1:${port}/actors${HttpRpc.pathOf(Log, "a")}`
+      }).pipe(Layer.provide(RpcSerialization.layerJson), Layer.provide(FetchHttpClient.layer))
+      const log = yield* Effect.provide(RpcClient.make(Log.httpRpcs), protocol)
+      return yield* Effect.withSpan(log.Append({ entry: "one" }), "page")
+    })
+    assert.strictEqual(yield* exporting(layerOtlp(url, "both"), scope, Effect.orDie(call)), 1)
+    yield* Scope.close(scope, Exit.void)
+
+    const spans = spansIn(received)
+    const handled = spans.find(({ name }) => name === "Log/Append")
+    const page = spans.find(({ name }) => name === "page")
+    assert.isDefined(page)
+    assert.strictEqual(handled?.traceId, page?.traceId)
+    assert.isDefined(spans.find(({ spanId }) => spanId === handled?.parentSpanId), "its parent is a span of the client")
   }))

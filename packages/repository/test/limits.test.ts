@@ -1,6 +1,7 @@
 /** `docs/limits.md` and the code agree on the options there are. */
 import { assert, it } from "@effect/vitest"
 import { defaults as client } from "@troupe/client/ClientOptions"
+import { defaults as http } from "@troupe/server/ActorHttp"
 import { defaults as gateway } from "@troupe/server/Gateway"
 import { defaults as host } from "@troupe/server/HostOptions"
 import { Duration } from "effect"
@@ -26,7 +27,9 @@ const valueOf = (text: string): number => {
 const inMillis = (value: unknown): number =>
   typeof value === "number" ? value : Duration.toMillis(value as Duration.DurationInput)
 
-it.each([["a client", client], ["a host", host], ["a gateway", gateway]] as const)("limits of %s", (what, options) => {
+const all = [["a client", client], ["a host", host], ["a gateway", gateway], ["HTTP routes", http]] as const
+
+it.each(all)("limits of %s", (what, options) => {
   const { schedule: _, ...rows } = table(`Of ${what}`)
   const { schedule: _schedule, ...defaults } = options as Record<string, unknown>
   const documented = Object.fromEntries(Object.entries(rows).map(([name, text]) => [name, valueOf(text)]))

@@ -54,9 +54,11 @@ describe.each([...Tarballs.packages.keys()])("%s, packed", (name) => {
 
 /** A test of each example that makes calls over real sockets. */
 const calls: Readonly<Record<string, string>> = {
+  "ai-agent": "test/sockets.test.ts",
   "chat-room": "test/chat-room.test.ts",
   "checkout": "test/story.test.ts",
-  "counter": "test/main.test.ts"
+  "counter": "test/main.test.ts",
+  "cursors": "test/cursors.test.ts"
 }
 
 const installed = new Map<string, Template.Template>()

@@ -12,6 +12,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
 import { toMillis } from "./HostOptions.ts"
+import { Expiry } from "./internal/Expiry.ts"
 import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
 
 /** What a gateway can be told. Every field but `actors` has a default. */
@@ -33,6 +34,13 @@ export interface Options {
    * link is closed. It should be larger than the host's `outboxBytesMax` and `outputBytesMax` together. Default: 8 MiB.
    */
   readonly bufferedBytesMax?: number
+  /**
+   * While more than this waits in a socket, in bytes, its client does not keep up: events of which only the latest counts
+   * are held back, and the newest of each sender is sent when there is room. Default: 64 KiB.
+   */
+  readonly latestBufferedBytesMax?: number
+  /** How often a socket is looked at on which events are held back. Default: 50 milliseconds. */
+  readonly latestRetry?: Duration.DurationInput
   /** How many connections one link may carry. Default: 256. */
   readonly connectionsMax?: number
   /** How many frames of a client are read from one link in a second; more wait in the network. Default: any number. */
@@ -58,6 +66,8 @@ export const defaults: Required<Omit<Options, "actors">> = {
   messageBytesMax: 1024 * 1024,
   openBytesMax: 16 * 1024,
   bufferedBytesMax: 8 * 1024 * 1024,
+  latestBufferedBytesMax: 64 * 1024,
+  latestRetry: "50 millis",
   connectionsMax: 256,
   framesPerSecond: Infinity,
   refusalsPerSecond: 10,
@@ -78,18 +88,22 @@ export const make = Effect.fnUntraced(function*(
   const limits = { ...defaults, ...options }
   const runtime = yield* Effect.runtime<never>()
   const scope = yield* Effect.scope
+  const clock = yield* Effect.clock
+  const fork: GatewayServices["fork"] = (effect) => Runtime.runFork(runtime)(effect, { scope })
   const services: GatewayServices = {
     connections: yield* Connections,
     actors: new Set(options.actors.map(({ contract }) => contract)),
-    clock: yield* Effect.clock,
+    clock,
     schedule: (yield* Flush).schedule,
-    fork: (effect) => Runtime.runFork(runtime)(effect, { scope }),
+    fork,
     heartbeatMillis: toMillis(limits.heartbeat),
     silenceMillis: toMillis(limits.silence),
     openTimeoutMillis: toMillis(limits.openTimeout),
     messageBytesMax: Math.min(limits.messageBytesMax, Number.MAX_SAFE_INTEGER),
     openBytesMax: limits.openBytesMax,
     bufferedBytesMax: limits.bufferedBytesMax,
+    latestBufferedBytesMax: limits.latestBufferedBytesMax,
+    behind: new Expiry(clock, fork, Math.max(1, toMillis(limits.latestRetry))),
     connectionsMax: limits.connectionsMax,
     framesPerSecond: limits.framesPerSecond,
     refusalsPerSecond: limits.refusalsPerSecond

@@ -1,5 +1,6 @@
 /** Runs actors and serves them. Knows no platform: `@troupe/node` has the SQLite store and the socket server. */
 export * as ActorHost from "./ActorHost.ts"
+export * as ActorHttp from "./ActorHttp.ts"
 export * as ActorServer from "./ActorServer.ts"
 export * as ActorStore from "./ActorStore.ts"
 export * as Connections from "./Connections.ts"

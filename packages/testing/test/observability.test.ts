@@ -20,6 +20,7 @@ import {
   Ref,
   Schedule,
   Schema,
+  type Scope,
   Stream,
   TestClock
 } from "effect"
@@ -118,7 +119,7 @@ const run = <A, E>(
   body: Effect.Effect<
     A,
     E,
-    ActorClient.ActorClient | Desk | MemoryTransport.MemoryNetwork | StoreControl | Shop | import("effect").Scope.Scope
+    ActorClient.ActorClient | Desk | MemoryTransport.MemoryNetwork | StoreControl | Shop | Scope.Scope
   >,
   tracer?: RecordingTracer
 ) =>

@@ -1,7 +1,7 @@
 /** The whole server, as one layer: its routes, its actors, and what they run on. */
 import { HttpLayerRouter } from "@effect/platform"
 import { NodeActors, SqliteStore } from "@troupe/node"
-import { ActorHost, ActorServer } from "@troupe/server"
+import { ActorHost, ActorHttp, ActorServer } from "@troupe/server"
 import { Layer } from "effect"
 import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
@@ -21,6 +21,7 @@ export const layer = (options: {
   HttpLayerRouter.serve(
     Layer.mergeAll(
       ActorServer.layer({ path: "/actors", actors: [ChatRoom] }), // only these can be reached
+      ActorHttp.layer({ path: "/actors", actors: [ChatRoom] }), // the same, for callers that say one thing and go
       Routes.Announce,
       Routes.Health,
       Metrics.Prometheus,

@@ -22,6 +22,7 @@ import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { type Call, Calls } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import * as Counters from "./Counters.ts"
+import { makeBuffer } from "./EventBuffer.ts"
 import type { EventReader } from "./EventReader.ts"
 import { Opening, type Target } from "./Opening.ts"
 import type { OpenLink } from "./OpenLink.ts"
@@ -51,18 +52,21 @@ export class ClientConnection {
     /** It has ended for good. */
     private readonly onClosed: (connection: ClientConnection) => void
   ) {
+    const codec = Codec.ofContract(target.contract)
     this.calls = new Calls(services.bounds, (count) => this.pending.set(count))
     this.subscriptions = new Subscriptions(
       target.events,
-      services.eventBufferMax,
-      () => Counters.gap(target.contract.contract),
+      (event) => {
+        const isLatest = codec.events.get(event)?.latest === true
+        return makeBuffer(isLatest, services.eventBufferMax, () => Counters.gap(target.contract.contract))
+      },
       // without a connection nobody needs to be told: a new one is opened with what is wanted then
       (tag, event) => this.opening.conversation?.send(Frame.encodeSubscription(tag, event))
     )
     this.opening = new Opening({
       services,
       target,
-      codec: Codec.ofContract(target.contract),
+      codec,
       calls: this.calls,
       subscriptions: this.subscriptions,
       setStatus: (status) => this.setStatus(status),

@@ -131,6 +131,11 @@ export class Conversation implements Acknowledged {
     if (position === "next") this.onServerMessage(payload)
   }
 
+  /** An event that has no number: it is not acknowledged. */
+  onLatest({ payload, sender }: FrameOf<"Latest">): void {
+    this.onEvent(payload, sender)
+  }
+
   private onServerMessage(message: Frame.ServerMessage): void {
     const { subscriptions } = this.options
     switch (message._tag) {
@@ -175,10 +180,10 @@ export class Conversation implements Acknowledged {
     call.reader.offer(index, decoded)
   }
 
-  private onEvent({ event, payload }: MessageOf<"Event">): void {
+  private onEvent({ event, payload }: MessageOf<"Event">, sender?: number): void {
     const decoded = this.options.codec.events.get(event)?.decode(payload)
     if (!decoded) return
-    if (Either.isRight(decoded)) return this.options.subscriptions.event(event, decoded.right)
+    if (Either.isRight(decoded)) return this.options.subscriptions.event(event, decoded.right, sender)
     this.options.onViolation(`the event ${event} does not decode: ${Codec.describe(decoded.left)}`)
   }
 }

@@ -93,6 +93,8 @@ export class Opening implements Receiver {
         return this.conversation?.onAck(frame)
       case "Message":
         return this.conversation?.onMessage(frame)
+      case "Latest":
+        return this.conversation?.onLatest(frame)
     }
   }
 

@@ -1,6 +1,7 @@
 /** What a connection has subscribed to: the readers of each event, and whether the server knows. */
 import { CallRejected, type ConnectionError } from "@troupe/contract/ConnectionError"
 import * as Exit from "effect/Exit"
+import type { EventBuffer } from "./EventBuffer.ts"
 import { EventReader } from "./EventReader.ts"
 
 type Waiter = (exit: Exit.Exit<void, ConnectionError>) => void
@@ -20,12 +21,11 @@ export class Subscriptions {
 
   constructor(
     events: ReadonlyArray<string>,
-    private readonly bufferMax: number,
-    private readonly onGap: () => void,
+    private readonly makeBuffer: (event: string) => EventBuffer,
     private readonly send: (tag: "Subscribe" | "Unsubscribe", event: string) => void
   ) {
     for (const event of events) {
-      const first = new EventReader(bufferMax, onGap)
+      const first = new EventReader(makeBuffer(event))
       this.byEvent.set(event, { readers: new Set([first]), first, live: false, waiters: [] })
     }
   }
@@ -38,7 +38,7 @@ export class Subscriptions {
   /** Adds a reader. `ready` is called when the server has acknowledged the subscription. */
   add(event: string, ready: Waiter): EventReader {
     const known = this.byEvent.get(event)
-    const reader = known?.first ?? new EventReader(this.bufferMax, this.onGap)
+    const reader = known?.first ?? new EventReader(this.makeBuffer(event))
     const subscription = known ?? { readers: new Set(), first: undefined, live: false, waiters: [] }
     subscription.first = undefined
     subscription.readers.add(reader)
@@ -94,8 +94,8 @@ export class Subscriptions {
     for (const event of opened) if (!this.byEvent.has(event)) this.send("Unsubscribe", event)
   }
 
-  event(name: string, payload: unknown): void {
-    for (const reader of this.byEvent.get(name)?.readers ?? []) reader.offer(payload)
+  event(name: string, payload: unknown, sender?: number): void {
+    for (const reader of this.byEvent.get(name)?.readers ?? []) reader.offer(payload, sender)
   }
 
   /** Ends all streams and all that wait for one. */

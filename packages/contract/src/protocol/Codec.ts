@@ -11,6 +11,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Any, AnySchema, Definition } from "../Definition.ts"
 import * as Forked from "../Forked.ts"
+import * as Latest from "../Latest.ts"
 import { ServerDefect } from "../ServerDefect.ts"
 
 type Result<A> = Either.Either<A, ParseResult.ParseIssue>
@@ -34,13 +35,19 @@ export interface RpcCodec {
   readonly forked: boolean
 }
 
+/** An event of a contract. */
+export interface EventCodec extends Codec {
+  /** Whether it matters only while it is fresh. */
+  readonly latest: boolean
+}
+
 /** All codecs of a contract. */
 export interface ContractCodec {
   readonly params: Codec
   readonly connectError: Codec
   readonly rpcs: ReadonlyMap<string, RpcCodec>
   readonly internal: ReadonlyMap<string, RpcCodec>
-  readonly events: ReadonlyMap<string, Codec>
+  readonly events: ReadonlyMap<string, EventCodec>
 }
 
 const isAsync = (issue: ParseResult.ParseIssue): boolean => {
@@ -129,7 +136,7 @@ const compile = ({ contract, definition }: Any): ContractCodec => ({
   events: new Map(
     Object.entries(definition.events ?? {}).map(([name, schema]) => [
       name,
-      make(schema, `the event ${name} of ${contract}`)
+      { ...make(schema, `the event ${name} of ${contract}`), latest: Latest.of(schema) }
     ])
   )
 })

@@ -3,7 +3,7 @@
  * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
  */
 import * as Schema from "effect/Schema"
-import type { Trace } from "../CallSpan.ts"
+import { idLengthMax, type Trace } from "../CallSpan.ts"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
 import * as Codec from "./Codec.ts"
@@ -17,7 +17,7 @@ const Call = Schema.Int.pipe(Schema.positive())
 const Millis = Schema.Finite.pipe(Schema.nonNegative())
 const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
 const Name = Schema.String.pipe(Schema.maxLength(256))
-const TraceId = Schema.String.pipe(Schema.maxLength(64))
+const TraceId = Schema.String.pipe(Schema.maxLength(idLengthMax))
 
 // --- what travels inside `Message` -----------------------------------------------------------------------------------
 
@@ -177,6 +177,16 @@ export const Ack = Schema.TaggedStruct("Ack", { channel: Channel, received: Sequ
 const message = <Payload extends Schema.Schema.AnyNoContext>(payload: Payload) =>
   Schema.TaggedStruct("Message", { channel: Channel, seq: Sequence.pipe(Schema.positive()), payload })
 
+/**
+ * An event that matters only while it is fresh. It has no number: it is not acknowledged, and not sent again. The sender is
+ * a connection of the actor, or, if absent, the actor itself: what comes replaces what was not read of the same sender.
+ */
+export const Latest = Schema.TaggedStruct("Latest", {
+  channel: Channel,
+  sender: Schema.optional(ConnectionId),
+  payload: Event
+})
+
 export const ClientFrame = Schema.Union(Hello, Ping, Pong, Open, Resume, Close, Ack, message(ClientMessage))
 
 export type ClientFrame = typeof ClientFrame.Type
@@ -191,6 +201,7 @@ export const ServerFrame = Schema.Union(
   Refused,
   Close,
   Ack,
+  Latest,
   message(ServerMessage)
 )
 
@@ -199,12 +210,16 @@ export type ServerFrame = typeof ServerFrame.Type
 // --- texts -----------------------------------------------------------------------------------------------------------
 
 /** The text of a frame. Frames whose encoded form differs are written by the functions below. */
-export const encode = (frame: Exclude<ClientFrame | ServerFrame, { readonly _tag: "Message" }>): string =>
+export const encode = (frame: Exclude<ClientFrame | ServerFrame, { readonly _tag: "Message" | "Latest" }>): string =>
   JSON.stringify(frame)
 
 /** A `Message` around a payload that is text already, so that a broadcast is encoded once for all its receivers. */
 export const encodeMessage = (channel: number, seq: number, payload: string): string =>
   `{"_tag":"Message","channel":${channel},"seq":${seq},"payload":${payload}}`
+
+/** A `Latest` around an event that is text already, likewise. */
+export const encodeLatest = (channel: number, sender: number | undefined, event: string): string =>
+  `{"_tag":"Latest","channel":${channel}${sender === undefined ? "" : `,"sender":${sender}`},"payload":${event}}`
 
 export const encodeAck = (channel: number, received: number): string =>
   `{"_tag":"Ack","channel":${channel},"received":${received}}`

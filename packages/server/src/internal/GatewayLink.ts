@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Connections } from "../Connections.ts"
+import type { Expirable, Expiry } from "./Expiry.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 
@@ -29,9 +30,22 @@ export interface GatewayServices {
   readonly messageBytesMax: number
   readonly openBytesMax: number
   readonly bufferedBytesMax: number
+  readonly latestBufferedBytesMax: number
+  /** Links on which something waits until the client keeps up. */
+  readonly behind: Expiry
   readonly connectionsMax: number
   readonly framesPerSecond: number
   readonly refusalsPerSecond: number
+}
+
+/** What a channel needs of its link. */
+interface Carrier {
+  readonly writer: FrameWriter
+  readonly hasRoom: boolean
+  /** A connection stands on the channel. */
+  readonly prove: () => void
+  readonly awaitRoom: (channel: Channel) => void
+  readonly forget: (channel: Channel) => void
 }
 
 /** A channel: the connection on it, or the fiber that opens one. */
@@ -42,10 +56,16 @@ class Channel implements Attachment {
 
   constructor(
     readonly channel: number,
-    readonly writer: FrameWriter,
-    private readonly onStands: () => void,
-    private readonly forget: () => void
+    private readonly link: Carrier
   ) {}
+
+  get writer(): FrameWriter {
+    return this.link.writer
+  }
+
+  get hasRoom(): boolean {
+    return this.link.hasRoom
+  }
 
   get connection(): ServerConnection | undefined {
     return this.standing
@@ -53,20 +73,26 @@ class Channel implements Attachment {
 
   set connection(connection: ServerConnection | undefined) {
     this.standing = connection
-    if (connection) this.onStands()
+    if (connection) this.link.prove()
+  }
+
+  awaitRoom(): void {
+    this.link.awaitRoom(this)
   }
 
   release(): void {
     this.connection = undefined
-    this.forget()
+    this.link.forget(this)
   }
 }
 
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
-export class GatewayLink implements Link.LinkHandler {
+export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   private readonly channels = new Map<number, Channel>()
-  private readonly writer: FrameWriter
+  /** Those that wait until the client keeps up, the one that has waited longest first. */
+  private readonly waiting = new Set<Channel>()
+  readonly writer: FrameWriter
   private greeted = false
   /** A connection has stood on it, so it is not a stranger's. */
   private proven = false
@@ -111,6 +137,32 @@ export class GatewayLink implements Link.LinkHandler {
     this.onClose()
   }
 
+  // --- what only matters while it is fresh ---------------------------------------------------------------------------
+
+  get hasRoom(): boolean {
+    return this.waiting.size === 0 && this.keepsUp()
+  }
+
+  private readonly keepsUp = (): boolean => this.link.buffered() <= this.services.latestBufferedBytesMax
+
+  /** Nobody tells when a socket has drained: it is looked at again, for as long as something waits. */
+  awaitRoom(channel: Channel): void {
+    if (this.closed) return
+    if (this.waiting.size === 0) this.services.behind.start(this)
+    this.waiting.add(channel)
+  }
+
+  readonly onExpired = (): void => {
+    for (const channel of this.waiting) {
+      if (!this.keepsUp()) break
+      this.waiting.delete(channel)
+      channel.connection?.pushKept(this.keepsUp)
+    }
+    if (this.waiting.size > 0) this.services.behind.start(this)
+  }
+
+  // --- messages ------------------------------------------------------------------------------------------------------
+
   readonly onMessage = (text: string): void => {
     if (this.closed) return
     this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
@@ -146,15 +198,23 @@ export class GatewayLink implements Link.LinkHandler {
     return Effect.void
   })
 
-  private readonly prove = (): void => {
+  prove(): void {
     if (this.proven) return
     this.proven = true
     this.link.allow?.(this.services.messageBytesMax)
   }
 
+  forget(channel: Channel): void {
+    if (this.channels.get(channel.channel) === channel) this.channels.delete(channel.channel)
+    this.waiting.delete(channel)
+    if (this.waiting.size === 0) this.services.behind.stop(this)
+  }
+
   readonly onClose = (): void => {
     if (this.closed) return
     this.closed = true
+    this.waiting.clear()
+    this.services.behind.stop(this)
     this.onGone()
     for (const channel of this.channels.values()) {
       channel.state = "lost"
@@ -257,9 +317,7 @@ export class GatewayLink implements Link.LinkHandler {
       this.refuse(number, { _tag: "LimitReached", limit: "connectionsMax", max })
       return undefined
     }
-    const channel: Channel = new Channel(number, this.writer, this.prove, () => {
-      if (this.channels.get(number) === channel) this.channels.delete(number)
-    })
+    const channel = new Channel(number, this)
     this.channels.set(number, channel)
     return channel
   }

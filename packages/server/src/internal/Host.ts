@@ -11,6 +11,7 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import type * as Frame from "@troupe/contract/protocol/Frame"
 import * as Json from "@troupe/contract/protocol/Json"
 import { Secrets } from "@troupe/contract/Secrets"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -377,7 +378,17 @@ export class Host {
       return this.use(Address.make(frame.contract, frame.key), (activation) => activation.open(open, attachment)).pipe(
         Effect.catchTag("ActorUnavailable", ({ defectId }) => refuse({ _tag: "Unavailable", defectId }))
       )
+    }).pipe(Effect.catchAllDefect((defect) => this.onOpenDied(frame, defect)))
+
+  /** A schema that is not synchronous, for example: who asks must get an answer all the same. */
+  private onOpenDied({ contract, key }: FrameOf<"Open">, defect: unknown): Effect.Effect<never, DisconnectReason> {
+    const defectId = this.services.secrets.next()
+    const log = Effect.annotateLogs(Effect.logError("a connection could not be opened", Cause.die(defect)), {
+      ...LogAnnotations.of({ contract, key }),
+      defect: defectId
     })
+    return Effect.zipRight(log, refuse({ _tag: "Unavailable", defectId }))
+  }
 
   private readonly resume = (
     { contract, key, connectionId, token, received }: FrameOf<"Resume">,

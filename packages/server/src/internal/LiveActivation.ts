@@ -63,6 +63,7 @@ export class LiveActivation implements Owner, Expirable {
   readonly incarnation: number
   readonly turns: Turns
   readonly stageEvent: Room.StageEvent
+  readonly behind = new Set<ServerConnection>()
   private readonly runtime: Runtime.Runtime<never>
   private readonly sessions = new Map<string, Session>()
   private readonly subscribers = new Subscribers()
@@ -377,6 +378,7 @@ export class LiveActivation implements Owner, Expirable {
 
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
     this.registration.meters.disconnected(reason._tag)
+    for (const other of this.behind) other.dropKept(({ sender }) => sender === connection)
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
     this.endStreamsLater(connection)
     this.forgetLater(connection)

@@ -3,7 +3,10 @@ import type { Address } from "@troupe/contract/Address"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import * as HashMap from "effect/HashMap"
 
-export const of = ({ contract, key }: Address, connection?: ConnectionId): Record<string, unknown> => ({
+export const of = (
+  { contract, key }: Pick<Address, "contract" | "key">,
+  connection?: ConnectionId
+): Record<string, unknown> => ({
   actor: contract,
   key,
   ...(connection === undefined ? {} : { connection })

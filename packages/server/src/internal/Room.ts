@@ -39,8 +39,12 @@ export const makeStageEvent =
         value === undefined ? undefined : encodeOutput(value, codec.what, outputBytesMax)
       )
       const subscribed = recipients()
+      const fresh = { event, text, sender: turn.caller }
+      const send = codec.latest
+        ? (recipient: Recipient) => recipient.pushFresh(fresh)
+        : (recipient: Recipient) => recipient.push(text)
       turn.outputs.push(() => {
-        for (const recipient of subscribed) if (recipient !== except) recipient.push(text)
+        for (const recipient of subscribed) if (recipient !== except) send(recipient)
       })
       return Effect.void
     })

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import type { Meters } from "./Meters.ts"
+import { type Fresh, Newest } from "./Newest.ts"
 import type { Services } from "./Services.ts"
 import type { CallEntry, ReplyTarget, Session } from "./Session.ts"
 import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
@@ -27,6 +28,8 @@ export interface Owner {
     payload: unknown,
     recipients: () => Iterable<Recipient>
   ) => Effect.Effect<void>
+  /** The connections that keep events of which only the latest counts, because their clients do not keep up. */
+  readonly behind: Set<ServerConnection>
   /** A message of the client, in order and seen for the first time. */
   readonly onMessage: (connection: ServerConnection, message: Frame.ClientMessage) => void
   /** The client has the answer of a call. */
@@ -38,6 +41,8 @@ export interface Owner {
 /** Who an event is sent to. */
 export interface Recipient {
   readonly push: (payload: string) => void
+  /** Of these only the latest counts. */
+  readonly pushFresh: (fresh: Fresh) => void
 }
 
 /** A connection's channel on a link, as the gateway provides it. */
@@ -48,6 +53,10 @@ export interface Attachment {
   readonly state: "open" | "lost" | "closed"
   /** Who takes the frames of the channel. */
   connection: ServerConnection | undefined
+  /** Whether the client keeps up, so that what is sent now is fresh when it arrives, and nobody else waits for that. */
+  readonly hasRoom: boolean
+  /** `connection.pushKept` is called when the client has caught up. */
+  readonly awaitRoom: () => void
   /** The connection does not use the channel any more. */
   readonly release: () => void
 }
@@ -71,6 +80,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   private readonly outbox = new Outbox<CallEntry>()
   /** How many bytes of the outbox the metrics know of. */
   private measured = 0
+  private readonly newest = new Newest()
   private attachment: Attachment | undefined
 
   constructor(
@@ -112,6 +122,54 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
     this.measure()
     if (this.outbox.exceeds(this.owner.services.options.outboxBytesMax)) this.end({ _tag: "SlowConsumer" })
+  }
+
+  /**
+   * Sends an event of which only the latest counts, if it is still fresh when it arrives. Without a link it is dropped; a
+   * client that does not keep up gets the newest of each sender when there is room.
+   */
+  pushFresh(fresh: Fresh): void {
+    if (!this.attachment || !this.subscriptions.has(fresh.event)) return
+    if (this.attachment.hasRoom) return this.writeFresh(this.attachment, fresh)
+    this.newest.keep(fresh)
+    this.restKept(this.attachment)
+  }
+
+  /** Sends what was kept, for as long as there is room. */
+  pushKept(hasRoom: () => boolean): void {
+    const { attachment } = this
+    if (!attachment) return
+    this.newest.release((fresh) => {
+      if (!hasRoom()) return false
+      this.writeFresh(attachment, fresh)
+      return true
+    })
+    this.restKept(attachment)
+  }
+
+  /** What is kept of these is not sent any more: their sender has ended, or the client does not want them. */
+  dropKept(isDropped: (fresh: Fresh) => boolean): void {
+    this.newest.drop(isDropped)
+    if (this.newest.size === 0) this.owner.behind.delete(this)
+  }
+
+  /** What is kept waits for room. */
+  private restKept(attachment: Attachment): void {
+    if (this.newest.size === 0) return void this.owner.behind.delete(this)
+    this.owner.behind.add(this)
+    attachment.awaitRoom()
+  }
+
+  private writeFresh({ channel, writer }: Attachment, { sender, text }: Fresh): void {
+    writer.write(Frame.encodeLatest(channel, sender?.id, text))
+  }
+
+  /** The link is gone, and what has waited for room on it is not fresh any more when there is another. */
+  private leave(): Attachment | undefined {
+    const { attachment } = this
+    this.attachment = undefined
+    this.dropKept(() => true)
+    return attachment
   }
 
   /** The client asks again for a call that is known: it is answered when it has an answer. */
@@ -163,7 +221,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   resume(attachment: Attachment, token: string, received: number): boolean {
     if (this.ended || !this.knows(token)) return false
     if (!this.arrived(received)) return false
-    this.attachment?.release()
+    this.leave()?.release()
     this.owner.services.resumeWindows.stop(this)
     this.previousToken = token
     this.token = this.owner.services.secrets.next()
@@ -188,7 +246,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** The link is gone. The connection waits for the client to resume it. */
   detach(attachment: Attachment): void {
     if (this.attachment !== attachment) return
-    this.attachment = undefined
+    this.leave()
     if (!this.ended) this.owner.services.resumeWindows.start(this)
   }
 
@@ -225,8 +283,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
     this.reason = reason
     this.measure()
     this.owner.services.resumeWindows.stop(this)
-    if (this.attachment) this.tellEnd(this.attachment, reason)
-    this.attachment = undefined
+    const attachment = this.leave()
+    if (attachment) this.tellEnd(attachment, reason)
     this.owner.onEnded(this, reason)
   }
 

@@ -16,7 +16,9 @@ export class Subscribers {
   }
 
   remove(connection: ServerConnection, event: string): void {
-    if (connection.subscriptions.delete(event)) this.own(event).delete(connection)
+    if (!connection.subscriptions.delete(event)) return
+    this.own(event).delete(connection)
+    connection.dropKept((fresh) => fresh.event === event)
   }
 
   removeAll(connection: ServerConnection): void {

@@ -36,9 +36,14 @@ export const nothing: Changes = { state: false, alarms: undefined, destroys: fal
 
 export const isNothing = ({ state, alarms, destroys }: Changes): boolean => !state && !alarms && !destroys
 
+/** The connection a turn is run for. */
+export interface Caller extends Connection<any, any> {
+  readonly ended: boolean
+}
+
 /** What a turn is run for. */
 export interface Occasion {
-  readonly caller?: Connection<any, any> | undefined
+  readonly caller?: Caller | undefined
   readonly request?: Request | undefined
   /** The call that it handles, as others see it. */
   readonly observed?: Observed | undefined
@@ -60,7 +65,7 @@ export class Turn {
   readonly disconnects: Array<() => void> = []
   /** The actor ends with the turn. */
   destroys = false
-  readonly caller: Connection<any, any> | undefined
+  readonly caller: Caller | undefined
   readonly request: Request | undefined
   readonly observed: Observed | undefined
   readonly readOnly: boolean

@@ -28,6 +28,8 @@ export class MemoryLink {
   private gone: Side | undefined
   /** What waits for a server that does not read; undefined while it does. */
   private unread: Array<string> | undefined
+  /** The same for a client. */
+  private unreadByClient: Array<string> | undefined
   /** What is held back on its way, in the order in which it was sent. */
   private readonly waiting: Array<() => void> = []
   readonly client: Link.Link
@@ -79,7 +81,7 @@ export class MemoryLink {
     return {
       send: (text) => this.travel(() => this.deliver(from, text, receiver())),
       close: (code, reason) => this.travel(() => this.closeFrom(from, { code, reason })),
-      buffered: () => 0,
+      buffered: () => from === "server" ? sizeOf(this.unreadByClient) : 0,
       ...(from === "server" ? { setReading: this.setReading } : {})
     }
   }
@@ -104,12 +106,22 @@ export class MemoryLink {
     if (reading) { for (const text of unread) this.deliver("client", text, this.server) }
   }
 
+  /** While `false`, the client reads nothing: what it is sent waits, and counts as buffered. */
+  setClientReading(reading: boolean): void {
+    const unread = this.unreadByClient ?? []
+    this.unreadByClient = reading ? undefined : unread
+    if (reading) { for (const text of unread) this.deliver("server", text, this.clientHandler) }
+  }
+
   private deliver(from: Side, text: string, receiver: Link.LinkHandler): void {
     if (!this.open || this.around.isFrozen()) return
     if (this.gone) return this.close({ code: Link.codeAbnormal, reason: "reset" })
-    if (from === "client" && this.unread) return void this.unread.push(text)
+    const unread = from === "client" ? this.unread : this.unreadByClient
+    if (unread) return void unread.push(text)
     const fate = this.around.fate(from, text)
     if (fate !== "cut-before") receiver.onMessage(text)
     if (fate) this.cut()
   }
 }
+
+const sizeOf = (texts: ReadonlyArray<string> = []): number => texts.reduce((sum, { length }) => sum + length, 0)

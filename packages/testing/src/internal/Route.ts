@@ -21,6 +21,8 @@ export interface Controls {
   readonly setReachability: (reachability: Reachability) => Effect.Effect<void>
   /** While set, links carry nothing in either direction, what is sent is lost, and nobody is told. */
   readonly setFrozen: (frozen: boolean) => Effect.Effect<void>
+  /** While `false`, the clients of the links that stand now read nothing: what they are sent waits, and counts as buffered. */
+  readonly setReading: (reading: boolean) => Effect.Effect<void>
   /** From now on what is sent waits on its way, in order. */
   readonly hold: Effect.Effect<void>
   /** Delivers what has waited, and all that follows. */
@@ -49,6 +51,7 @@ export class Route {
     cutAt: (side) => Effect.sync(() => this.links.forEach((link) => link.cutAt(side))),
     setReachability: (reachability) => Effect.sync(() => void (this.reachability = reachability)),
     setFrozen: (frozen) => Effect.sync(() => void (this.frozen = frozen)),
+    setReading: (reading) => Effect.sync(() => this.links.forEach((link) => link.setClientReading(reading))),
     hold: Effect.sync(() => void (this.held = true)),
     release: Effect.sync(() => {
       this.held = false

@@ -1,0 +1,18 @@
+/** What the visitor is called: `?name=` in the address, or a name that nobody minds to be called. */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import { nameMax } from "../contract.ts"
+
+const manners = ["Merry", "Curious", "Gentle", "Bold", "Dreamy", "Witty", "Velvet", "Nimble", "Brave", "Sunny"] as const
+const callings = ["Prompter", "Understudy", "Fiddler", "Juggler", "Poet", "Acrobat", "Piper", "Dancer", "Mime"] as const
+
+const friendly = Effect.map(
+  Effect.all([Random.choice(manners), Random.choice(callings)]),
+  ([manner, calling]) => `${manner} ${calling}`
+)
+
+/** The name for a page whose address ends like this. */
+export const ofPage = (search: string): Effect.Effect<string> => {
+  const name = (new URLSearchParams(search).get("name") ?? "").trim().slice(0, nameMax).trim()
+  return name === "" ? friendly : Effect.succeed(name)
+}

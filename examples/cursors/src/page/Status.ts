@@ -1,0 +1,43 @@
+/** The link's status in words, with a countdown while it waits. */
+import * as ConnectionStatus from "@troupe/client/ConnectionStatus"
+import type { ConnectionError } from "@troupe/contract/ConnectionError"
+import * as DisconnectReason from "@troupe/contract/DisconnectReason"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+
+export interface Shown {
+  readonly tone: "good" | "busy" | "off" | "bad"
+  readonly text: string
+  /** Changes too often to be read out each time. */
+  readonly detail: string
+}
+
+const shown = (tone: Shown["tone"], text: string, detail = ""): Shown => ({ tone, text, detail })
+
+/** A status in words, as of `now` in milliseconds since the epoch. */
+export const describe = (status: ConnectionStatus.ConnectionStatus, now: number): Shown =>
+  ConnectionStatus.match(status, {
+    Connecting: () => shown("busy", "Connecting…"),
+    Connected: () => shown("good", "Live"),
+    Waiting: ({ cause, retryAt }) => {
+      if (cause._tag === "Paused") return shown("off", "Offline")
+      const seconds = Option.map(retryAt, (at) => `in ${Math.max(0, Math.ceil((at - now) / 1000))} s`)
+      return shown("busy", "Reconnecting", Option.getOrElse(seconds, () => ""))
+    },
+    Closed: ({ reason }) => shown("bad", `Closed: ${DisconnectReason.describe(reason)}`)
+  })
+
+/** Nothing will come any more. */
+export const ended = (error: ConnectionError): Shown => shown("bad", `Closed: ${error.message}`)
+
+/** Each status in words; while one waits, several times a second, so that the seconds count down. */
+export const withCountdown = (statuses: Stream.Stream<ConnectionStatus.ConnectionStatus>): Stream.Stream<Shown> =>
+  statuses.pipe(
+    Stream.flatMap((status) => {
+      const now = Effect.map(Clock.currentTimeMillis, (millis) => describe(status, millis))
+      return status._tag === "Waiting" ? Stream.mapEffect(Stream.tick("250 millis"), () => now) : Stream.fromEffect(now)
+    }, { switch: true }),
+    Stream.changesWith((a, b) => a.text === b.text && a.detail === b.detail)
+  )
