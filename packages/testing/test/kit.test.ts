@@ -245,7 +245,8 @@ it("an actor that nobody implements does not compile", () => {
   void (() => TestKit.layer({ actors: [Till, Other], implementations: tillLive() }))
   // @ts-expect-error not a contract
   void (() => TestKit.layer({ actors: ["Till"], implementations: tillLive() }))
-  const needs = (_: Layer.Layer<any>) => {}
+  const complete = (layer: Layer.Layer<TestKit.Provided<readonly [typeof Till]>>) => assert.isTrue(Layer.isLayer(layer))
+  complete(TestKit.layer({ actors: [Till], implementations: Layer.provide(tillLive(), Bank.layer) }))
   // @ts-expect-error nobody provides the bank
-  void (() => needs(TestKit.layer({ actors: [Till], implementations: tillLive() })))
+  complete(TestKit.layer({ actors: [Till], implementations: tillLive() }))
 })
