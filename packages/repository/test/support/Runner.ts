@@ -38,7 +38,7 @@ const environment = (): NodeJS.ProcessEnv =>
 const vitest = (folder: string, report: string): Promise<string> =>
   new Promise((resolve) => {
     const entry = join(root, "packages/repository/node_modules/vitest/vitest.mjs")
-    const options = ["run", "--root", folder, "--reporter", "json", "--outputFile", report]
+    const options = ["run", "--root", folder, "--no-isolate", "--reporter", "json", "--outputFile", report]
     // that a test has failed stands in the report
     execFile(process.execPath, [entry, ...options], { cwd: folder, env: environment() }, (_, stdout, stderr) => {
       resolve(stdout + stderr)
