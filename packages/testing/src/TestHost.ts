@@ -3,7 +3,7 @@
  * With a crash all that was in its memory is gone. The store, the network, and the services that are given to it from
  * outside stay. Its clients see their links close, and come back by themselves when it is started again.
  */
-import { ActorHost } from "@troupe/contract/ActorHost"
+import type { ActorHost } from "@troupe/contract/ActorHost"
 import type { Any, Definition } from "@troupe/contract/Definition"
 import type { Directory } from "@troupe/contract/Directory"
 import * as Host from "@troupe/server/ActorHost"

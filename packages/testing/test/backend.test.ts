@@ -2,9 +2,9 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { Actor, ActorError, Address, ServerDefect } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
+import { TestStore } from "@troupe/testing"
 import { Cause, Effect, Either, Exit, Fiber, Layer, Option, Ref, Schema, TestClock } from "effect"
 import { append, backend, connect, Lab, labLive, layerOutside, Oops, Probe, run, settle } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 
 const address = Address.make("Lab", "main")
 
@@ -210,7 +210,7 @@ it.effect("backend use: a queued call that times out never runs", () =>
 it.effect("L1 calls of a backend end with ActorUnavailable when the activation is lost, and work again", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const { Add, Count, Script } = yield* backend
     probe.internals.never = () => Effect.zipRight(probe.note("runs"), Effect.never)
     for (const times of [1, 2]) {
@@ -242,7 +242,7 @@ it.effect("L1 an actor that nobody implements is unavailable", () =>
     assert.isTrue(probe.logs.some(({ cause }) => cause.includes("nobody implements Lab")))
   }).pipe(Effect.provide(ActorHost.layer().pipe(Layer.provideMerge(layerOutside)))))
 
-const withRelay = <A, E>(body: Effect.Effect<A, E, Lab | Relay | Probe | StoreControl>) =>
+const withRelay = <A, E>(body: Effect.Effect<A, E, Lab | Relay | Probe | TestStore.TestStore>) =>
   body.pipe(Effect.provide(
     labLive().pipe(
       // the relay is built first: nothing of the labs is there yet
@@ -280,7 +280,7 @@ it.effect("T1 a call to another actor stands, also if the turn that made it fail
 it.effect("T2 a call to another actor waits for the commits of the turns before it", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const labs = yield* Lab
     const ann = yield* connect("ann")
     yield* ann.rpc.Append({ item: "first" })
@@ -298,7 +298,7 @@ it.effect("T2 a call to another actor waits for the commits of the turns before 
       yield* probe.seen("forwards", times)
       yield* TestClock.adjust("1 seconds")
       assert.isTrue(Option.isNone(yield* Fiber.poll(forwarding)))
-      assert.isFalse(store.commits.slice(-1).some((commit) => commit.address.key === "other"))
+      assert.isFalse(store.asked.slice(-1).some((commit) => commit.address.key === "other"))
       if (times === 1) assert.strictEqual(probe.count("build other"), 0)
       yield* store.release
       yield* Fiber.join(appending)
@@ -309,7 +309,7 @@ it.effect("T2 a call to another actor waits for the commits of the turns before 
 it.effect("T2 what is not durable is not told to another actor: the turn is lost with its activation", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const labs = yield* Lab
     const { Add, Script } = yield* backend
     probe.internals.forward = () =>

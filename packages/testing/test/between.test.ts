@@ -7,10 +7,9 @@ import { assert, it, vi } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type ActorError, Address, Delivery, type Request } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
 import { settle } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -97,7 +96,7 @@ const Live = (host: Parameters<typeof ActorHost.layer>[0] = {}) =>
     Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk] })),
     Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
     Layer.provideMerge(ActorHost.layer(host)),
-    Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer, BenchLive))
+    Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer, BenchLive))
   )
 
 const run = <A, E, R>(body: Effect.Effect<A, E, R>, host?: Parameters<typeof ActorHost.layer>[0]) =>
@@ -110,7 +109,7 @@ const later = Effect.repeatN(Effect.zipRight(settle, Effect.zipRight(TestClock.a
 
 const repliesOf = (contract: string, key: string) =>
   Effect.flatMap(
-    StoreControl,
+    TestStore.TestStore,
     ({ store }) =>
       Effect.map(store.replies(Address.make(contract, key)), (segments) => segments.flatMap(({ replies }) => replies))
   )
@@ -118,7 +117,7 @@ const repliesOf = (contract: string, key: string) =>
 it.effect("T3 a turn that runs again after its commit was lost finds what it has done at other actors", () =>
   run(Effect.gen(function*() {
     const { runs, work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desk = yield* ActorClient.connect(Desk, "a")
     let times = 0
     work["twice"] = (room, ledgers) =>
@@ -153,7 +152,7 @@ it.effect("T3 also if the other actor has been lost, or asleep, in between", () 
   run(
     Effect.gen(function*() {
       const { runs, work } = yield* Bench
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const desk = yield* ActorClient.connect(Desk, "a")
       let times = 0
       work["book"] = (room, ledgers) =>
@@ -187,7 +186,7 @@ it.effect("T3 also if the other actor has been lost, or asleep, in between", () 
 it.effect("T10 a failure of another actor is found again too", () =>
   run(Effect.gen(function*() {
     const { refuse, runs, work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desk = yield* ActorClient.connect(Desk, "a")
     refuse.add("bad")
     let times = 0
@@ -232,7 +231,7 @@ it.effect("T7 what is recorded for calls between actors stays until the root cal
 it.effect("T2 a call to another actor waits for the commits of the turns before it", () =>
   run(Effect.gen(function*() {
     const { runs, work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desk = yield* ActorClient.connect(Desk, "a")
     work["state"] = (room) => done(room, "state")
     work["book"] = (_, ledgers) => ledgers.get("main").Book({ item: "x" })
@@ -253,7 +252,7 @@ it.effect("T2 a call to another actor waits for the commits of the turns before 
 it.effect("T2 room.committed waits until what the turn has seen is durable", () =>
   run(Effect.gen(function*() {
     const { work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desk = yield* ActorClient.connect(Desk, "a")
     const charged: Array<string> = []
     work["state"] = (room) => done(room, "state")
@@ -292,7 +291,7 @@ it.effect("T2 room.committed waits until what the turn has seen is durable", () 
 it.effect("T3 room.requestId is the same when a call is handled again, and different for every other call", () =>
   run(Effect.gen(function*() {
     const { work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desks = yield* Desk
     const ann = yield* ActorClient.connect(Desk, "a")
     const bob = yield* ActorClient.connect(Desk, "a")
@@ -349,7 +348,7 @@ it.effect("L3 an alarm that is tried again does not do again what has succeeded 
 it.effect("L3 an alarm whose commit was lost fires again, and finds what it has done", () =>
   run(Effect.gen(function*() {
     const { runs, work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desks = yield* Desk
     work["alarm"] = (room) => room.alarm("1 second", "DoInternally", { what: "book" })
     let fired = 0
@@ -370,7 +369,7 @@ it.effect("L3 an alarm whose commit was lost fires again, and finds what it has 
 it.effect("C8 an idempotent call between actors may run again, and is not recorded", () =>
   run(Effect.gen(function*() {
     const { work } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const desk = yield* ActorClient.connect(Desk, "a")
     let times = 0
     work["peek"] = (room, ledgers) =>

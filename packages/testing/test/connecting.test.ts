@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import {
   Cause,
   Chunk,
@@ -32,7 +32,6 @@ import {
   settle
 } from "./support/lab.ts"
 import { hello, listen, open, rawLink } from "./support/raw.ts"
-import { StoreControl } from "./support/store.ts"
 
 /** The same contract as an older client knows it: it lets through what the server will not take. */
 class LaxLab extends Actor.Tag<LaxLab>()("Lab", {
@@ -273,7 +272,7 @@ it.effect("A5 the reasons of other ends: disconnected, resume window over, activ
     Effect.gen(function*() {
       const probe = yield* Probe
       const network = yield* MemoryTransport.MemoryNetwork
-      const store = yield* StoreControl
+      const store = yield* TestStore.TestStore
       noteDisconnects(probe)
       probe.scripts.leave = (room) => Effect.flatMap(room.caller, ({ disconnect }) => Effect.as(disconnect(), "bye"))
 
@@ -454,7 +453,7 @@ it.effect("A7 pending calls settle, with what was sent told apart from what was 
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const store = yield* StoreControl
+      const store = yield* TestStore.TestStore
       const ann = yield* connect("ann")
       const bob = yield* connect("bob")
       probe.internals.kick = (room) =>

@@ -1,7 +1,7 @@
 /** The end of an actor: what is deleted, who is told, and what comes after. */
 import { assert, it } from "@effect/vitest"
 import { Address, ConnectionError, type DisconnectReason } from "@troupe/contract"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Effect, Exit, Fiber, Schedule, Stream, TestClock } from "effect"
 import {
   append,
@@ -16,7 +16,6 @@ import {
   run,
   settle
 } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 
 const address = Address.make("Lab", "main")
 
@@ -44,7 +43,7 @@ for (const durability of ["commit", "fsync", "memory"] as const) {
     run(
       Effect.gen(function*() {
         const probe = yield* Probe
-        const { store } = yield* StoreControl
+        const { store } = yield* TestStore.TestStore
         const { Count, Script } = yield* backend
         probe.scripts["destroy"] = destroying
         probe.internals["set"] = (room) => Effect.as(room.alarm("1 hour", "Add", { item: "rung" }), "set")
@@ -151,7 +150,7 @@ it.effect("L4 what waits for a turn when the actor ends is not run, and is told 
 it.effect("L4 who comes while the end is being committed waits, and finds the next life", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Add } = yield* backend
     probe.internals["destroy"] = destroying
     yield* Add({ item: "x" })
@@ -173,7 +172,7 @@ it.effect("L4 an end whose commit fails has not been: clients open anew, and ask
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       probe.scripts["destroy"] = destroying
       for (const failure of ["before", "failed", "superseded"] as const) {
         const ann = yield* connect("ann")
@@ -235,7 +234,7 @@ it.effect("L4 a call that may have reached an actor destroyed meanwhile ends so;
 it.effect("L4 an actor stays destroyed, and its lives are counted, through restarts", () =>
   Effect.gen(function*() {
     const probe = yield* Probe
-    const { store } = yield* StoreControl
+    const { store } = yield* TestStore.TestStore
     probe.internals["destroy"] = destroying
     for (const lives of [1, 2, 3]) {
       yield* life(

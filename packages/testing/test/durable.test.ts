@@ -4,9 +4,8 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ServerDefect } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Cause, Effect, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
-import { StoreControl } from "./support/store.ts"
 
 /** Adds up anything but 13, with which its state cannot be encoded any more. */
 class Sum extends Actor.Tag<Sum>()("Sum", {
@@ -41,7 +40,7 @@ const Live = ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
   Layer.provide(MemoryTransport.layerServer({ actors: [Sum] })),
   Layer.provide(SumLive),
   Layer.provide(ActorHost.layer()),
-  Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer))
+  Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer))
 )
 
 const settled = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) =>
@@ -49,7 +48,7 @@ const settled = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) =>
 
 it.scoped("T11 a turn whose state does not encode fails alone, with a recorded defect, and the actor goes on", () =>
   Effect.gen(function*() {
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const sum = yield* ActorClient.connect(Sum, "a")
     let total = 0
     for (const round of [1, 2]) {
@@ -63,9 +62,7 @@ it.scoped("T11 a turn whose state does not encode fails alone, with a recorded d
       total += 3
       assert.strictEqual(yield* sum.rpc.Add({ by: 0 }), total, `${round}`)
     }
-    const replies = control.commits.flatMap(({ replies }) => replies).filter(({ exit }) =>
-      exit.includes("ServerDefect")
-    )
+    const replies = control.asked.flatMap(({ replies }) => replies).filter(({ exit }) => exit.includes("ServerDefect"))
     assert.strictEqual(replies.length, 2)
   }).pipe(Effect.provide(Live)))
 
@@ -83,7 +80,7 @@ it.scoped("T11 X4 a turn after which the state has a number that JSON does not h
 
 it.scoped("T10 failures are recorded too: asked again after a loss, a client's calls are answered in their order", () =>
   Effect.gen(function*() {
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const sum = yield* ActorClient.connect(Sum, "a")
     for (const round of [1, 2]) {
       const before = yield* sum.rpc.Add({ by: 0 })
@@ -109,7 +106,7 @@ it.scoped("T10 failures are recorded too: asked again after a loss, a client's c
 
 it.scoped("T9 a commit that fails while the next is on its way: neither is applied twice, neither answers wrongly", () =>
   Effect.gen(function*() {
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const sum = yield* ActorClient.connect(Sum, "a")
     let total = yield* sum.rpc.Add({ by: 1 })
     for (const failure of ["before", "after", "failed", "superseded"] as const) {
@@ -132,12 +129,12 @@ it.scoped("T9 a commit that fails while the next is on its way: neither is appli
 
 it.scoped("T6 an older owner can neither commit nor answer: its clients are told to open anew, and nothing runs twice", () =>
   Effect.gen(function*() {
-    const { store } = yield* StoreControl
+    const { store } = yield* TestStore.TestStore
     const sum = yield* ActorClient.connect(Sum, "a")
     let total = yield* sum.rpc.Add({ by: 1 })
     for (const by of [1, 2]) {
       // somebody else takes the actor over, and commits
-      const { address } = (yield* StoreControl).commits.at(-1)!
+      const { address } = (yield* TestStore.TestStore).asked.at(-1)!
       const { epoch, version } = yield* store.claim(address)
       const state = JSON.stringify({ sum: total + 10, calls: [] })
       yield* store.commit([{ epoch, version, address, state, replies: [], settledSegments: [], fsync: false }])

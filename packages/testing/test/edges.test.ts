@@ -4,7 +4,7 @@ import { assert, it, vi } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, Address } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Cause, type Duration, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
 import {
   append,
@@ -20,7 +20,6 @@ import {
   run,
   settle
 } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 
 // virtual time is cheap but not free, and the machine may be busy
 vi.setConfig({ testTimeout: 30_000 })
@@ -40,7 +39,7 @@ const ringing = Effect.gen(function*() {
 it.effect("L3 an alarm that is committed while the clock looks for others is not passed over", () =>
   run(Effect.gen(function*() {
     const { probe, setting } = yield* ringing
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const labs = yield* Lab
     probe.internals["later"] = setting("1 minute")
     probe.internals["now"] = setting(0)
@@ -62,7 +61,7 @@ it.effect("L3 an alarm that is committed while the clock looks for others is not
 it.effect("L3 a look for alarms that dies is repeated", () =>
   run(Effect.gen(function*() {
     const { probe, setting } = yield* ringing
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const labs = yield* Lab
     probe.internals["set"] = setting("1 minute")
     for (const round of [1, 2]) {
@@ -92,7 +91,7 @@ it.effect("L4 an actor that ends while it is being built is unavailable, and the
 it.effect("T4 an activation that is lost while it is being built is not used", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Count } = yield* backend
     for (const round of [1, 2]) {
       probe.hooks.build = (room) =>
@@ -111,7 +110,7 @@ it.effect("T4 an activation that is lost while it is being built is not used", (
 it.effect("T2 room.committed does not return when what it waits for has been lost", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Script } = yield* backend
     for (const when of ["before", "after"] as const) {
       const charge = (room: LabRoom) =>
@@ -141,7 +140,7 @@ it.effect("T2 room.committed does not return when what it waits for has been los
 it.effect("L7 a turn that was lost while it waited waits for nobody", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const labs = yield* Lab
     const call = (key: string) => Effect.orDie(labs.get(key).Add({ item: "x" }))
     probe.internals["call b"] = () => Effect.uninterruptible(Effect.as(call("b"), "called"))
@@ -243,7 +242,7 @@ for (const durability of ["commit", "memory"] as const) {
 it.effect("L4 who waited for a turn is told of the end when it is durable, and not of one that has not been", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Add, Script } = yield* backend
     for (const end of ["lost", "durable"] as const) {
       probe.internals["destroy"] = (room) => Effect.as(Effect.zipRight(probe.wait(end), room.destroy), "destroyed")
@@ -269,7 +268,7 @@ it.effect("L4 who waited for a turn is told of the end when it is durable, and n
 it.effect("T2 room.committed waits for what has ended so far, and not for what goes on", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Add, Script } = yield* backend
     probe.internals["daemon"] = (room) => {
       const background = Effect.zipRight(room.committed, probe.note("committed"))
@@ -296,7 +295,7 @@ it.effect("T3 what a call has done is found also when there is no room for anoth
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const labs = yield* Lab
       const ann = yield* connect("ann")
       const b = labs.get("b")
@@ -330,7 +329,7 @@ it.effect("T3 a call that does not wait for its answer takes effect once too", (
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const labs = yield* Lab
       const ann = yield* connect("ann")
       let runs = 0
@@ -359,7 +358,7 @@ it.effect("T3 a turn that only makes calls it does not wait for is not run again
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const network = yield* MemoryTransport.MemoryNetwork
       const labs = yield* Lab
       const ann = yield* connect("ann")
@@ -454,7 +453,7 @@ it.effect("L3 an alarm that has not learned how a call ended finds what it has d
 it.effect("T9 what an actor deletes when it goes to sleep is deleted before it is woken again", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Count } = yield* backend
     for (const round of [1, 2]) {
       yield* Effect.scoped(Effect.flatMap(connect("ann"), ({ rpc }) => rpc.Append({ item: "x" })))
@@ -476,7 +475,7 @@ it.effect("T9 what an actor deletes when it goes to sleep is deleted before it i
 it.effect("L3 an alarm whose commit fails again and again is not fired in a hurry", () =>
   run(Effect.gen(function*() {
     const { probe, setting } = yield* ringing
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { Count, Script } = yield* backend
     probe.internals["set"] = setting("1 minute")
     for (const round of [1, 2]) {
@@ -524,7 +523,7 @@ it.effect("T11 a call of another actor whose state does not encode fails alone, 
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const labs = yield* Lab
       const ann = yield* connect("ann")
       probe.internals["spoil"] = (room) =>
@@ -542,7 +541,7 @@ it.effect("T11 a call of another actor whose state does not encode fails alone, 
         assert.strictEqual(probe.count("spoil"), 2 * round)
         assert.strictEqual(yield* labs.get("b").Count(), 0)
       }
-      const recorded = control.commits.flatMap(({ address, replies }) => address.key === "b" ? replies : []).filter((
+      const recorded = control.asked.flatMap(({ address, replies }) => address.key === "b" ? replies : []).filter((
         { exit }
       ) => exit.includes("ServerDefect"))
       assert.lengthOf(recorded, 2)
@@ -676,7 +675,7 @@ it.effect("B2 a schema that throws fails the call it is used for, and nothing el
         Layer.provide(MemoryTransport.layerServer({ actors: [Brittle] })),
         Layer.provide(BrittleLive),
         Layer.provide(ActorHost.layer()),
-        Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer))
+        Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer))
       )
     )
   ))

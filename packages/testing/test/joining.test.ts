@@ -3,10 +3,10 @@
  * knows to be dead. What it asks for again joins what is there: queued, running, on its way into the store, or recorded.
  */
 import { assert, it } from "@effect/vitest"
+import { TestStore } from "@troupe/testing"
 import { Effect, Ref } from "effect"
 import { append, type LabRoom, Probe, run, settle } from "./support/lab.ts"
 import { hello, type Json, open, rawLink, request } from "./support/raw.ts"
-import { StoreControl } from "./support/store.ts"
 
 type RawLink = Effect.Effect.Success<typeof rawLink>
 
@@ -103,7 +103,7 @@ it.effect("C14 a call that runs is joined once more by each newer connection, an
 
 it.effect("C14 a call whose commit is on its way is joined by the newer connection, and answered after it", () =>
   run(Effect.gen(function*() {
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     let old = yield* reopen([])
     let seq = 1
     for (const round of [1, 2]) {

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type Behavior } from "@troupe/contract"
 import { TestClient, TestHost, TestKit, TestStore, TestTime } from "@troupe/testing"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Runtime } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Runtime } from "effect"
 import { Bank, Till, tillLive, Total } from "./support/till.ts"
 
 const kit = (durability?: Behavior.Durability) =>
@@ -207,6 +207,29 @@ it.scoped("a stop releases and commits everything, and clients come back to the 
     assert.strictEqual(yield* till.rpc.Total(), 5)
   }).pipe(Effect.provide(kit())))
 
+it.scoped("what implementations were given before is part of the process, and built anew with it", () =>
+  Effect.gen(function*() {
+    const lives: Array<ReadonlyArray<string>> = []
+    const inside = Layer.map(Bank.layer, (context) => {
+      lives.push(Context.get(context, Bank).heard)
+      return context
+    })
+    yield* Effect.gen(function*() {
+      const host = yield* TestHost.TestHost
+      const till = yield* connect
+      yield* till.rpc.Pay({ cents: 5 })
+      yield* host.crash
+      yield* host.start
+      yield* TestTime.pass("30 seconds")
+      assert.strictEqual(yield* till.rpc.Pay({ cents: 6 }), 11)
+    }).pipe(
+      Effect.provide(TestKit.layer({ actors: [Till], implementations: Layer.provide(tillLive(), inside) }))
+    )
+    assert.lengthOf(lives, 2)
+    assert.notInclude(lives[0]!, "released")
+    assert.deepStrictEqual(lives[1]!.slice(0, 4), ["woken", "asked for 6", "charged 6", "handled"])
+  }))
+
 it.scoped("two hosts on one store: the last that has woken an actor owns it, and the other finds out", () =>
   Effect.gen(function*() {
     const store = yield* TestStore.TestStore
@@ -245,7 +268,8 @@ it("an actor that nobody implements does not compile", () => {
   void (() => TestKit.layer({ actors: [Till, Other], implementations: tillLive() }))
   // @ts-expect-error not a contract
   void (() => TestKit.layer({ actors: ["Till"], implementations: tillLive() }))
-  const needs = (_: Layer.Layer<any>) => {}
+  const complete = (layer: Layer.Layer<TestKit.Provided<readonly [typeof Till]>>) => assert.isTrue(Layer.isLayer(layer))
+  complete(TestKit.layer({ actors: [Till], implementations: Layer.provide(tillLive(), Bank.layer) }))
   // @ts-expect-error nobody provides the bank
-  void (() => needs(TestKit.layer({ actors: [Till], implementations: tillLive() })))
+  complete(TestKit.layer({ actors: [Till], implementations: tillLive() }))
 })

@@ -1,9 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { ActorError, ConnectionError } from "@troupe/contract"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import { append, backend, connect, Lab, Probe, run, settle } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 
 it.effect("L1 an actor wakes at its first use, and build runs once for each activation", () =>
   run(Effect.gen(function*() {
@@ -236,7 +235,7 @@ it.effect("L2 an actor does not sleep while a call runs, a hook runs, or a commi
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const store = yield* StoreControl
+      const store = yield* TestStore.TestStore
       const { Add, Script } = yield* backend
       probe.internals.slow = () => Effect.as(Effect.zipRight(probe.note("slow runs"), probe.wait("slow")), "done")
       const slow = yield* Effect.fork(Script({ script: "slow" }))
@@ -325,7 +324,7 @@ for (const durability of ["memory", "commit", "fsync"] as const) {
     run(
       Effect.gen(function*() {
         const probe = yield* Probe
-        const store = yield* StoreControl
+        const store = yield* TestStore.TestStore
         const { Count } = yield* backend
         for (const times of [1, 2, 3]) {
           yield* Effect.scoped(Effect.gen(function*() {
@@ -338,8 +337,8 @@ for (const durability of ["memory", "commit", "fsync"] as const) {
           yield* probe.seen("sleep main", times)
         }
         assert.strictEqual(yield* Count(), 3)
-        if (durability === "memory") assert.deepStrictEqual(store.commits, [])
-        else assert.deepStrictEqual(new Set(store.commits.map(({ fsync }) => fsync)), new Set([durability === "fsync"]))
+        if (durability === "memory") assert.deepStrictEqual(store.asked, [])
+        else assert.deepStrictEqual(new Set(store.asked.map(({ fsync }) => fsync)), new Set([durability === "fsync"]))
       }),
       { durability }
     ))

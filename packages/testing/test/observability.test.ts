@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ActorClient, Metrics as ClientMetrics } from "@troupe/client"
 import { Actor, ConnectionError } from "@troupe/contract"
 import { ActorHost, Metrics } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore, TestTime } from "@troupe/testing"
 import {
   Cause,
   Context,
@@ -24,8 +24,6 @@ import {
   Stream,
   TestClock
 } from "effect"
-import { settle } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 import { RecordingTracer } from "./support/tracer.ts"
 
 class Sold extends Schema.TaggedError<Sold>()("Sold", {}) {}
@@ -119,7 +117,7 @@ const run = <A, E>(
   body: Effect.Effect<
     A,
     E,
-    ActorClient.ActorClient | Desk | MemoryTransport.MemoryNetwork | StoreControl | Shop | Scope.Scope
+    ActorClient.ActorClient | Desk | MemoryTransport.MemoryNetwork | TestStore.TestStore | Shop | Scope.Scope
   >,
   tracer?: RecordingTracer
 ) =>
@@ -130,7 +128,7 @@ const run = <A, E>(
       Layer.provideMerge(Layer.provideMerge(ShopLive, StockLive)),
       Layer.provide(ActorHost.layer()),
       Layer.provideMerge(MemoryTransport.layer),
-      Layer.provideMerge(StoreControl.layer),
+      Layer.provideMerge(TestStore.layer),
       Layer.provideMerge(Layer.succeed(Desk, desk)),
       Layer.provide(keepLogs(desk.logs))
     )
@@ -206,14 +204,14 @@ describe("spans", () => {
       yield* run(
         Effect.gen(function*() {
           const network = yield* MemoryTransport.MemoryNetwork
-          const store = yield* StoreControl
+          const store = yield* TestStore.TestStore
           const desk = yield* Desk
           const shop = yield* connect()
           yield* network.setReachability("refused")
           yield* network.cut
-          yield* settle
+          yield* TestTime.settle
           const bought = yield* Effect.fork(shop.rpc.Buy({ by: 1 }))
-          yield* settle
+          yield* TestTime.settle
           yield* TestClock.adjust("5 seconds")
           yield* network.setReachability("reachable")
           yield* TestClock.adjust("30 seconds")
@@ -222,7 +220,7 @@ describe("spans", () => {
           const waits = yield* Effect.fork(shop.rpc.Wait())
           yield* Deferred.await(desk.waits)
           const counts = yield* Effect.fork(shop.rpc.Later({ fails: false }))
-          yield* settle
+          yield* TestTime.settle
           yield* TestClock.adjust("2 seconds")
           yield* store.hold
           yield* Deferred.succeed(desk.gate, undefined)
@@ -263,9 +261,9 @@ describe("spans", () => {
           yield* Effect.exit(shop.rpc.Buy({ by: 9 }))
           yield* Effect.exit(shop.rpc.Die())
           yield* shop.rpc.Later({ fails: false })
-          yield* settle
+          yield* TestTime.settle
           yield* TestClock.adjust("61 seconds")
-          yield* settle
+          yield* TestTime.settle
         }),
         tracer
       )
@@ -293,15 +291,15 @@ describe("spans", () => {
       const tracer = new RecordingTracer()
       yield* run(
         Effect.gen(function*() {
-          const store = yield* StoreControl
+          const store = yield* TestStore.TestStore
           const desk = yield* Desk
           const shop = yield* connect()
           yield* store.fail("failed")
           const later = yield* Effect.fork(shop.rpc.Later({ fails: false }))
           const waits = yield* Effect.fork(shop.rpc.Wait())
-          yield* settle
+          yield* TestTime.settle
           yield* TestClock.adjust("30 seconds")
-          yield* settle
+          yield* TestTime.settle
           yield* Deferred.succeed(desk.gate, undefined)
           yield* Fiber.join(later)
           yield* Fiber.join(waits)
@@ -426,7 +424,7 @@ describe("metrics", () => {
         const waits = yield* Effect.fork(shop.rpc.Wait())
         yield* Deferred.await(desk.waits)
         const count = yield* Effect.fork(shop.rpc.Count())
-        yield* settle
+        yield* TestTime.settle
         assert.strictEqual(yield* mailbox, 2, "one runs and one waits")
         yield* Fiber.interrupt(waits)
         yield* Fiber.join(count)
@@ -445,14 +443,14 @@ describe("metrics", () => {
         assert.strictEqual(yield* outbox, 0, "the client has acknowledged everything")
         // a short drop: the event waits in the outbox, and comes
         yield* network.cut
-        yield* settle
+        yield* TestTime.settle
         yield* TestClock.adjust("1 second")
-        yield* settle
+        yield* TestTime.settle
         assert.strictEqual(yield* resumes, 2)
         assert.strictEqual(yield* resumed, 2)
         yield* network.setReachability("refused")
         yield* network.cut
-        yield* settle
+        yield* TestTime.settle
         yield* (yield* Shop).get("a").Close({ fails: false })
         // a long one
         yield* TestClock.adjust("3 minutes")
@@ -460,18 +458,18 @@ describe("metrics", () => {
         assert.strictEqual(yield* expired, 2)
         yield* network.setReachability("reachable")
         yield* TestClock.adjust("30 seconds")
-        yield* settle
+        yield* TestTime.settle
         assert.strictEqual(yield* refusedResumes, 2)
         assert.strictEqual(yield* gaps, 1)
         assert.isAtLeast(yield* dials, 3)
         yield* Stream.runHead(sold)
         yield* shop.rpc.Later({ fails: false })
         yield* TestClock.adjust("61 seconds")
-        yield* settle
+        yield* TestTime.settle
         assert.strictEqual(yield* alarms, 1)
         yield* shop.rpc.Later({ fails: true })
         yield* TestClock.adjust("61 seconds")
-        yield* settle
+        yield* TestTime.settle
         assert.isAtLeast(yield* failedAlarms, 1)
       }))
       assert.strictEqual(yield* connections, 0)
@@ -488,18 +486,18 @@ describe("metrics", () => {
         const other = yield* connect("c")
         yield* network.setFrozen(true)
         yield* Effect.fork(shop.rpc.Buy({ by: 1 }))
-        yield* settle
+        yield* TestTime.settle
         assert.strictEqual(yield* outbox, 0)
         yield* network.setFrozen(false)
         yield* network.onMessage(({ from, text }) =>
           from === "client" && text.includes("\"Ack\"") ? "cut-before" as const : undefined
         )
         yield* Effect.fork(other.rpc.Buy({ by: 1 }))
-        yield* settle
+        yield* TestTime.settle
         assert.isAbove(yield* outbox, 50)
         yield* network.onMessage(() => {})
         yield* TestClock.adjust("1 second")
-        yield* settle
+        yield* TestTime.settle
         assert.strictEqual(yield* outbox, 0)
       }))
       assert.strictEqual(yield* outbox, 0)
@@ -520,7 +518,7 @@ describe("logs", () => {
           })
           yield* Effect.exit(ann.rpc.Die())
         }))
-        yield* Effect.repeat(settle, { schedule: Schedule.recurs(3) })
+        yield* Effect.repeat(TestTime.settle, { schedule: Schedule.recurs(3) })
         return logs
       }))
       const about = (message: string) =>

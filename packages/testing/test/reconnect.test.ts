@@ -303,7 +303,9 @@ it.scoped("C10 a client of another version is refused with a reason, on its link
         0,
         "ProtocolViolation"
       ]])
-      assert.deepStrictEqual(raw.closed.map(({ code }) => code), [Link.codeViolation])
+      assert.deepStrictEqual(raw.heard.filter(({ _tag }) => _tag === "LinkClosed").map(({ code }) => code), [
+        Link.codeViolation
+      ])
       assert.strictEqual(yield* statusOf(tally), "connected")
     }
   }))
@@ -603,7 +605,7 @@ it.scoped("C16 an activation that is lost while the link is healthy is opened an
     for (const round of ["x", "y"]) {
       yield* pass("5 seconds")
       const links = yield* world.network.dials
-      yield* world.refuseCommits("disk full")
+      yield* world.store.fail("failed")
       const calls = [
         yield* begin(tally.rpc.Add({ label: `${round}1` })),
         yield* begin(tally.rpc.Add({ label: `${round}2` }))
@@ -623,7 +625,7 @@ it.scoped("C16 a first connect that meets the loss of an activation opens anew",
     const client = yield* world.client()
     const tally = yield* client.connect(Tally, "a", options)
     for (const round of ["x", "y"]) {
-      yield* world.refuseCommits("disk full")
+      yield* world.store.fail("failed")
       // the turn of onConnect waits for the commit of the call before it
       const call = yield* Effect.fork(tally.rpc.Add({ label: round }))
       const connecting = yield* begin(client.connect(Tally, "a", { params: { who: "bob" } }))
@@ -642,7 +644,7 @@ it.scoped("C16 a large call to an activation that has just been lost does not co
     const expected: Array<string> = []
     for (const round of ["x", "y"]) {
       yield* pass("5 seconds")
-      yield* world.refuseCommits("disk full")
+      yield* world.store.fail("failed")
       const large = round.repeat(40_000)
       const first = yield* Effect.fork(tally.rpc.Add({ label: `${round} first` }))
       // the server ends the connection while these are on their way
@@ -668,7 +670,7 @@ it.scoped("C16 a store that keeps failing is tried again on the schedule, and th
     for (const round of ["x", "y"]) {
       yield* pass("5 seconds")
       world.trace.preflight = Effect.die("a bug")
-      yield* world.refuseCommits("disk full")
+      yield* world.store.fail("failed")
       const call = yield* begin(tally.rpc.Add({ label: round }))
       for (let i = 0; i < 4; i++) {
         assert.strictEqual(yield* statusOf(tally), `waiting ${i + 1} NotOpened`)

@@ -3,10 +3,10 @@
  * its calls is joined, and runs no second time. The frames are written by hand.
  */
 import { assert, describe, it, vi } from "@effect/vitest"
+import { TestStore } from "@troupe/testing"
 import { Effect } from "effect"
 import { append, type Options, Probe, run, settle } from "./support/lab.ts"
 import { hello, type Json, open, rawLink, request } from "./support/raw.ts"
-import { StoreControl } from "./support/store.ts"
 
 // nothing here waits for time, but the machine may be busy
 vi.setConfig({ testTimeout: 30_000 })
@@ -50,7 +50,7 @@ const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1
 const setScripts = (count: number) =>
   Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     // a test that fails must not wait for what it has held up
     yield* Effect.addFinalizer(() =>
       Effect.zipRight(control.release, Effect.forEach(numbers(count), (call) => probe.open(`${call}`)))
@@ -79,7 +79,7 @@ type Moment = "running" | "committing"
 const reopen = (moment: Moment, options: Options) =>
   run(
     Effect.gen(function*() {
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const calls = numbers(12)
       const { openGates, runs } = yield* setScripts(calls.length)
       let old = yield* connection
@@ -122,7 +122,7 @@ const reopen = (moment: Moment, options: Options) =>
       assert.deepStrictEqual(old.answers(), answersTo(calls.length))
       const { notes } = yield* Probe
       assert.deepStrictEqual(notes.filter((note) => note.startsWith("interrupted")), [])
-      const recorded = control.commits.flatMap(({ replies }) => replies.map(({ call }) => call))
+      const recorded = control.asked.flatMap(({ replies }) => replies.map(({ call }) => call))
       assert.deepStrictEqual(recorded, options.durability === "memory" ? [] : calls)
       const last = yield* connection
       yield* last.open(calls)
@@ -175,7 +175,7 @@ it.effect("C14 of two connections that a session opens at the same time the newe
 it.effect("C14 a call that the new connection does not ask for is cut off where it stands, and its number does not run again", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const { openGates, runs } = yield* setScripts(5)
     const old = yield* connection
     yield* old.open([])
@@ -200,7 +200,7 @@ it.effect("C14 E6 a session that is opened anew gets answers that are together m
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       yield* Effect.addFinalizer(() => control.release)
       let old = yield* connection
       yield* old.open([])

@@ -4,7 +4,7 @@ import { assert, it, vi } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError, Delivery, ServerDefect } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestStore } from "@troupe/testing"
 import {
   Cause,
   Chunk,
@@ -22,7 +22,6 @@ import {
   TestClock
 } from "effect"
 import { settle } from "./support/lab.ts"
-import { StoreControl } from "./support/store.ts"
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -94,7 +93,7 @@ const run = <A, E, R>(body: Effect.Effect<A, E, R>, host: Parameters<typeof Acto
         Layer.provideMerge(MemoryTransport.layerServer({ actors: [Feed] })),
         Layer.provideMerge(FeedLive),
         Layer.provideMerge(ActorHost.layer(host)),
-        Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer, BenchLive))
+        Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer, BenchLive))
       )
     )
   )
@@ -255,7 +254,7 @@ it.effect("B5 also onto another connection, as long as the activation lives", ()
 it.effect("B5 an activation that is lost ends its streams with OutcomeUnknown; an idempotent one that gave nothing runs again", () =>
   run(Effect.gen(function*() {
     const { notes, streams } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const feed = yield* connect()
     streams["hang"] = () => Stream.concat(Stream.make(1), Stream.never)
     let runs = 0
@@ -359,7 +358,7 @@ it.effect("B6 room.turn makes several changes of a forked handler one turn, or n
 it.effect("B6 the answer of a forked handler leaves after the commits of what it has seen", () =>
   run(Effect.gen(function*() {
     const { long, streams } = yield* Bench
-    const control = yield* StoreControl
+    const control = yield* TestStore.TestStore
     const feed = yield* connect()
     long["read"] = (room) => Effect.map(Ref.get(room.state), String)
     streams["read"] = (room) => Stream.fromEffect(Ref.get(room.state))
@@ -395,7 +394,7 @@ it.effect("B6 a forked call joins what runs when its connection is opened anew, 
   run(
     Effect.gen(function*() {
       const { long } = yield* Bench
-      const control = yield* StoreControl
+      const control = yield* TestStore.TestStore
       const network = yield* MemoryTransport.MemoryNetwork
       const feed = yield* connect()
       let runs = 0

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { ActorError, Address, ConnectionError } from "@troupe/contract"
+import { TestStore } from "@troupe/testing"
 import { Chunk, Effect, Exit, Fiber, HashMap, Option, Ref, Schema, Stream, TestClock } from "effect"
 import {
   append,
@@ -17,7 +18,6 @@ import {
   settle
 } from "./support/lab.ts"
 import { listen } from "./support/raw.ts"
-import { type Failure, StoreControl } from "./support/store.ts"
 
 const address = Address.make("Lab", "main")
 
@@ -176,8 +176,8 @@ it.effect("T1 Ref.update(room.state) in build and in background fibers: each is 
     const events = yield* Stream.runCollect(Stream.take(yield* ann.events("appended"), 2))
     assert.deepStrictEqual(Chunk.toReadonlyArray(events), [{ item: "built,tick 1" }, { item: "built,tick 1,tick 2" }])
     // all of it was stored
-    const { commits } = yield* StoreControl
-    assert.include(commits.at(-1)?.state ?? "", "tick 2")
+    const { asked } = yield* TestStore.TestStore
+    assert.include(asked.at(-1)?.state ?? "", "tick 2")
   })))
 
 it.effect("T1 every combinator of Ref works on the staged state", () =>
@@ -206,13 +206,13 @@ const isDone = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) => Effect.map(Fiber.poll(
 it.effect("T2 no reply and no event leaves before its commit; later turns go on meanwhile, and the order is kept", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const ann = yield* connect("ann", { events: ["appended"] })
     const bob = yield* connect("bob", { events: ["appended"] })
     const { Add, Count } = yield* backend
     const network = yield* listen
     for (const round of [0, 1]) {
-      const first = store.commits.length
+      const first = store.asked.length
       yield* store.hold
       network.messages.length = 0
       const ended: Array<string> = []
@@ -239,7 +239,7 @@ it.effect("T2 no reply and no event leaves before its commit; later turns go on 
       assert.deepStrictEqual(ended, [])
       assert.deepStrictEqual(network.messages, [])
       // one commit is on its way, not more
-      assert.strictEqual(store.commits.length, first + 1)
+      assert.strictEqual(store.asked.length, first + 1)
       yield* store.releaseOne
       yield* store.waiting
       yield* settle
@@ -256,8 +256,8 @@ it.effect("T2 no reply and no event leaves before its commit; later turns go on 
       ])
       assert.deepStrictEqual(ended.filter((end) => /^(add|count)/.test(end)), [`add ${base + 3}`, `count ${base + 4}`])
       // the rest went with the second commit, whose state is the newest
-      assert.strictEqual(store.commits.length, first + 2)
-      const [one, two] = store.commits.slice(first)
+      assert.strictEqual(store.asked.length, first + 2)
+      const [one, two] = store.asked.slice(first)
       assert.strictEqual(two!.version, one!.version + 1)
       assert.deepStrictEqual(JSON.parse(two!.state!).items.length, base + 4)
     }
@@ -272,15 +272,15 @@ it.effect("T2 no reply and no event leaves before its commit; later turns go on 
 
 it.effect("T2 a call that changed nothing, with nothing before it on its way, writes nothing and waits for nothing", () =>
   run(Effect.gen(function*() {
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const ann = yield* connect("ann")
     yield* ann.rpc.Append({ item: "x" })
-    const { length } = store.commits
+    const { length } = store.asked
     yield* store.hold
     assert.deepStrictEqual(yield* ann.rpc.Items(), ["x"])
     assert.strictEqual((yield* ann.rpc.Me()).visits, 1)
     assert.strictEqual(yield* (yield* backend).Count(), 1)
-    assert.strictEqual(store.commits.length, length)
+    assert.strictEqual(store.asked.length, length)
     yield* store.release
   })))
 
@@ -288,7 +288,7 @@ it.effect("T2 a client is connected, and subscribed, only after the commit", () 
   run(
     Effect.gen(function*() {
       const probe = yield* Probe
-      const store = yield* StoreControl
+      const store = yield* TestStore.TestStore
       const network = yield* listen
       probe.hooks.onConnect = (room, connection) =>
         Effect.gen(function*() {
@@ -326,7 +326,7 @@ it.effect("T2 a client is connected, and subscribed, only after the commit", () 
 it.effect("T2 a typed failure and a defect wait for the commits before them, too", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const ann = yield* connect("ann")
     const bob = yield* connect("bob")
     probe.scripts.fails = (room) => Effect.flatMap(Ref.get(room.state), ({ items }) => new Oops({ code: items.length }))
@@ -347,7 +347,7 @@ it.effect("T2 a typed failure and a defect wait for the commits before them, too
 it.effect("T2 a disconnect waits for its commit, and comes after the turn's events and reply", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const ann = yield* connect("ann", { events: ["appended"] })
     const appended = yield* ann.events("appended")
     probe.scripts.leave = (room) =>
@@ -372,11 +372,11 @@ it.effect("T2 a disconnect waits for its commit, and comes after the turn's even
     )
   })))
 
-for (const failure of ["before", "after", "failed", "superseded"] satisfies ReadonlyArray<Failure>) {
+for (const failure of ["before", "after", "failed", "superseded"] satisfies ReadonlyArray<TestStore.Failure>) {
   it.effect(`T4 a commit that fails (${failure}) answers nothing, ends the activation, and the calls succeed, applied once`, () =>
     run(Effect.gen(function*() {
       const probe = yield* Probe
-      const store = yield* StoreControl
+      const store = yield* TestStore.TestStore
       probe.hooks.onDisconnect = (_, __, reason) => probe.note(`disconnect ${reason._tag}`)
       const ann = yield* connect("ann", { events: ["appended"] })
       for (const times of [1, 2, 3]) {
@@ -406,7 +406,7 @@ for (const failure of ["before", "after", "failed", "superseded"] satisfies Read
 
 it.effect("T4 events of a turn whose commit failed are not sent, and the stream has a gap", () =>
   run(Effect.gen(function*() {
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     const { messages } = yield* listen
     const ann = yield* connect("ann", { events: ["appended"] })
     const appended = yield* ann.events("appended")
@@ -474,12 +474,12 @@ it.effect("T5 state survives passivation and restart", () =>
 it.effect("T5 state that no longer decodes: refused, readable in the log, unchanged, and read again by a mended schema", () =>
   Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     yield* life(
       labLive(),
       Effect.flatMap(backend, ({ Add }) => Effect.zipRight(Add({ item: "secret item" }), Add({ item: "y" })))
     )
-    const commits = store.commits.length
+    const commits = store.asked.length
     for (const _ of [1, 2]) {
       yield* life(
         otherVersion(State2),
@@ -502,7 +502,7 @@ it.effect("T5 state that no longer decodes: refused, readable in the log, unchan
         })
       )
     }
-    assert.strictEqual(store.commits.length, commits)
+    assert.strictEqual(store.asked.length, commits)
     const tolerant = Schema.Union(
       State2,
       Schema.transform(Schema.Struct({ items: Schema.Array(Schema.String) }), Schema.typeSchema(State2), {
@@ -525,7 +525,7 @@ it.effect("T5 state that no longer decodes: refused, readable in the log, unchan
 it.effect("T5 a store that cannot be read makes the actor unavailable, until it can", () =>
   Effect.gen(function*() {
     const probe = yield* Probe
-    const store = yield* StoreControl
+    const store = yield* TestStore.TestStore
     yield* life(
       labLive(),
       Effect.gen(function*() {

@@ -1,7 +1,6 @@
 /** The shop and its customers in one process, over a network in memory. */
 import { ActorClient } from "@troupe/client"
-import { ActorHost, ActorStore } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { TestKit } from "@troupe/testing"
 import { Effect, Layer } from "effect"
 import { Cart } from "../../src/contract.ts"
 import { Inventory } from "../../src/server/Inventory.ts"
@@ -9,15 +8,10 @@ import { Actors } from "../../src/server/Server.ts"
 import { layerLedger } from "./provider.ts"
 import * as SlowBank from "./SlowBank.ts"
 
-export const layer = ActorClient.layer().pipe(
-  Layer.provideMerge(MemoryTransport.layerServer({ actors: [Cart] })),
-  Layer.provideMerge(Actors),
-  Layer.provide(layerLedger),
-  Layer.provideMerge(SlowBank.layer),
-  Layer.provide(ActorHost.layer()),
-  Layer.provideMerge(MemoryTransport.layer),
-  Layer.provide(ActorStore.layerMemory)
-)
+export const layer = TestKit.layer({
+  actors: [Cart, Inventory],
+  implementations: Layer.provide(Actors, layerLedger)
+}).pipe(Layer.provideMerge(SlowBank.layer))
 
 export const restock = (product: string, quantity: number) =>
   Effect.flatMap(Inventory, (inventory) => inventory.get(product).Restock({ quantity }))

@@ -26,6 +26,8 @@ export class MemoryLink {
   private open = true
   /** The side that has closed the link without the other's knowledge. */
   private gone: Side | undefined
+  /** It has lost something while it was frozen. What comes later must not arrive: a link has no holes. */
+  private broken = false
   /** What waits for a server that does not read; undefined while it does. */
   private unread: Array<string> | undefined
   /** The same for a client. */
@@ -40,8 +42,13 @@ export class MemoryLink {
     private readonly clientHandler: Link.LinkHandler,
     accept: (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
   ) {
-    this.client = this.end("client", () => this.server)
-    this.server = accept(this.end("server", () => this.clientHandler), request)
+    this.client = this.side("client", () => this.server)
+    this.server = accept(this.side("server", () => this.clientHandler), request)
+  }
+
+  /** Whether both sides take it for one. */
+  get stands(): boolean {
+    return this.open && this.gone === undefined
   }
 
   /** Ends the link for both sides. */
@@ -63,6 +70,11 @@ export class MemoryLink {
     this.leave(side, cut)
   }
 
+  /** The client is done with it. */
+  end(event: Link.CloseEvent): void {
+    this.arrive(() => this.closeFrom("client", event))
+  }
+
   /** Delivers what was held back. */
   release(): void {
     while (this.waiting.length > 0 && !this.around.isHeld()) this.waiting.shift()!()
@@ -77,7 +89,7 @@ export class MemoryLink {
     handler.onClose(event)
   }
 
-  private end(from: Side, receiver: () => Link.LinkHandler): Link.Link {
+  private side(from: Side, receiver: () => Link.LinkHandler): Link.Link {
     return {
       send: (text) => this.travel(() => this.deliver(from, text, receiver())),
       close: (code, reason) => this.travel(() => this.closeFrom(from, { code, reason })),
@@ -86,18 +98,20 @@ export class MemoryLink {
     }
   }
 
+  private travel(arrival: () => void): void {
+    this.around.schedule(() => this.arrive(arrival))
+  }
+
   /** Nothing overtakes what is held back. */
-  private travel(arrive: () => void): void {
-    this.around.schedule(() => {
-      if (this.waiting.length > 0 || this.around.isHeld()) this.waiting.push(arrive)
-      else arrive()
-    })
+  private arrive(arrival: () => void): void {
+    if (this.waiting.length > 0 || this.around.isHeld()) this.waiting.push(arrival)
+    else arrival()
   }
 
   /** While the network is frozen only the side that closes knows. */
   private closeFrom(from: Side, event: Link.CloseEvent): void {
     if (this.around.isFrozen()) this.leave(from, event)
-    else this.close(event)
+    else if (this.gone !== from) this.close(event)
   }
 
   private readonly setReading = (reading: boolean): void => {
@@ -114,8 +128,9 @@ export class MemoryLink {
   }
 
   private deliver(from: Side, text: string, receiver: Link.LinkHandler): void {
-    if (!this.open || this.around.isFrozen()) return
-    if (this.gone) return this.close({ code: Link.codeAbnormal, reason: "reset" })
+    if (!this.open || this.gone === from) return
+    if (this.around.isFrozen()) return void (this.broken = true)
+    if (this.gone || this.broken) return this.close({ code: Link.codeAbnormal, reason: "reset" })
     const unread = from === "client" ? this.unread : this.unreadByClient
     if (unread) return void unread.push(text)
     const fate = this.around.fate(from, text)

@@ -49,7 +49,7 @@ export class Line extends Route implements Surroundings {
     dial: (handler) =>
       Effect.flatMap(this.dial(handler), (link) =>
         Effect.as(
-          Effect.addFinalizer(() => Effect.sync(() => link.close({ code: Link.codeNormal, reason: "" }))),
+          Effect.addFinalizer(() => Effect.sync(() => link.end({ code: Link.codeNormal, reason: "" }))),
           link.client
         )),
     onOpportunity: (listener) => {

@@ -19,7 +19,10 @@ export interface Controls {
   readonly cutAt: (side: Side) => Effect.Effect<void>
   /** From now on, dials meet this. Default: `reachable`. Links that stand are not touched. */
   readonly setReachability: (reachability: Reachability) => Effect.Effect<void>
-  /** While set, links carry nothing in either direction, what is sent is lost, and nobody is told. */
+  /**
+   * While set, links carry nothing in either direction, and nobody is told. What is sent is lost, and a link that has lost
+   * something does not recover: both sides see it close when something is sent on it later.
+   */
   readonly setFrozen: (frozen: boolean) => Effect.Effect<void>
   /** While `false`, the clients of the links that stand now read nothing: what they are sent waits, and counts as buffered. */
   readonly setReading: (reading: boolean) => Effect.Effect<void>
@@ -33,7 +36,7 @@ export interface Controls {
   readonly opportunity: Effect.Effect<void>
   /** How many dials there have been. */
   readonly dials: Effect.Effect<number>
-  /** How many links stand. */
+  /** How many links stand, for both of their sides. */
   readonly links: Effect.Effect<number>
 }
 
@@ -60,6 +63,6 @@ export class Route {
     onMessage: (tap) => Effect.sync(() => void (this.tap = tap)),
     opportunity: Effect.sync(() => this.opportunities.forEach((listener) => listener())),
     dials: Effect.sync(() => this.dials),
-    links: Effect.sync(() => this.links.size)
+    links: Effect.sync(() => Array.from(this.links).filter((link) => link.stands).length)
   }
 }

@@ -14,12 +14,11 @@ import {
   type Request
 } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { MemoryTransport, TestClient, TestStore } from "@troupe/testing"
 import {
   Cause,
   Context,
   Deferred,
-  Duration,
   Effect,
   FiberId,
   HashMap,
@@ -28,10 +27,10 @@ import {
   Option,
   Ref,
   Schema,
-  type Scope,
-  TestClock
+  type Scope
 } from "effect"
-import { StoreControl } from "./store.ts"
+
+export { pass, settle } from "@troupe/testing/TestTime"
 
 export class Denied extends Schema.TaggedError<Denied>()("Denied", {
   reason: Schema.String,
@@ -226,7 +225,7 @@ export interface Options extends LabOptions {
 }
 
 /** What outlives a host: the store, the network, and what the test sees. */
-export const layerOutside = Layer.mergeAll(StoreControl.layer, MemoryTransport.layer, probeLayer)
+export const layerOutside = Layer.mergeAll(TestStore.layer, MemoryTransport.layer, probeLayer)
 
 /** A host with one implementation, its gateway and a client. */
 export const layerProcess = <E, R>(live: Layer.Layer<Lab, E, R>) =>
@@ -246,7 +245,7 @@ export const layer = ({ client, host, ...options }: Options = {}) =>
     Layer.provideMerge(MemoryTransport.layerServer({ actors: [Lab] })),
     Layer.provideMerge(labLive(options)),
     Layer.provideMerge(ActorHost.layer(host)),
-    Layer.provideMerge(Layer.mergeAll(StoreControl.layer, MemoryTransport.layer)),
+    Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer)),
     Layer.provideMerge(probeLayer)
   )
 
@@ -267,26 +266,7 @@ export const connect = (
 ) => ActorClient.connect(Lab, key, { params, events })
 
 /** Another client, with a link of its own. */
-export const otherClient = Effect.map(
-  Layer.build(Layer.fresh(ActorClient.layer())),
-  Context.get(ActorClient.ActorClient)
-)
-
-/** Lets time pass, in steps, and everything happen in between that it brings about. */
-export const pass = (duration: Duration.DurationInput, steps = 1): Effect.Effect<void> =>
-  Effect.repeatN(
-    Effect.suspend(() => settle).pipe(
-      Effect.zipRight(TestClock.adjust(Duration.times(duration, 1 / steps))),
-      Effect.zipRight(Effect.suspend(() => settle))
-    ),
-    steps - 1
-  )
+export const otherClient = TestClient.make()
 
 /** The internal rpcs of the actor `main`. */
 export const backend = Effect.map(Lab, (labs) => labs.get("main"))
-
-/** Lets everything happen that can happen without time passing: microtasks, fibers, and what they start. */
-export const settle: Effect.Effect<void> = Effect.repeatN(
-  Effect.promise(() => new Promise<void>((resolve) => void setImmediate(resolve))),
-  4
-)

@@ -1,17 +1,15 @@
 /** A small world in memory: one network, one store, servers that come and go, and clients. All under `TestClock`. */
 import { assert, vi } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
-import { type Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
-import { ActorHost, ActorStore, type Gateway, type HostOptions } from "@troupe/server"
-import { MemoryTransport } from "@troupe/testing"
+import { ActorStore, type Gateway, type HostOptions } from "@troupe/server"
+import { MemoryTransport, RawClient, TestHost, TestStore } from "@troupe/testing"
+import { settle } from "@troupe/testing/TestTime"
 import {
   Context,
   Duration,
   Effect,
-  Either,
-  ExecutionStrategy,
-  Exit,
+  type Exit,
   Fiber,
   Layer,
   Option,
@@ -26,8 +24,6 @@ import { layerTally, Tally, TallyState, Trace } from "./tally.ts"
 // virtual time is cheap but not free, and the machine may be busy
 vi.setConfig({ testTimeout: 30_000 })
 
-type Store = typeof ActorStore.ActorStore.Service
-
 export interface WorldOptions {
   readonly host?: HostOptions.Options
   readonly gateway?: Partial<Gateway.Options>
@@ -35,17 +31,7 @@ export interface WorldOptions {
   readonly retention?: Duration.DurationInput
 }
 
-/** Lets everything run that does not wait for the clock. */
-export const settle: Effect.Effect<void> = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    setImmediate(() => resume(Effect.void))
-  }),
-  5
-)
-
-/** Lets time pass, and everything run that was due by then. */
-export const pass = (duration: Duration.DurationInput): Effect.Effect<void> =>
-  settle.pipe(Effect.zipRight(TestClock.adjust(duration)), Effect.zipRight(settle))
+export { pass, settle } from "@troupe/testing/TestTime"
 
 /** Dials again at once. */
 export const atOnce: ActorClient.Options = { schedule: Schedule.forever }
@@ -127,58 +113,45 @@ export const failure = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<E> =>
 export const isRunning = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<boolean> =>
   settle.pipe(Effect.zipRight(Fiber.poll(fiber)), Effect.map(Option.isNone))
 
+/** A store that says of itself how long it keeps replies. */
+const layerStore = (retention: Duration.DurationInput | undefined) =>
+  TestStore.layerOver.pipe(Layer.provide(
+    Layer.map(ActorStore.layerMemory, (context) => {
+      const store = Context.get(context, ActorStore.ActorStore)
+      const retentionMillis = retention ? Duration.toMillis(retention) : store.retentionMillis
+      return Context.make(ActorStore.ActorStore, { ...store, retentionMillis })
+    })
+  ))
+
 export const makeWorld = (options: WorldOptions = {}) =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     const trace = new Trace()
-    const states = new Map<string, string>()
-    /** The numbers of the calls whose replies have been recorded, in order. */
-    const recorded: Array<number> = []
-    /** What the store answers to the next commits, instead of doing them. */
-    const refusals: Array<string> = []
-    const observed = (store: Store): Store => ({
-      ...store,
-      retentionMillis: options.retention ? Duration.toMillis(options.retention) : store.retentionMillis,
-      commit: (batch) =>
-        refusals.length > 0
-          ? Effect.succeed(batch.map(() => ({ _tag: "failed" as const, message: refusals.shift() ?? "" })))
-          : Effect.map(store.commit(batch), (results) => {
-            batch.forEach(({ address, replies, state }, i) => {
-              if (results[i]!._tag !== "committed") return
-              if (state !== undefined) states.set(address.key, state)
-              recorded.push(...replies.map(({ call }) => call))
-            })
-            return results
-          })
-    })
-    const base = yield* Layer.buildWithScope(
-      Layer.mergeAll(
-        Layer.map(ActorStore.layerMemory, (context) =>
-          Context.make(ActorStore.ActorStore, observed(Context.get(context, ActorStore.ActorStore)))),
-        MemoryTransport.layer
-      ),
-      scope
-    )
+    const base = yield* Layer.buildWithScope(Layer.merge(layerStore(options.retention), MemoryTransport.layer), scope)
     const network = Context.get(base, MemoryTransport.MemoryNetwork)
-    const transport = Context.get(base, Transport.Transport)
+    const store = Context.get(base, TestStore.TestStore)
+    const running = new Set<TestHost.TestHost["Type"]>()
 
     /** Starts a server: from now on, dials reach this one. */
     const serve = (gateway: Partial<Gateway.Options> = {}, host: HostOptions.Options = {}) =>
-      Effect.gen(function*() {
-        const serverScope = yield* Scope.make()
-        yield* Layer.buildWithScope(
-          MemoryTransport.layerServer({ actors: [Tally], ...options.gateway, ...gateway }).pipe(
-            Layer.provide(layerTally(trace)),
-            Layer.provide(ActorHost.layer({ ...options.host, ...host })),
-            Layer.provide(Layer.succeedContext(base))
-          ),
-          serverScope
-        )
-        return { stop: Scope.close(serverScope, Exit.void) }
-      })
+      Effect.map(
+        TestHost.make({
+          actors: [Tally],
+          implementations: layerTally(trace),
+          gateway: { ...options.gateway, ...gateway },
+          host: { ...options.host, ...host }
+        }).pipe(Effect.provide(base), Scope.extend(scope)),
+        (server) => {
+          running.add(server)
+          return server
+        }
+      )
 
-    /** The server is gone from one moment to the next, and another takes over what was stored. */
-    const crash = Effect.zipRight(serve(), network.cut)
+    /** All servers are gone from one moment to the next, and another takes over what was stored. */
+    const crash = Effect.suspend(() => Effect.forEach(running, (server) => server.crash)).pipe(
+      Effect.zipRight(serve()),
+      Effect.zipRight(network.cut)
+    )
 
     const clientIn = (clientScope: Scope.Scope, clientOptions: ActorClient.Options = {}) =>
       Effect.map(
@@ -186,49 +159,32 @@ export const makeWorld = (options: WorldOptions = {}) =>
           ActorClient.layer(clientOptions).pipe(Layer.provide(Layer.succeedContext(base))),
           clientScope
         ),
-        (context) =>
-          Context.get(context, ActorClient.ActorClient)
+        (context) => Context.get(context, ActorClient.ActorClient)
       )
 
-    /** A client that speaks frames itself. */
-    const rawLink = Effect.gen(function*() {
-      const frames: Array<Frame.ServerFrame> = []
-      const closed: Array<Link.CloseEvent> = []
-      const linkScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const link = yield* Scope.extend(
-        Effect.orDie(transport.dial({
-          onMessage: (text) => Frame.decodeServer(text)!.forEach((frame) => frames.push(Either.getOrThrow(frame))),
-          onClose: (event) => void closed.push(event)
-        })),
-        linkScope
-      )
-      return {
-        frames,
-        closed,
-        /** Sends frames in one message, and waits until all that follows has happened. */
-        send: (...texts: ReadonlyArray<string>) =>
-          Effect.zipRight(Effect.sync(() => link.send(Frame.join(texts))), settle),
-        close: Effect.zipRight(Scope.close(linkScope, Exit.void), settle),
-        /** The frames with this tag. */
-        of: <Tag extends Frame.ServerFrame["_tag"]>(tag: Tag) =>
-          frames.filter((frame): frame is Extract<Frame.ServerFrame, { readonly _tag: Tag }> => frame._tag === tag)
-      }
-    })
+    /** A client that speaks frames itself, encoded by us. */
+    const rawLink = Effect.map(
+      RawClient.make.pipe(Effect.orDie, Effect.provide(base), Scope.extend(scope)),
+      (raw) => ({ ...raw, send: (...texts: ReadonlyArray<string>) => raw.sayText(Frame.join(texts)) })
+    )
 
     return {
       trace,
       network,
+      store,
       serve,
       crash,
       clientIn,
       client: (clientOptions: ActorClient.Options = {}) => clientIn(scope, clientOptions),
       rawLink,
-      recorded,
-      /** The next commits fail. */
-      refuseCommits: (...messages: ReadonlyArray<string>) => Effect.sync(() => void refusals.push(...messages)),
+      /** The numbers of the calls whose replies have been recorded, in order. */
+      get recorded() {
+        return store.commits.flatMap(({ replies }) => replies.map(({ call }) => call))
+      },
       /** The labels of all calls that took effect, in order, as they are stored. */
       labels: (key = "a") => {
-        const text = states.get(key)
+        const states = store.commits.flatMap(({ address, state }) => address.key === key ? state ?? [] : [])
+        const text = states.at(-1)
         return text === undefined ? [] : Schema.decodeUnknownSync(TallyState)(JSON.parse(text)).labels
       }
     }
