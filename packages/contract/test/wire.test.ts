@@ -39,7 +39,9 @@ const clientFrames: ReadonlyArray<Encoded> = [
     key: "lobby",
     params: { token: "guest" },
     events: ["message"],
+    opening: 2,
     settledBelow: 3,
+    sentBelow: 5,
     pending: [3, 4]
   },
   {

@@ -57,7 +57,9 @@ const open = (name: string) =>
     key: "a",
     params: { name },
     events: [],
+    opening: 1,
     settledBelow: 1,
+    sentBelow: 1,
     pending: []
   })
 

@@ -16,6 +16,8 @@ import { Work } from "./utils/Work.ts"
 
 const session = "0123456789abcdef0123456789abcdef"
 
+let openings = 0
+
 const open = (pending: ReadonlyArray<number>) =>
   Frame.encode({
     _tag: "Open",
@@ -25,7 +27,9 @@ const open = (pending: ReadonlyArray<number>) =>
     key: "a",
     params: {},
     events: [],
+    opening: ++openings,
     settledBelow: 1,
+    sentBelow: Math.max(0, ...pending) + 1,
     pending
   })
 

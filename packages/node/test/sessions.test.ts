@@ -122,7 +122,9 @@ it.scopedLive("S4 over sockets, a wrong token is refused, a resume can be repeat
       contract: "Log",
       key: "a",
       events: [],
+      opening: 1,
       settledBelow: 1,
+      sentBelow: 1,
       pending: []
     }))
     const opened = yield* first.next("Opened")

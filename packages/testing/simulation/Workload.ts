@@ -120,6 +120,10 @@ class ClientOfLogs {
       const operation = this.history.call({ client: this.name, log, to: undefined, kind: "Add", op })
       const exit = yield* Effect.exit(connection.rpc.Add({ op }))
       this.history.end(operation, outcomeOf(exit))
+      // an answer may have become too old to be waited for
+      if (operation.outcome._tag === "Failure" && operation.outcome.error === "OutcomeUnknown") {
+        return yield* this.hearLast(connection, log, events, attempt + 1)
+      }
       if (Exit.isFailure(exit))
         return yield* Effect.die(new Error(`the last call has failed: ${Cause.pretty(exit.cause)}`))
       if (!(yield* events.await(exit.value, gaps))) yield* this.hearLast(connection, log, events, attempt + 1)
@@ -228,11 +232,15 @@ class Heard {
 
 const chance = (probability: number) => Effect.map(Random.next, (drawn) => drawn < probability)
 
-const circumstancesOf = ({ hosts }: Plan, { crashes, faults }: Simulation.Report): Circumstances => ({
+const circumstancesOf = (
+  { hosts }: Plan,
+  { crashes, faults }: Simulation.Report,
+  poisoned: boolean
+): Circumstances => ({
   hosts,
   crashes,
   undisturbed: faults.crashMean === 0 && faults.stopMean === 0 && faults.jumpMean === 0 && faults.storeError === 0
-    && faults.storeLoss === 0 && faults.storeHang === 0 && (faults.switchMean === 0 || hosts === 1)
+    && faults.storeLoss === 0 && !poisoned && faults.storeHang === 0 && (faults.switchMean === 0 || hosts === 1)
 })
 
 export interface SeedOptions {
@@ -280,7 +288,7 @@ export const runSeed = (
       onCommit: history.onCommit,
       onMessage: history.onMessage
     })
-    if (report.problems.length === 0) history.check(logs, circumstancesOf(plan, report))
+    if (report.problems.length === 0) history.check(logs, circumstancesOf(plan, report, history.poisoned))
     else history.tellRunning()
     return { ...report, problems: [...report.problems, ...history.problems] }
   })

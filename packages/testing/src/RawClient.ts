@@ -75,11 +75,17 @@ export interface OpenOptions {
   readonly session?: string
   /** Events to subscribe to. Default: none. */
   readonly events?: ReadonlyArray<string>
+  /** The how manieth connection of the session it is. Default: one more than that of the last one that was asked for. */
+  readonly opening?: number
   /** All calls with a smaller number have their answers. Default: 1. */
   readonly settledBelow?: number
+  /** No call from this number on has been sent yet. Default: one more than the last of `pending`, or 1. */
+  readonly sentBelow?: number
   /** The calls that have no answer yet. Default: none. */
   readonly pending?: ReadonlyArray<number>
 }
+
+let openings = 0
 
 /** Opens a connection on a channel. */
 export const open = (actor: { readonly contract: string }, key: string, options: OpenOptions = {}): Json => ({
@@ -89,7 +95,9 @@ export const open = (actor: { readonly contract: string }, key: string, options:
   contract: actor.contract,
   key,
   events: [],
+  opening: ++openings,
   settledBelow: 1,
+  sentBelow: Math.max(0, ...options.pending ?? []) + 1,
   pending: [],
   ...options
 })

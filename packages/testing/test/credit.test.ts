@@ -175,7 +175,9 @@ it.scoped("B8 a client that exceeds the window is cut off, and others notice not
           key: "a",
           params: { who: `mallory ${round}` },
           events: [],
+          opening: 1,
           settledBelow: 1,
+          sentBelow: 1,
           pending: []
         })
       )
@@ -217,7 +219,9 @@ it.scoped("B8 calls that went on from the connection before do not take from the
           key: round,
           params: { who: "ann" },
           events: [],
+          opening: channel,
           settledBelow: 1,
+          sentBelow: Math.max(0, ...pending) + 1,
           pending
         })
       const hold = (channel: number, seq: number, number: number) =>

@@ -15,6 +15,8 @@ const goOffline = ({ network }: World) =>
 
 const hello = Frame.encode({ _tag: "Hello", version: Frame.version })
 
+let openings = 0
+
 const open = (who: string, more: { readonly pending?: ReadonlyArray<number>; readonly channel?: number } = {}) =>
   Frame.encode({
     _tag: "Open",
@@ -24,7 +26,9 @@ const open = (who: string, more: { readonly pending?: ReadonlyArray<number>; rea
     key: "a",
     params: { who },
     events: ["added"],
+    opening: ++openings,
     settledBelow: 1,
+    sentBelow: Math.max(0, ...more.pending ?? []) + 1,
     pending: more.pending ?? []
   })
 

@@ -176,6 +176,12 @@ export class Calls {
     return this.next
   }
 
+  /** Calls from this number on have never been handed to a link. */
+  get sentBelow(): number {
+    for (const call of this.pending.values()) if (!call.sent) return call.number
+    return this.next
+  }
+
   /** The numbers of the calls that may have reached the server. */
   get sent(): ReadonlyArray<number> {
     return Array.from(this.pending.values()).flatMap((call) => call.sent ? [call.number] : [])

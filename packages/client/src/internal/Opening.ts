@@ -49,6 +49,8 @@ export class Opening implements Receiver {
   private asked: Asked | undefined
   /** What the server has granted last. */
   private granted: FrameOf<"Opened"> | undefined
+  /** How often a connection has been asked for. */
+  private openings = 0
 
   constructor(private readonly options: OpeningOptions) {
     const { end, services, setStatus } = options
@@ -127,7 +129,9 @@ export class Opening implements Receiver {
       key,
       params: encoded.right,
       events: Array.from(asked.events),
+      opening: ++this.openings,
       settledBelow: calls.settledBelow,
+      sentBelow: calls.sentBelow,
       pending: asked.pending
     })
     // the server would close the link without a word, again and again
@@ -170,7 +174,8 @@ export class Opening implements Receiver {
    */
   private readonly askAnew = (): void => {
     if (!this.asked || this.asked.pending.every((number) => this.options.calls.get(number))) return
-    this.tellClosed({ _tag: "ClientClosed" })
+    // not that it is closed: the session goes on, and what is known of it is needed
+    this.tellClosed({ _tag: "Superseded" })
     this.open()
   }
 

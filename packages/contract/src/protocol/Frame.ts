@@ -124,8 +124,10 @@ export const GoAway = Schema.TaggedStruct("GoAway", { retryAfterMillis: Millis }
 // --- frames of a connection, each naming its channel -----------------------------------------------------------------
 
 /**
- * Opens a connection on a channel the client chose. `session` is the secret name of the `connect` call it belongs to;
- * `pending` are the numbers of the calls that will be sent again, calls below `settledBelow` have been answered.
+ * Opens a connection on a channel the client chose. `session` is the secret name of the `connect` call it belongs to,
+ * `opening` counts the `Open`s of that session, from 1: one that comes after a later one, late on an old link, is refused.
+ * `pending` are the numbers of the calls that will be sent again; calls below `settledBelow` have been answered, and calls
+ * from `sentBelow` on have not been sent when this was written.
  */
 export const Open = Schema.TaggedStruct("Open", {
   channel: Channel,
@@ -134,7 +136,9 @@ export const Open = Schema.TaggedStruct("Open", {
   key: Schema.String,
   params: Schema.optional(Schema.Unknown),
   events: Schema.Array(Name).pipe(Schema.maxItems(256)),
+  opening: Schema.Int.pipe(Schema.positive()),
   settledBelow: Call,
+  sentBelow: Call,
   pending: Schema.Array(Call)
 })
 

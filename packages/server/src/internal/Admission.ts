@@ -30,7 +30,9 @@ export interface OpenRequest {
   readonly params: unknown
   readonly request: ConnectRequest
   readonly events: ReadonlyArray<string>
+  readonly opening: number
   readonly settledBelow: number
+  readonly sentBelow: number
   readonly pending: ReadonlyArray<number>
 }
 
@@ -41,6 +43,8 @@ export interface AdmissionOptions {
   readonly answers: Answers
   readonly subscribers: Subscribers
   readonly connectTimeoutMillis: number
+  /** The newest attempt of a session that was admitted. */
+  readonly openingOf: (session: string) => number
   /** Makes the connection, in its session. */
   readonly make: (
     open: OpenRequest,
@@ -61,7 +65,7 @@ export class Admission {
   behavior: AnyBehavior = {}
   private readonly standing = new Map<ConnectionId, ServerConnection>()
   /** The newest attempt of each session that is being opened. */
-  private readonly attempts = new Map<string, object>()
+  private readonly attempts = new Map<string, { readonly opening: number }>()
   private readonly hooks = new Lane()
 
   constructor(private readonly options: AdmissionOptions) {}
@@ -75,10 +79,15 @@ export class Admission {
     return this.standing.get(id)
   }
 
-  /** Opens a connection. An attempt that is overtaken by a newer one of its session is given up. */
+  /**
+   * Opens a connection. An attempt that is overtaken by a newer one of its session is given up, and so is one that comes
+   * after a newer one: it was late, on a link that its client has left.
+   */
   readonly open = (open: OpenRequest, attachment: Attachment): Effect.Effect<ServerConnection, DisconnectReason> =>
     Effect.suspend(() => {
-      const attempt = {}
+      const newest = Math.max(this.attempts.get(open.session)?.opening ?? 0, this.options.openingOf(open.session))
+      if (open.opening <= newest) return Effect.fail<DisconnectReason>({ _tag: "Superseded" })
+      const attempt = { opening: open.opening }
       const isNewest = () => this.attempts.get(open.session) === attempt
       this.attempts.set(open.session, attempt)
       return this.preflight(open).pipe(

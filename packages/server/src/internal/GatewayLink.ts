@@ -51,6 +51,7 @@ interface Carrier {
 /** A channel: the connection on it, or the fiber that opens one. */
 class Channel implements Attachment {
   state: "open" | "lost" | "closed" = "open"
+  closedFor: DisconnectReason = { _tag: "ClientClosed" }
   opening: Fiber.RuntimeFiber<ServerConnection, DisconnectReason> | undefined
   private standing: ServerConnection | undefined
 
@@ -267,7 +268,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
       case "Resume":
         return this.resume(frame)
       case "Close":
-        return this.closeChannel(frame.channel)
+        return this.closeChannel(frame)
       case "Message": {
         const channel = this.channels.get(frame.channel)
         if (channel?.connection) return channel.connection.receive(channel, frame.seq, frame.payload)
@@ -360,12 +361,14 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     this.writer.write(Frame.encode({ _tag: "Close", channel: frame.channel, reason }))
   }
 
-  private closeChannel(number: number): void {
+  /** The client says whether its session goes on; for the rest it is its own business why. */
+  private closeChannel({ channel: number, reason }: FrameOf<"Close">): void {
     const channel = this.channels.get(number)
     if (!channel) return
     this.channels.delete(number)
     channel.state = "closed"
+    if (reason._tag === "Superseded") channel.closedFor = reason
     channel.opening?.unsafeInterruptAsFork(FiberId.none)
-    channel.connection?.end({ _tag: "ClientClosed" })
+    channel.connection?.end(channel.closedFor)
   }
 }

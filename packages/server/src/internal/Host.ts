@@ -373,8 +373,17 @@ export class Host {
       if (unfit) return refuse({ _tag: "InvalidParams", issue: unfit })
       const params = registration.codecs.contract.params.decode(frame.params)
       if (Either.isLeft(params)) return refuse({ _tag: "InvalidParams", issue: Codec.describe(params.left) })
-      const { session, events, settledBelow, pending } = frame
-      const open: OpenRequest = { session, params: params.right, request, events, settledBelow, pending }
+      const { session, events, opening, settledBelow, sentBelow, pending } = frame
+      const open: OpenRequest = {
+        session,
+        params: params.right,
+        request,
+        events,
+        opening,
+        settledBelow,
+        sentBelow,
+        pending
+      }
       return this.use(Address.make(frame.contract, frame.key), (activation) => activation.open(open, attachment)).pipe(
         Effect.catchTag("ActorUnavailable", ({ defectId }) => refuse({ _tag: "Unavailable", defectId }))
       )

@@ -124,6 +124,7 @@ export class LiveActivation implements Owner, Expirable {
       answers,
       subscribers,
       connectTimeoutMillis: this.services.options.connectTimeoutMillis,
+      openingOf: (session) => this.sessions.get(session)?.opening ?? 0,
       make: (open, state, scope) => this.makeConnection(open, state, scope),
       onAdmitted: (session, open) => this.takeOver(session, open),
       onGone: (connection) => {
@@ -447,10 +448,12 @@ export class LiveActivation implements Owner, Expirable {
   /** What the client does not ask for again is interrupted or forgotten; the rest goes on for the new connection. */
   private takeOver(session: Session, open: OpenRequest): void {
     session.gone = false
+    session.opening = open.opening
     session.settledBelow = Math.max(session.settledBelow, open.settledBelow)
     const pending = session.pending = new Set(open.pending)
     for (const entry of session.calls.values()) {
-      if (pending.has(entry.number)) continue
+      // what was sent later is known of from a later connection, in an activation that is gone
+      if (pending.has(entry.number) || entry.number >= open.sentBelow) continue
       if (entry.exit !== undefined) this.calls.settle(session, entry)
       else {
         entry.interrupt?.()

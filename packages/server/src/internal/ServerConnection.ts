@@ -51,6 +51,8 @@ export interface Attachment {
   readonly writer: FrameWriter
   /** Whether frames reach the client; if not, the link was lost, or the client has closed the channel. */
   readonly state: "open" | "lost" | "closed"
+  /** Why the client has closed it, if it has. */
+  readonly closedFor: DisconnectReason
   /** Who takes the frames of the channel. */
   connection: ServerConnection | undefined
   /** Whether the client keeps up, so that what is sent now is fresh when it arrives, and nobody else waits for that. */
@@ -196,7 +198,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
     // it can have ended before: its session may have opened another one
     if (this.reason) return attachment.state === "open" ? this.tellEnd(attachment, this.reason) : undefined
     this.attachment = attachment
-    if (attachment.state === "closed") return this.end({ _tag: "ClientClosed" })
+    if (attachment.state === "closed") return this.end(attachment.closedFor)
     if (attachment.state === "lost") return this.detach(attachment)
     attachment.connection = this
     attachment.writer.write(Frame.encode({

@@ -63,6 +63,8 @@ export class Session {
   connections = 0
   /** The newest connection, which may have ended. */
   connection: ReplyTarget | undefined
+  /** Which of the client's attempts to open a connection was the last that was admitted. */
+  opening = 0
   /** Calls below this number have been answered, and the client has the answers. */
   settledBelow = 1
   /** The client has been told not to come back. */

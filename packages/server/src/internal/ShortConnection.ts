@@ -59,7 +59,17 @@ const hello = Frame.encode({ _tag: "Hello", version: Frame.version })
 /** Asks for the connection. Throws if the parameters are nested too deeply to be written. */
 export const open = (
   options: Pick<Extract<Frame.ClientFrame, { readonly _tag: "Open" }>, "session" | "contract" | "key" | "params">
-): string => Frame.encode({ _tag: "Open", channel, events: [], settledBelow: 1, pending: [], ...options })
+): string =>
+  Frame.encode({
+    _tag: "Open",
+    channel,
+    events: [],
+    opening: 1,
+    settledBelow: 1,
+    sentBelow: 1,
+    pending: [],
+    ...options
+  })
 
 export interface ShortConnectionOptions {
   readonly gateway: Gateway

@@ -32,6 +32,9 @@ export interface Loss {
   readonly encoding: boolean
 }
 
+/** Takes its place behind all that has ended. */
+const nothingEnded = { changes: nothing, reply: undefined, abandon: () => {} }
+
 type Exited = Exit.Exit<unknown, unknown>
 
 /** How the turn of a call has ended. */
@@ -78,10 +81,12 @@ export class Turns implements TurnAccess {
   private readonly background = new Lane()
   /** How many more turns are examined one by one. */
   private carefulTurns: number
+  /** How many guilty turns have been found whose ends are not committed yet. */
+  private guilty = 0
   private encodingFailed = false
 
   constructor(
-    services: Services,
+    private readonly services: Services,
     private readonly registration: Registration,
     readonly address: Address,
     origin: Origin,
@@ -295,8 +300,9 @@ export class Turns implements TurnAccess {
   }
 
   /**
-   * In careful mode a turn whose state does not encode fails alone. The mode ends when the guilty turn has been found, or
-   * has not come again for long.
+   * In careful mode a turn whose state does not encode fails alone. The mode ends when the guilty turn has been found and
+   * its failure is recorded, or it has not come again for long. Not before: another one in the same commit would take the
+   * record with it, again and again.
    */
   private examine(turn: Turn, exit: Exited): Exited {
     const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)
@@ -306,9 +312,17 @@ export class Turns implements TurnAccess {
       this.registration.encodeState(turn.read(this.state))
       return exit
     } catch (error) {
-      this.carefulTurns = 0
+      this.guilty++
+      this.carefulTurns = carefulTurnsMax
+      // at the end of the tick, behind the end of this turn
+      this.services.schedule(() => this.pipeline.push({ ...nothingEnded, release: () => this.onGuiltyRecorded() }))
       return Exit.die(error)
     }
+  }
+
+  private onGuiltyRecorded(): void {
+    this.guilty--
+    if (this.guilty === 0) this.carefulTurns = 0
   }
 
   private encodeState(): string {
