@@ -159,6 +159,9 @@ export class History {
       if (!this.acquired.has(connection)) this.problem(`${connection} was released and not acquired`)
       this.released.add(connection)
     },
+    together: (connection: string, count: number): void => {
+      if (count > 1) this.problem(`${connection} is one of ${count} connections of its session`)
+    },
     left: (connection: string): void => {
       if (this.left.has(connection)) this.problem(`onDisconnect has run twice for ${connection}`)
       if (!this.released.has(connection)) this.problem(`onDisconnect has run before the releases of ${connection}`)

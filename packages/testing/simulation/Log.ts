@@ -4,7 +4,7 @@
  */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { Actor, Delivery } from "@troupe/contract"
-import { Effect, Ref, Schema, Stream } from "effect"
+import { Effect, HashMap, Ref, Schema, Stream } from "effect"
 
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { op: Schema.String }) {}
 
@@ -53,6 +53,8 @@ export interface Watch {
   readonly acquired: (connection: string) => void
   readonly released: (connection: string) => void
   readonly left: (connection: string) => void
+  /** How many connections of one client there are when one of them is opened. */
+  readonly together: (connection: string, count: number) => void
 }
 
 export const logLive = (watch: Watch) =>
@@ -71,11 +73,15 @@ export const logLive = (watch: Watch) =>
         const addUnlessThere = (op: string) =>
           Effect.flatMap(Ref.get(log.state), ({ ops }) => ops.includes(op) ? Effect.succeed(ops.indexOf(op)) : add(op))
         return log.behavior({
-          onConnect: ({ id }) =>
-            Effect.acquireRelease(
-              Effect.sync(() => watch.acquired(`${log.key} ${id}`)),
-              () => Effect.sync(() => watch.released(`${log.key} ${id}`))
-            ),
+          onConnect: ({ id, params }) =>
+            Effect.gen(function*() {
+              const all = HashMap.toValues(yield* Ref.get(log.connections))
+              watch.together(`${log.key} ${id}`, all.filter((other) => other.params.name === params.name).length)
+              yield* Effect.acquireRelease(
+                Effect.sync(() => watch.acquired(`${log.key} ${id}`)),
+                () => Effect.sync(() => watch.released(`${log.key} ${id}`))
+              )
+            }),
           onDisconnect: ({ id }) => Effect.sync(() => watch.left(`${log.key} ${id}`)),
           rpcs: {
             Add: ({ op }) => add(op),

@@ -37,6 +37,30 @@ interface Plan {
   readonly clients: number
   readonly calls: number
   readonly hosts: number
+  /** What is not left to chance, so that what rarely comes together does: only links fail, or nobody is reached for long. */
+  readonly theme: "anything" | "links" | "outage"
+}
+
+/** Nothing but links. */
+const linksOnly = {
+  storeError: 0,
+  storeLoss: 0,
+  storeHang: 0,
+  crashMean: 0,
+  stopMean: 0,
+  switchMean: 0,
+  jumpMean: 0
+}
+
+const faultsOf = ({ theme }: Plan): Partial<Simulation.Faults> => {
+  switch (theme) {
+    case "anything":
+      return {}
+    case "links":
+      return linksOnly
+    case "outage":
+      return { ...linksOnly, refusal: 1 }
+  }
 }
 
 const planOf = (seed: number): Plan => {
@@ -45,7 +69,8 @@ const planOf = (seed: number): Plan => {
     logs: letters.slice(0, 1 + seed % 3),
     clients: 1 + Math.floor(seed / 3) % 3,
     calls: 8 + Math.floor(seed / 9) % 12,
-    hosts: seed % 4 === 0 ? 2 : 1
+    hosts: seed % 4 === 0 ? 2 : 1,
+    theme: seed % 8 === 3 ? "links" : seed % 32 === 5 ? "outage" : "anything"
   }
 }
 
@@ -60,6 +85,8 @@ const outcomeOf = (exit: Exit.Exit<number | void, unknown>): Outcome => {
 }
 
 class ClientOfLogs {
+  private sessions = 0
+
   constructor(
     private readonly name: string,
     private readonly plan: Plan,
@@ -89,10 +116,10 @@ class ClientOfLogs {
   private visit(log: string): Effect.Effect<void, never, ActorClient.ActorClient> {
     return Effect.scoped(Effect.gen(this, function*() {
       const named = (yield* Random.nextBoolean) ? ["added"] as const : []
-      const connection: LogConnection = yield* ActorClient.connect(Log, log, {
-        params: { name: this.name },
-        events: named
-      }).pipe(
+      const connection: LogConnection = yield* Effect.suspend(() =>
+        // each attempt is a session, and has a name of its own
+        ActorClient.connect(Log, log, { params: { name: `${this.name}/${++this.sessions}` }, events: named })
+      ).pipe(
         // a first connect may meet a host that cannot open it now; it says so
         Effect.retry(Schedule.spaced("1 second")),
         Effect.orDie
@@ -136,7 +163,9 @@ class ClientOfLogs {
       for (let i = 0; i < this.plan.calls; i++) {
         if (yield* chance(0.7)) yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
         const op = `${log}/${this.name.replaceAll(" ", "")}/${i}`
-        fibers.push(yield* Effect.fork(this.call(connection, log, op, yield* pickKind)))
+        const kind = yield* pickKind
+        const poisonous = kind === "Poison" && this.plan.theme !== "anything"
+        fibers.push(yield* Effect.fork(this.call(connection, log, op, poisonous ? "Add" : kind)))
         if (yield* chance(0.03)) {
           yield* ActorClient.pause
           yield* Effect.sleep(yield* Random.nextIntBetween(0, 5000))
@@ -266,7 +295,8 @@ export const runSeed = (
     const report = yield* Simulation.run({
       seed,
       keepTrace,
-      ...(faults ? { faults } : {}),
+      faults: { ...faultsOf(plan), ...faults },
+      ...(plan.theme === "outage" ? { faultsFor: "10 minutes" as const } : {}),
       hosts: plan.hosts,
       actors: [Log],
       implementations: logLive(history.watch),

@@ -1,35 +1,82 @@
-/** `npm run simulate -- --seeds 1000 [--from 0] [--seed 17]`: runs seeds, and prints those that fail, and how to see why. */
-import { Effect } from "effect"
+/**
+ * `npm run simulate`: runs seeds, and prints those that fail and how to see why.
+ *
+ * --seeds 2000     how many
+ * --from 0         the first of them
+ * --seed 17        one seed, with everything that happens in it
+ * --planted        how many seeds it takes to find each planted bug
+ */
+import { spawnSync } from "node:child_process"
+import { mkdtemp, rm } from "node:fs/promises"
+import { availableParallelism, tmpdir } from "node:os"
+import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { runSeed } from "./Workload.ts"
+import * as Bundle from "./Bundle.ts"
+import { planted } from "./Planted.ts"
+import * as Seeds from "./Seeds.ts"
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "1000" },
+    seeds: { type: "string", default: "2000" },
     from: { type: "string", default: "0" },
-    seed: { type: "string" }
+    seed: { type: "string" },
+    planted: { type: "boolean", default: false }
   }
 })
 
-if (values.seed !== undefined) {
-  const report = Effect.runSync(runSeed(Number(values.seed), { keepTrace: true }))
-  for (const line of report.trace) console.log(line)
-  console.log(report.faults)
-  console.log(report.problems.length === 0 ? "no problem" : report.problems.join("\n"))
-  process.exit(report.problems.length === 0 ? 0 : 1)
+/** Within so many seeds each planted bug must be found. */
+const seedsMax = 500
+
+const folder = await mkdtemp(join(tmpdir(), "troupe-simulation-"))
+const program = join(folder, "simulation.mjs")
+
+const replay = (seed: number) => `npm run simulate -- --seed ${seed}`
+
+const runOne = async (seed: string): Promise<number> => {
+  await Bundle.make(program)
+  spawnSync(process.execPath, [program, seed, "1", "trace"], { stdio: "inherit" })
+  return 0
 }
 
-const from = Number(values.from)
-const count = Number(values.seeds)
-const begun = Date.now()
-let failed = 0
-for (let seed = from; seed < from + count; seed++) {
-  const report = Effect.runSync(runSeed(seed))
-  if (report.problems.length === 0) continue
-  failed++
-  console.log(`seed ${seed}: ${report.problems[0]!.slice(0, 300)}`)
-  console.log(`  npm run simulate -- --seed ${seed}`)
+const runMany = async (): Promise<number> => {
+  await Bundle.make(program)
+  const begun = Date.now()
+  const totals = await Seeds.run(program, {
+    from: Number(values.from),
+    count: Number(values.seeds),
+    processes: availableParallelism(),
+    onFailure: ({ problem, seed }) => console.log(`seed ${seed}: ${problem}\n  ${replay(seed)}`)
+  })
+  const seconds = (Date.now() - begun) / 1000
+  console.log(
+    `${totals.seeds} seeds, ${totals.failed} failed; ${totals.crashes} hosts killed, ${totals.lines} things traced, `
+      + `${Math.round(totals.virtualHours)} hours of virtual time in ${seconds.toFixed(1)} s`
+  )
+  return totals.failed === 0 ? 0 : 1
 }
-const seconds = (Date.now() - begun) / 1000
-console.log(`${count} seeds in ${seconds.toFixed(1)} s, ${failed} failed`)
-process.exit(failed === 0 ? 0 : 1)
+
+const runPlanted = async (): Promise<number> => {
+  let missed = 0
+  for (const bug of planted) {
+    await Bundle.make(program, bug)
+    const { failure, seeds } = await Seeds.first(program, { from: Number(values.from), count: seedsMax })
+    if (!failure) missed++
+    console.log(
+      failure
+        ? `found by seed ${failure.seed}, after ${seeds} seeds: ${bug.name}\n  ${failure.problem}`
+        : `NOT FOUND in ${seedsMax} seeds: ${bug.name}`
+    )
+  }
+  console.log(`${planted.length - missed} of ${planted.length} planted bugs were found`)
+  return missed === 0 ? 0 : 1
+}
+
+try {
+  process.exitCode = values.seed !== undefined
+    ? await runOne(values.seed)
+    : values.planted
+    ? await runPlanted()
+    : await runMany()
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}

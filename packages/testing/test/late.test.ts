@@ -7,7 +7,7 @@ import { assert, it, vi } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ServerDefect } from "@troupe/contract"
 import { MemoryTransport, RawClient, TestHost, TestKit, TestStore, TestTime } from "@troupe/testing"
-import { Cause, Effect, Exit, Fiber, Layer, Option, Ref, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Ref, Schema } from "effect"
 import { Bank, Till, tillLive, Total } from "./support/till.ts"
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -138,3 +138,54 @@ it.scoped("T11 several turns whose states cannot be encoded fail alone, all of t
       assert.deepStrictEqual(yield* jar.rpc.All(), round === 0 ? all : [...all, ...all])
     }
   }).pipe(Effect.provide(TestKit.layer({ actors: [Jar], implementations: jarLive }))))
+
+it.scoped("A5 an activation that is lost while a connection is being opened: what it acquires is released, and it has never stood", () =>
+  Effect.gen(function*() {
+    for (const fails of [false, true]) {
+      const log: Array<string> = []
+      const gate = yield* Deferred.make<void>()
+      let lives = 0
+      const live = Jar.toLayer({ state: Schema.Array(Clean), initialState: () => [] }, (jar) =>
+        Effect.gen(function*() {
+          const life = ++lives
+          let connections = 0
+          // only the first activation is of interest
+          const note = (text: string) => Effect.sync(() => void (life === 1 && log.push(text)))
+          const stay = Effect.zipRight(note("connecting"), Deferred.await(gate))
+          const late = Effect.zipRight(stay, fails ? Effect.dieMessage("no") : note("connected late"))
+          return jar.behavior({
+            onConnect: () =>
+              ++connections === 2 && life === 1
+                ? Effect.acquireRelease(late, () => note("released late"))
+                : Effect.acquireRelease(note("connected"), () => note("released")),
+            onDisconnect: () => note("left"),
+            rpcs: {
+              Put: ({ what }) => Effect.map(Ref.updateAndGet(jar.state, (all) => [...all, what]), (all) => all.length),
+              All: () => Ref.get(jar.state)
+            }
+          })
+        }))
+      yield* Effect.gen(function*() {
+        const store = yield* TestStore.TestStore
+        const jar = yield* ActorClient.connect(Jar, "a")
+        yield* store.hold
+        yield* store.fail("failed")
+        yield* Effect.fork(jar.rpc.Put({ what: "one" }))
+        yield* store.waiting
+        const late = yield* Effect.fork(Effect.scoped(ActorClient.connect(Jar, "a")))
+        yield* TestTime.settle
+        assert.deepStrictEqual(log, ["connected", "connecting"])
+        yield* store.release
+        yield* TestTime.settle
+        assert.deepStrictEqual(log.slice(2), ["released", "left"], "the other connection has ended")
+        yield* Deferred.succeed(gate, undefined)
+        yield* TestTime.settle
+        assert.deepStrictEqual(log.slice(4), fails ? [] : ["connected late", "released late"])
+        yield* Fiber.interrupt(late)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(TestKit.layer({ actors: [Jar], implementations: live })),
+        Effect.provide(Logger.remove(Logger.defaultLogger))
+      )
+    }
+  }))

@@ -66,6 +66,8 @@ export class Admission {
   private readonly standing = new Map<ConnectionId, ServerConnection>()
   /** The newest attempt of each session that is being opened. */
   private readonly attempts = new Map<string, { readonly opening: number }>()
+  /** What is to be done when the `onConnect` of a connection that has ended has ended too. */
+  private readonly leaving = new Map<ServerConnection, () => void>()
   private readonly hooks = new Lane()
 
   constructor(private readonly options: AdmissionOptions) {}
@@ -185,10 +187,16 @@ export class Admission {
         return this.onConnect(connection)
       },
       end: (exit, turn) => {
-        if (Exit.isFailure(exit)) return refuse(entered ? this.refusal(exit.cause) : { _tag: "Superseded" })
+        const leave = this.leaving.get(connection)
+        this.leaving.delete(connection)
+        if (Exit.isFailure(exit)) {
+          if (!entered) return refuse({ _tag: "Superseded" })
+          return refuse(turns.stopped ? { _tag: "ActivationLost" } : this.refusal(exit.cause))
+        }
         turn.outputs.unshift(() => connection.open(attachment))
         const opened = () => Deferred.unsafeDone(outcome, Exit.succeed(connection))
         turns.complete(turn, exit, opened, () => Deferred.unsafeDone(outcome, Exit.fail({ _tag: "ActivationLost" })))
+        leave?.()
       },
       removed: () => refuse({ _tag: turns.stopped ? "ActivationLost" : "Superseded" })
     })
@@ -236,15 +244,24 @@ export class Admission {
         },
         // the activation is lost: the hooks run, but what they change and send is dropped
         removed: () => {
-          this.withdraw(connection)
-          const turn = this.disconnectTurn(connection)
-          const dropped = Effect.provideService(this.onDisconnect(connection, reason), CurrentTurn, turn).pipe(
-            Effect.annotateLogs(LogAnnotations.of(turns.address, connection.id))
-          )
-          Runtime.runFork(this.options.runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(gone)))
+          const drop = () => this.drop(connection, reason)
+          // not before `onConnect` has ended; if it fails, the connection has never stood
+          if (connection.connectTurn?.sealed === false) this.leaving.set(connection, drop)
+          else drop()
         }
       })
     )
+  }
+
+  /** The hooks of a connection's end, where nothing can be committed any more. */
+  private drop(connection: ServerConnection, reason: DisconnectReason): void {
+    const { onGone, runtime, turns } = this.options
+    this.withdraw(connection)
+    const turn = this.disconnectTurn(connection)
+    const dropped = Effect.provideService(this.onDisconnect(connection, reason), CurrentTurn, turn).pipe(
+      Effect.annotateLogs(LogAnnotations.of(turns.address, connection.id))
+    )
+    Runtime.runFork(runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(() => onGone(connection))))
   }
 
   private disconnectTurn(connection: ServerConnection): Turn {

@@ -11,6 +11,8 @@ export interface Faults {
   readonly cut: number
   /** Per message: from here on its link carries nothing, in one direction or in both, and nobody is told. */
   readonly silence: number
+  /** Per message: its direction stands still for up to five seconds, and nothing overtakes. */
+  readonly stall: number
   /** Per link: it takes so few bytes that what is sent waits. */
   readonly slow: number
   /** Per dial: it is refused. */
@@ -21,6 +23,8 @@ export interface Faults {
   readonly storeError: number
   /** Per transaction: it is applied, and reported as failed. */
   readonly storeLoss: number
+  /** Per transaction: it comes again later, as when somebody on the way has not heard that it had arrived. */
+  readonly storeRepeat: number
   /** Per transaction, or reading: it takes up to two minutes. */
   readonly storeHang: number
   /** How long a reading or a transaction takes at most otherwise. */
@@ -47,11 +51,13 @@ export const none: Faults = {
   latencyMax: 5,
   cut: 0,
   silence: 0,
+  stall: 0,
   slow: 0,
   refusal: 0,
   hang: 0,
   storeError: 0,
   storeLoss: 0,
+  storeRepeat: 0,
   storeHang: 0,
   storeLatencyMax: 5,
   crashMean: 0,
@@ -69,11 +75,13 @@ export const draw = (dice: Dice): Faults => {
     latencyMax: dice.magnitude(1, 2000),
     cut: sometimes(() => dice.magnitude(0.002, 0.1)),
     silence: sometimes(() => dice.magnitude(0.001, 0.02)),
+    stall: sometimes(() => dice.magnitude(0.005, 0.1)),
     slow: sometimes(() => dice.between(0, 0.5)),
     refusal: sometimes(() => dice.between(0, 0.7)),
     hang: sometimes(() => dice.between(0, 0.3)),
     storeError: sometimes(() => dice.magnitude(0.005, 0.3)),
     storeLoss: sometimes(() => dice.magnitude(0.005, 0.2)),
+    storeRepeat: sometimes(() => dice.magnitude(0.01, 0.2)),
     storeHang: sometimes(() => dice.magnitude(0.002, 0.05)),
     storeLatencyMax: dice.magnitude(0.1, 1000),
     crashMean: sometimes(() => dice.magnitude(500, 60_000)),

@@ -27,6 +27,9 @@ const lost: Link.CloseEvent = { code: Link.codeAbnormal, reason: "lost" }
 /** How long a side takes to learn that a link is lost, if it does. */
 const noticeMax = 3000
 
+/** How long a direction may stand still. */
+const stallMax = 5000
+
 /** Of a slow direction. */
 const slowBytesPerMilli = 2
 
@@ -44,7 +47,7 @@ class Direction {
   /** Something travels, and arrives after all that was sent before, unless it is lost. */
   travel(bytes: number, arrive: () => void): void {
     const { dice, faults, time } = this.around
-    const took = bytes / this.bytesPerMilli
+    const took = bytes / this.bytesPerMilli + (dice.happens(faults().stall) ? dice.between(0, stallMax) : 0)
     const at = Math.max(this.lastArrival, time.now + dice.between(0, faults().latencyMax)) + took
     this.lastArrival = at
     this.buffered += bytes

@@ -25,6 +25,9 @@ export interface StoreOptions {
 
 const hangMax = 120_000
 
+/** How much later a transaction may come again. */
+const repeatMax = 5000
+
 /** How long replies are kept, in milliseconds. */
 const retention = 60 * 60_000
 
@@ -71,7 +74,7 @@ export class SimulatedStore {
   private commit(batch: ReadonlyArray<Commit>): Effect.Effect<ReadonlyArray<CommitResult>, StoreError> {
     return Effect.suspend(() => {
       const { dice, faults, trace } = this.options
-      const { storeError, storeLoss } = faults()
+      const { storeError, storeLoss, storeRepeat } = faults()
       const failure = new StoreError({ operation: "commit", message: "simulated" })
       if (dice.happens(storeError)) {
         return this.happening(() => {
@@ -80,11 +83,13 @@ export class SimulatedStore {
         })
       }
       const lost = dice.happens(storeLoss)
+      const repeats = dice.happens(storeRepeat)
       return this.happening(() => {
         const results = Effect.runSyncExit(this.options.store.commit(batch))
         batch.forEach((commit, i) =>
           this.note(commit, Exit.isSuccess(results) ? results.value[i]!._tag : "failed", lost)
         )
+        if (repeats) this.repeatLater(batch)
         return lost ? Exit.fail(failure) : results
       })
     })
@@ -94,6 +99,15 @@ export class SimulatedStore {
   private isKept(address: Address.Address, seq: number): boolean {
     const at = this.recorded.get(`${Address.idOf(address.contract, address.key)} ${seq}`)
     return at !== undefined && this.options.time.now - at < retention
+  }
+
+  /** Nothing must come of it: the actors have gone on, or will not. */
+  private repeatLater(batch: ReadonlyArray<Commit>): void {
+    const { dice, store, time } = this.options
+    time.after(dice.between(0, repeatMax), () => {
+      const results = Effect.runSync(Effect.orDie(store.commit(batch)))
+      batch.forEach((commit, i) => this.note(commit, results[i]!._tag, true))
+    })
   }
 
   private note(commit: Commit, result: string, lost: boolean): void {

@@ -1,0 +1,185 @@
+/**
+ * Bugs that are planted into copies of the sources, to see that the simulation finds them: a test of the tests. Some are
+ * such as one makes, others are those that the simulation has found. `seed` is one that finds it.
+ */
+export interface Planted {
+  readonly name: string
+  /** From the folder `packages`. */
+  readonly file: string
+  /** What stands there; a copy is made only if it does. */
+  readonly find: string
+  readonly replace: string
+  /** Undefined until the search has found one. */
+  readonly seed: number | undefined
+}
+
+const server = "server/src/internal"
+const client = "client/src/internal"
+
+export const planted: ReadonlyArray<Planted> = [
+  {
+    name: "a call that is known is not joined, but run again",
+    file: `${server}/Calls.ts`,
+    find: "if (known) return connection.join(known)",
+    replace: "session.calls.delete(id)",
+    seed: undefined
+  },
+  {
+    name: "a connection that was superseded goes on",
+    file: `${server}/Admission.ts`,
+    find: `connection.session.connection?.end({ _tag: "Superseded" })`,
+    replace: "",
+    seed: undefined
+  },
+  {
+    name: "an open that is late takes the place of a newer connection",
+    file: `${server}/Admission.ts`,
+    find: "if (open.opening <= newest)",
+    replace: "if (open.opening < 0)",
+    seed: undefined
+  },
+  {
+    name: "an open that is late forgets answers that it does not know of",
+    file: `${server}/LiveActivation.ts`,
+    find: " || entry.number >= open.sentBelow",
+    replace: "",
+    seed: undefined
+  },
+  {
+    name: "no version guard",
+    file: "server/src/ActorStore.ts",
+    find: "row.epoch !== commit.epoch || row.version !== commit.version",
+    replace: "row.epoch !== commit.epoch",
+    seed: undefined
+  },
+  {
+    name: "no epoch check, and no version guard with it",
+    file: "server/src/ActorStore.ts",
+    find: "row.epoch !== commit.epoch || row.version !== commit.version",
+    replace: "false",
+    seed: undefined
+  },
+  {
+    name: "replies and events leave before their commit",
+    file: `${server}/CommitPipeline.ts`,
+    find: "this.waiting.push(ended)",
+    replace: "ended.release(undefined); this.waiting.push({ ...ended, release: () => {} })",
+    seed: undefined
+  },
+  {
+    name: "a cancelled call stays in the queue",
+    file: `${client}/Calls.ts`,
+    find: "const live = calls.filter((call) => !call.cancelled)",
+    replace: "const live = calls",
+    seed: undefined
+  },
+  {
+    name: "jitter before the cap",
+    file: "client/src/ClientOptions.ts",
+    find: `Schedule.union(Schedule.spaced("30 seconds")),
+    Schedule.jitteredWith({ min: 0.5, max: 1 })`,
+    replace: `Schedule.jitteredWith({ min: 0.5, max: 1 }),
+    Schedule.union(Schedule.spaced("30 seconds"))`,
+    seed: undefined
+  },
+  {
+    name: "the old token is refused at once",
+    file: `${server}/ServerConnection.ts`,
+    find: "return token === this.token || token === this.previousToken",
+    replace: "return token === this.token",
+    seed: undefined
+  },
+  {
+    name: "recorded replies are deleted before their client has them",
+    file: `${server}/Calls.ts`,
+    find: "if (!awaited || session.gone) this.settle(session, entry)",
+    replace: "this.options.recorded.settle(segment); if (!awaited || session.gone) this.settle(session, entry)",
+    seed: undefined
+  },
+  {
+    name: "a turn that fails sends its events",
+    file: `${server}/Turns.ts`,
+    find: `if (kept) turn.send(() => answer(segment))
+        else answer(segment)`,
+    replace: "turn.send(() => answer(segment))",
+    seed: undefined
+  },
+  {
+    name: "a wake-up of the turns is lost",
+    file: `${server}/TurnLoop.ts`,
+    find: "if (MutableList.length(this.ring) > 0) this.wake()",
+    replace: "if (false) this.wake()",
+    seed: undefined
+  },
+  {
+    name: "what was missed in an absence is not told",
+    file: `${client}/Subscriptions.ts`,
+    find: "if (subscription.live) { for",
+    replace: "if (false) { for",
+    seed: undefined
+  },
+  {
+    name: "the client ignores the retention",
+    file: `${client}/Calls.ts`,
+    find: "return sent.at < keptSince ?",
+    replace: "return false ?",
+    seed: undefined
+  },
+  {
+    name: "no careful mode",
+    file: `${server}/Turns.ts`,
+    find: "const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)",
+    replace: "const careful = false",
+    seed: undefined
+  },
+  {
+    name: "careful mode ends before the failure is recorded",
+    file: `${server}/Turns.ts`,
+    find: "      this.carefulTurns = carefulTurnsMax\n",
+    replace: "      this.carefulTurns = 0\n",
+    seed: undefined
+  },
+  {
+    name: "the hooks of a connection's end run twice",
+    file: `${server}/ServerConnection.ts`,
+    find: "this.owner.onEnded(this, reason)",
+    replace: "this.owner.onEnded(this, reason); this.owner.onEnded(this, reason)",
+    seed: undefined
+  },
+  {
+    name: "failures are not recorded",
+    file: `${server}/Turns.ts`,
+    find: "turn.calledOthers || !kept",
+    replace: "turn.calledOthers",
+    seed: undefined
+  },
+  {
+    name: "an alarm that has fired is not used up",
+    file: `${server}/Alarms.ts`,
+    find: "if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)",
+    replace: "",
+    seed: undefined
+  },
+  {
+    name: "a call between actors is run again when it is made again",
+    file: `${server}/InternalCalls.ts`,
+    find: "const found = this.known.get(id) ?? this.fromRecorded(id)",
+    replace: "const found = undefined as Known | undefined",
+    seed: undefined
+  },
+  {
+    name: "what has not arrived is not sent again after a resume",
+    file: `${server}/ServerConnection.ts`,
+    find: `received: this.inbox.received }))
+    this.replay(attachment)`,
+    replace: "received: this.inbox.received }))",
+    seed: undefined
+  },
+  {
+    name: "a client that asks anew says that its session is over",
+    file: `${client}/Opening.ts`,
+    find: `this.tellClosed({ _tag: "Superseded" })`,
+    replace: `this.tellClosed({ _tag: "ClientClosed" })`,
+    seed: undefined
+  }
+]
