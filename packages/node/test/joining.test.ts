@@ -29,7 +29,7 @@ const open = (pending: ReadonlyArray<number>) =>
     events: [],
     opening: ++openings,
     settledBelow: 1,
-    sentBelow: Math.max(0, ...pending) + 1,
+    sentBelow: Number.MAX_SAFE_INTEGER,
     pending
   })
 

@@ -37,8 +37,11 @@ interface Plan {
   readonly clients: number
   readonly calls: number
   readonly hosts: number
-  /** What is not left to chance, so that what rarely comes together does: only links fail, or nobody is reached for long. */
-  readonly theme: "anything" | "links" | "outage"
+  /**
+   * What is not left to chance, so that what rarely comes together does: only links fail; nobody is reached for long; what
+   * is on its way comes late, and its client has gone on.
+   */
+  readonly theme: "anything" | "links" | "outage" | "late"
 }
 
 /** Nothing but links. */
@@ -60,7 +63,15 @@ const faultsOf = ({ theme }: Plan): Partial<Simulation.Faults> => {
       return linksOnly
     case "outage":
       return { ...linksOnly, refusal: 1 }
+    case "late":
+      return { latencyMax: 20, stall: 0.3, cut: 0.05, silence: 0, slow: 0, refusal: 0, hang: 0, storeLoss: 0.3 }
   }
+}
+
+const themeOf = (seed: number): Plan["theme"] => {
+  if (seed % 8 === 3) return "links"
+  if (seed % 8 === 7) return "late"
+  return seed % 32 === 5 ? "outage" : "anything"
 }
 
 const planOf = (seed: number): Plan => {
@@ -70,7 +81,7 @@ const planOf = (seed: number): Plan => {
     clients: 1 + Math.floor(seed / 3) % 3,
     calls: 8 + Math.floor(seed / 9) % 12,
     hosts: seed % 4 === 0 ? 2 : 1,
-    theme: seed % 8 === 3 ? "links" : seed % 32 === 5 ? "outage" : "anything"
+    theme: themeOf(seed)
   }
 }
 
@@ -164,11 +175,12 @@ class ClientOfLogs {
         if (yield* chance(0.7)) yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
         const op = `${log}/${this.name.replaceAll(" ", "")}/${i}`
         const kind = yield* pickKind
-        const poisonous = kind === "Poison" && this.plan.theme !== "anything"
+        const poisonous = kind === "Poison" && (this.plan.theme === "links" || this.plan.theme === "outage")
         fibers.push(yield* Effect.fork(this.call(connection, log, op, poisonous ? "Add" : kind)))
-        if (yield* chance(0.03)) {
+        const late = this.plan.theme === "late"
+        if (yield* chance(late ? 0.4 : 0.03)) {
           yield* ActorClient.pause
-          yield* Effect.sleep(yield* Random.nextIntBetween(0, 5000))
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, late ? 300 : 5000))
           yield* ActorClient.resume
         }
       }

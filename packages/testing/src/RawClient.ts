@@ -79,7 +79,7 @@ export interface OpenOptions {
   readonly opening?: number
   /** All calls with a smaller number have their answers. Default: 1. */
   readonly settledBelow?: number
-  /** No call from this number on has been sent yet. Default: one more than the last of `pending`, or 1. */
+  /** No call from this number on has been sent yet. Default: all may have been, and those not in `pending` are given up. */
   readonly sentBelow?: number
   /** The calls that have no answer yet. Default: none. */
   readonly pending?: ReadonlyArray<number>
@@ -97,7 +97,7 @@ export const open = (actor: { readonly contract: string }, key: string, options:
   events: [],
   opening: ++openings,
   settledBelow: 1,
-  sentBelow: Math.max(0, ...options.pending ?? []) + 1,
+  sentBelow: Number.MAX_SAFE_INTEGER,
   pending: [],
   ...options
 })

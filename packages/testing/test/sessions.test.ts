@@ -28,7 +28,7 @@ const open = (who: string, more: { readonly pending?: ReadonlyArray<number>; rea
     events: ["added"],
     opening: ++openings,
     settledBelow: 1,
-    sentBelow: Math.max(0, ...more.pending ?? []) + 1,
+    sentBelow: Number.MAX_SAFE_INTEGER,
     pending: more.pending ?? []
   })
 

@@ -41,6 +41,8 @@ class Direction {
   silent = false
   buffered = 0
   private lastArrival = 0
+  /** Until then nothing arrives. */
+  private heldUntil = 0
 
   constructor(private readonly around: Surroundings, private readonly bytesPerMilli: number) {}
 
@@ -51,10 +53,21 @@ class Direction {
     const at = Math.max(this.lastArrival, time.now + dice.between(0, faults().latencyMax)) + took
     this.lastArrival = at
     this.buffered += bytes
-    time.after(at - time.now, () => {
-      this.buffered -= bytes
-      if (!this.silent) arrive()
-    })
+    time.after(at - time.now, () => this.arriveInTime(bytes, arrive))
+  }
+
+  private arriveInTime(bytes: number, arrive: () => void): void {
+    const { time } = this.around
+    if (time.now < this.heldUntil) {
+      return void time.after(this.heldUntil - time.now, () => this.arriveInTime(bytes, arrive))
+    }
+    this.buffered -= bytes
+    if (!this.silent) arrive()
+  }
+
+  /** What is on its way comes late. */
+  hold(millis: number): void {
+    this.heldUntil = this.around.time.now + millis
   }
 }
 
@@ -144,6 +157,7 @@ export class SimulatedLink {
     const { dice, time } = this.around
     for (const side of ["client", "server"] as const) {
       if (dice.happens(0.6)) this.directions[side].silent = true
+      else this.directions[side].hold(dice.between(0, stallMax))
       if (dice.happens(0.8)) time.after(dice.between(0, noticeMax), () => this.tell(side, lost))
     }
   }

@@ -1,0 +1,10 @@
+/**
+ * Seeds that have failed, and what was found by them. What a seed does changes when the workload does: then it is one more
+ * seed, and the test that was written for what it has found goes on finding it.
+ */
+export const regressions: ReadonlyArray<{ readonly seed: number; readonly found: string }> = [
+  { seed: 7, found: "an open that came late, on a link its client had left, superseded the newer connection for good" },
+  { seed: 107, found: "a client that asked anew because a call was given up lost the recorded answers of its others" },
+  { seed: 197, found: "two turns whose states did not encode, in one commit, took each other with them for ever" },
+  { seed: 952, found: "onDisconnect ran while onConnect was still at work, in an activation that was lost" }
+]

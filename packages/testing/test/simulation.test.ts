@@ -1,0 +1,72 @@
+/**
+ * The simulation, as `npm run simulate` runs it: thousands of seeds, each a run of its own with faults of its own, and all
+ * that is promised checked afterwards. It runs in processes of its own, one for each core.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { mkdtemp, rm } from "node:fs/promises"
+import { availableParallelism, tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import * as Bundle from "../simulation/Bundle.ts"
+import { planted } from "../simulation/Planted.ts"
+import { regressions } from "../simulation/regressions.ts"
+import * as Seeds from "../simulation/Seeds.ts"
+
+const minutes = 60_000
+
+let folder: string
+let program: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "troupe-simulation-"))
+  program = join(folder, "simulation.mjs")
+  await Bundle.make(program)
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe("simulation", () => {
+  it("the same seed is the same run, to the last frame: twice in one process, and in another", async () => {
+    const [here, there] = await Promise.all([Seeds.digests(program, 0, 50), Seeds.digests(program, 0, 50)])
+    assert.lengthOf(here, 50)
+    assert.deepStrictEqual(here.filter(({ same }) => !same), [])
+    assert.deepStrictEqual(here, there)
+    // and another seed is another run
+    assert.lengthOf(new Set(here.map(({ digest }) => digest)), 50)
+    for (const { lines, seed } of here) assert.isAbove(lines, 15, `seed ${seed}`)
+  }, 5 * minutes)
+
+  it(
+    "C6 C7 C14 C15 E2 E3 S1 S3 T2 T6 T9 T10 T11 2000 seeds, in which everything goes wrong, and nothing is lost or done twice",
+    async () => {
+      const failures: Array<string> = []
+      const totals = await Seeds.run(program, {
+        from: 0,
+        count: 2000,
+        processes: availableParallelism(),
+        onFailure: ({ problem, seed }) => failures.push(`npm run simulate -- --seed ${seed}: ${problem}`)
+      })
+      assert.deepStrictEqual(failures, [])
+      assert.strictEqual(totals.seeds, 2000)
+      assert.isAbove(totals.crashes, 5000, "hosts are killed")
+    },
+    10 * minutes
+  )
+
+  it("seeds that have failed once", async () => {
+    for (const { found, seed } of regressions) {
+      const { failure } = await Seeds.first(program, { from: seed, count: 1 })
+      assert.isUndefined(failure, `${found}: ${failure?.problem}`)
+    }
+  }, 2 * minutes)
+})
+
+describe("a bug that is planted is found", () => {
+  it.each(planted.map(({ name }, i) => [name, i] as const))("%s", async (_, i) => {
+    const bug = planted[i]!
+    const copy = join(folder, `planted-${i}.mjs`)
+    await Bundle.make(copy, bug)
+    const { failure } = await Seeds.first(copy, { from: bug.seed, count: 1 })
+    assert.isDefined(failure, `seed ${bug.seed} does not find it any more: npm run simulate -- --planted`)
+  }, 2 * minutes)
+})
