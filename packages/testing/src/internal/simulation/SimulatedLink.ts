@@ -65,9 +65,9 @@ class Direction {
     if (!this.silent) arrive()
   }
 
-  /** What is on its way comes late. */
+  /** What is on its way comes late, and in order. */
   hold(millis: number): void {
-    this.heldUntil = this.around.time.now + millis
+    this.heldUntil = Math.max(this.heldUntil, this.around.time.now + millis)
   }
 }
 
