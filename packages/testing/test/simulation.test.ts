@@ -14,6 +14,9 @@ import * as Seeds from "../simulation/Seeds.ts"
 
 const minutes = 60_000
 
+/** Within so many seeds a planted bug must be found. */
+const seedsMax = 500
+
 let folder: string
 let program: string
 
@@ -66,7 +69,9 @@ describe("a bug that is planted is found", () => {
     const bug = planted[i]!
     const copy = join(folder, `planted-${i}.mjs`)
     await Bundle.make(copy, bug)
-    const { failure } = await Seeds.first(copy, { from: bug.seed, count: 1 })
-    assert.isDefined(failure, `seed ${bug.seed} does not find it any more: npm run simulate -- --planted`)
-  }, 2 * minutes)
+    const hinted = await Seeds.first(copy, { from: bug.seed, count: 1 })
+    // what a seed does changes with every change of the code: then others are looked at
+    const { failure } = hinted.failure ? hinted : await Seeds.first(copy, { from: 0, count: seedsMax })
+    assert.isDefined(failure, `${seedsMax} seeds do not find it`)
+  }, 5 * minutes)
 })
