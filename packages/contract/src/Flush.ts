@@ -19,9 +19,22 @@ const begin = (): void => {
   for (const task of tasks) queueMicrotask(task)
 }
 
+let page: MessagePort | undefined
+
+/** Begins anew when timers and sockets have had their turn: the live clock of the event loop, which has no service. */
+const beginLater = (): void => {
+  if (typeof document === "undefined") return void setTimeout(begin, 0)
+  // the timers of a tab that is hidden come once a minute, its messages to itself at once
+  if (!page) {
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = begin
+    page = port2
+  }
+  page.postMessage(0)
+}
+
 const schedule = (task: () => void): void => {
-  // the live clock of the event loop, which has no service
-  if (rounds === 0) setTimeout(begin, 0)
+  if (rounds === 0) beginLater()
   rounds++
   if (rounds < roundsMax) queueMicrotask(task)
   else waiting.push(task)

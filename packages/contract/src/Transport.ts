@@ -16,7 +16,7 @@ export class Transport extends Context.Tag("@troupe/contract/Transport")<Transpo
   readonly dial: (handler: LinkHandler) => Effect.Effect<Link, DialError, Scope.Scope>
   /**
    * Calls the listener at moments at which a dial has a better chance than before: the browser is online again, the tab
-   * is visible again. A wait for the next dial is then cut short.
+   * is visible again. A wait for the next dial is then cut short, and a link that stands has to show that it is alive.
    */
   readonly onOpportunity: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
 }>() {}

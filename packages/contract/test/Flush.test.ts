@@ -1,4 +1,4 @@
-import { assert, it } from "@effect/vitest"
+import { assert, it, vi } from "@effect/vitest"
 import { Flush } from "@troupe/contract"
 import { Effect } from "effect"
 
@@ -24,4 +24,23 @@ it.live("tasks run in the order in which they were scheduled, also when there ar
     })
     assert.isAbove(order.length, 4999)
     assert.deepStrictEqual(order.findIndex((number, i) => number !== i), -1)
+  }))
+
+it.live("in a page it does not wait for timers, which come once a minute while its tab is hidden", () =>
+  Effect.gen(function*() {
+    const { schedule } = yield* Flush.Flush
+    let done = 0
+    yield* Effect.acquireUseRelease(
+      Effect.sync(() => vi.stubGlobal("document", {}).stubGlobal("setTimeout", () => 0)),
+      () =>
+        Effect.promise(async () => {
+          for (let count = 1; count <= 5000; count++) {
+            schedule(() => done++)
+            // a go of the event loop for each, as if a message had come
+            await new Promise((resolve) => setImmediate(resolve))
+          }
+        }),
+      () => Effect.sync(() => vi.unstubAllGlobals())
+    )
+    assert.strictEqual(done, 5000)
   }))

@@ -111,6 +111,7 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
         drainTimeout: limits.drainTimeout,
         // a request says nothing while it waits, and has been bounded by then
         silence: Duration.infinity,
+        heartbeat: Duration.infinity,
         openBytesMax: Number.MAX_SAFE_INTEGER,
         messageBytesMax: Number.MAX_SAFE_INTEGER
       })

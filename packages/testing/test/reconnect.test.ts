@@ -2,8 +2,10 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient, ClientOptions, type ConnectionStatus } from "@troupe/client"
 import { ConnectionError, Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
+import { RawClient, TestKit, TestTime } from "@troupe/testing"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { Tally, Turned } from "./support/tally.ts"
+import { Bank, Till, tillLive } from "./support/till.ts"
 import {
   assertExponential,
   atOnce,
@@ -22,6 +24,8 @@ import {
 } from "./support/world.ts"
 
 const options = { params: { who: "ann" } }
+
+const kit = TestKit.layer({ actors: [Till], implementations: tillLive() }).pipe(Layer.provideMerge(Bank.layer))
 
 /** Every delay that would be waited for until the attempt `count`, of the connection or of the client. */
 const takeDelays = (
@@ -443,6 +447,55 @@ it.scoped("C9 a link on which nothing comes is given up within the bound of the 
     }
     assert.deepStrictEqual(world.labels(), ["1", "2"])
   }))
+
+it.scoped("C9 after an opportunity a link on which nothing comes is given up as soon as a dial would be", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    yield* pass("5 seconds")
+    for (const round of [1, 2]) {
+      yield* world.network.setFrozen(true)
+      const call = yield* begin(tally.rpc.Add({ label: `${round}` }))
+      // more than one is no reason for more patience
+      for (const wait of ["4 seconds", "5 seconds", "999 millis"] as const) {
+        yield* world.network.opportunity
+        yield* pass(wait)
+        assert.match(yield* statusOf(tally), /resumed|connected/)
+      }
+      yield* pass("1 millis")
+      assert.strictEqual(yield* statusOf(tally), "waiting 1 LinkLost")
+      yield* world.network.setFrozen(false)
+      yield* world.network.opportunity
+      yield* settle
+      assert.strictEqual(yield* result(call), round)
+
+      // one that answers lives on
+      const dials = yield* world.network.dials
+      for (let i = 0; i < 8; i++) {
+        yield* world.network.opportunity
+        yield* pass("7 seconds")
+      }
+      assert.strictEqual(yield* world.network.dials, dials)
+    }
+    assert.deepStrictEqual(world.labels(), ["1", "2"])
+  }))
+
+it.scoped("C9 a client that says nothing of itself, as in a tab that is hidden, is asked, and keeps its link", () =>
+  Effect.gen(function*() {
+    const raw = yield* RawClient.make
+    yield* raw.say(RawClient.hello)
+    yield* raw.say(RawClient.open(Till, "shop"))
+    for (let i = 1; i <= 8; i++) {
+      yield* TestTime.pass("15 seconds")
+      assert.strictEqual(raw.of("Ping").length, i)
+      yield* raw.say({ _tag: "Pong" })
+    }
+    yield* TestTime.pass("29 seconds")
+    assert.notStrictEqual(raw.heard.at(-1)!._tag, "LinkClosed")
+    yield* TestTime.pass("1 second")
+    assert.strictEqual(raw.heard.at(-1)!._tag, "LinkClosed")
+  }).pipe(Effect.provide(kit)))
 
 // --- A9 --------------------------------------------------------------------------------------------------------------
 

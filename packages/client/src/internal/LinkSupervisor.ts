@@ -41,6 +41,8 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   readonly welcome: Deferred.Deferred<FrameOf<"Welcome">> = Deferred.unsafeMake(FiberId.none)
   writer!: FrameWriter
   lastHeard = 0
+  /** How many messages have come. */
+  heard = 0
   retryAfterMillis = 0
   openBytesMax = messageSizeMax
   messageBytesMax = Infinity
@@ -59,6 +61,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   readonly onMessage = (text: string): void => {
     if (this.over) return
     this.lastHeard = this.supervisor.services.clock.unsafeCurrentTimeMillis()
+    this.heard++
     const frames = Frame.decodeServer(text)
     if (!frames) return this.undecodable("the message is not a JSON array")
     for (const frame of frames) {
@@ -133,8 +136,8 @@ export class LinkSupervisor {
 
   add(connection: ClientConnection): void {
     this.connections.add(connection)
-    if (this.link && this.ready) connection.onLink(this.link)
-    else if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
+    if (this.link && this.ready) return connection.onLink(this.link)
+    if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
     this.nudge()
   }
 
@@ -173,7 +176,7 @@ export class LinkSupervisor {
     this.nudge()
   }
 
-  /** Cuts a wait for the next dial short. */
+  /** Cuts a wait for the next dial short, and puts a link that stands to the test. */
   readonly nudge = (): void => this.nudged?.()
 
   /** Runs for as long as the client lives. */
@@ -249,16 +252,27 @@ export class LinkSupervisor {
     })
   }
 
-  /** Sends signs of life, and ends the link when none come back. */
+  /**
+   * Sends signs of life, and ends the link when none come back. After an opportunity it is not waited for long: the network
+   * that the link was made in may be gone, and the browser does not say so.
+   */
   private heartbeat(link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): Effect.Effect<never> {
-    return Effect.forever(Effect.delay(
-      Effect.sync(() => {
-        const silent = this.services.clock.unsafeCurrentTimeMillis() - link.lastHeard
-        if (silent < silenceMillis) return link.writer.write(Frame.encode({ _tag: "Ping" }))
-        link.onClose({ code: LinkModule.codeAbnormal, reason: `nothing was heard for ${silent} ms` })
-      }),
-      heartbeatMillis
-    ))
+    const ping = () => link.writer.write(Frame.encode({ _tag: "Ping" }))
+    const silent = () => this.services.clock.unsafeCurrentTimeMillis() - link.lastHeard
+    const giveUp = () => link.onClose({ code: LinkModule.codeAbnormal, reason: `nothing was heard for ${silent()} ms` })
+    const beat = Effect.sync(() => silent() < silenceMillis ? ping() : giveUp())
+    const probe = Effect.suspend(() => {
+      const { heard } = link
+      ping()
+      return Effect.delay(
+        Effect.sync(() => link.heard > heard || giveUp()),
+        Math.min(this.dialTimeoutMillis, heartbeatMillis)
+      )
+    })
+    return Effect.raceFirst(
+      Effect.as(Effect.sleep(heartbeatMillis), beat),
+      Effect.as(this.nextNudge, probe)
+    ).pipe(Effect.flatten, Effect.forever)
   }
 
   private onLinkGone(): void {

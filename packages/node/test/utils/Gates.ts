@@ -17,7 +17,8 @@ export class Gates extends Actor.Tag<Gates>()("Gates", {
 
 const gates = new Map<string, Deferred.Deferred<void>>()
 
-const gateOf = (entry: string) => {
+/** The gate of an entry, in the process of the server. */
+export const gateOf = (entry: string) => {
   const gate = gates.get(entry) ?? Deferred.unsafeMake<void>(FiberId.none)
   gates.set(entry, gate)
   return gate

@@ -225,14 +225,20 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     this.channels.clear()
   }
 
-  /** Closes the link if nothing has been heard on it, or nothing has been opened on it, for too long. */
+  /**
+   * Closes the link if nothing has been heard on it, or nothing has been opened on it, for too long. Before that it asks: a
+   * tab that is hidden has timers too slow for signs of life of its own, but answers at once.
+   */
   checkLife(): void {
-    const now = this.services.clock.unsafeCurrentTimeMillis()
+    const { clock, heartbeatMillis, openTimeoutMillis, silenceMillis } = this.services
+    const now = clock.unsafeCurrentTimeMillis()
     if (this.channels.size > 0) this.useless = now
-    if (now - this.lastHeard >= this.services.silenceMillis)
-      this.close(Link.codeGoAway, "nothing was heard on the link")
-    else if (now - this.useless >= this.services.openTimeoutMillis) {
+    const silent = now - this.lastHeard
+    if (silent >= silenceMillis) this.close(Link.codeGoAway, "nothing was heard on the link")
+    else if (now - this.useless >= openTimeoutMillis) {
       this.close(Link.codeViolation, "no connection was opened on the link")
+    } else if (this.greeted && silent >= Math.min(heartbeatMillis, silenceMillis / 2)) {
+      this.writer.write(Frame.encode({ _tag: "Ping" }))
     }
   }
 
