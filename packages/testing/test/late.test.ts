@@ -184,8 +184,10 @@ it.scoped("A5 an activation that is lost while a connection is being opened: wha
         yield* Fiber.interrupt(late)
       }).pipe(
         Effect.scoped,
-        Effect.provide(TestKit.layer({ actors: [Jar], implementations: live })),
-        Effect.provide(Logger.remove(Logger.defaultLogger))
+        Effect.provide(Layer.provideMerge(
+          TestKit.layer({ actors: [Jar], implementations: live }),
+          Logger.remove(Logger.defaultLogger)
+        ))
       )
     }
   }))
