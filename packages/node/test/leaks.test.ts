@@ -1,8 +1,15 @@
 /** Clients and actors that come and go by the thousand: nothing of them stays. Real processes, whose memory is looked at. */
 import { assert, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
+import Database from "libsql"
+import * as Http from "node:http"
 import type { Plan } from "./programs/come-and-go.ts"
+import * as NodeTransport from "./utils/NodeTransport.ts"
 import * as Program from "./utils/Program.ts"
+import { until } from "./utils/until.ts"
+import * as Vanishing from "./utils/Vanishing.ts"
+import { end, failing, visit, Visited } from "./utils/Visited.ts"
+import * as VisitedServer from "./utils/VisitedServer.ts"
 import type { Vitals } from "./utils/Vitals.ts"
 
 vi.setConfig({ testTimeout: 120_000 })
@@ -74,3 +81,90 @@ it.scopedLive("L6 actors of which nothing is stored, that go to sleep and wake a
     ),
     (looks) => compare(looks, 50)
   ))
+
+/** A request over HTTP; one for a stream without an end is given up when the first value of it is there. */
+const post = (port: number, key: string, tag: string, name: string) =>
+  Effect.promise(() =>
+    new Promise<void>((resolve, reject) => {
+      const request = Http.request({
+        port,
+        method: "POST",
+        path: `/actors/Visited/${key}/rpc`,
+        headers: { "content-type": "application/ndjson", "troupe-params": JSON.stringify({ name }) }
+      }, (response) => {
+        response.on("error", () => {}).on("close", () => resolve())
+        if (tag === "Watch") response.once("data", () => request.destroy())
+        else response.resume()
+      })
+      request.on("error", reject)
+      request.end(`${JSON.stringify({ _tag: "Request", id: "1", tag, payload: { text: "x" }, headers: [] })}\n`)
+    })
+  )
+
+/** One that comes and goes, over a socket or over HTTP, to an actor which it ends, in the end. */
+const visitor = (port: number, number: number) =>
+  Effect.scoped(Effect.gen(function*() {
+    const key = `s${number}`
+    const plain = yield* NodeTransport.make(port)
+    const vanishing = Vanishing.over(plain)
+    const client = yield* NodeTransport.client(vanishing.transport)
+    switch (number % 5) {
+      case 0:
+        yield* visit(client, key)
+        yield* Effect.scoped(
+          Effect.flatMap(client.connect(Visited, `${key}'`, { params: { name: "ann" } }), ({ rpc }) => rpc.End())
+        )
+        break
+      case 1:
+        for (const name of ["mallory", "", "ann"]) yield* post(port, key, "Add", name)
+        yield* post(port, key, "Watch", "ann")
+        break
+      case 2:
+        for (const failed of Object.values(failing(client, key))) yield* failed
+        break
+      case 3: {
+        const { rpc } = yield* client.connect(Visited, key, { params: { name: "ann" } })
+        yield* vanishing.deafen
+        yield* Effect.forkScoped(rpc.Add({ text: "x" }))
+        yield* Effect.sleep(20)
+        yield* vanishing.vanish
+        return yield* Effect.scoped(Effect.flatMap(NodeTransport.client(plain), (client) => end(client, key)))
+      }
+    }
+    yield* end(client, key)
+  }))
+
+it.scopedLive("C11 L6 the same over real sockets, HTTP and a store file, whose tables are empty in the end", () =>
+  Effect.gen(function*() {
+    const server = yield* VisitedServer.serve({
+      host: { resumeWindow: 50, idleTimeout: 50 },
+      gateway: { openTimeout: 500 },
+      store: { retention: 300, sweepInterval: 100 }
+    })
+    const db = yield* Effect.acquireRelease(
+      Effect.sync(() => new Database(server.filename, { readonly: true })),
+      (db) => Effect.sync(() => db.close())
+    )
+    const number = (sql: string) => (db.prepare(sql).get() as { readonly value: number }).value
+    const rows = () =>
+      number(
+        "SELECT (SELECT count(*) FROM actor) + (SELECT count(*) FROM segment) + (SELECT count(*) FROM alarm) AS value"
+      )
+    const round = (from: number, to: number) =>
+      Effect.gen(function*() {
+        const numbers = Array.from({ length: to - from }, (_, i) => from + i)
+        yield* Effect.forEach(numbers, (number) => Effect.orDie(visitor(server.port, number)), {
+          concurrency: 10,
+          discard: true
+        })
+        yield* until(() => rows() === 0, "the tables are empty")
+        const held = yield* server.restsAt({ fibers: 8, timers: 8, sockets: 0, connections: 0, activations: 0 })
+        return { ...held, cycles: to, pages: number("SELECT page_count AS value FROM pragma_page_count") }
+      })
+    const first = yield* round(0, 50)
+    const last = yield* round(50, 250)
+    // 80 KiB, for what a server process does beside
+    yield* compare([first, last], 400)
+    assert.isAtMost(last.pages, first.pages * 1.5)
+    assert.strictEqual(server.program.errors(), "")
+  }))

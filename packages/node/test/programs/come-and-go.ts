@@ -2,11 +2,12 @@
  * Clients and actors come and go in one process, without a socket, and the process says after some of them what it holds.
  * Its first argument is JSON: `Plan`.
  */
-import { ActorClient } from "@troupe/client"
+import type { ActorClient } from "@troupe/client"
 import { Transport } from "@troupe/contract"
 import { ActorHost, ActorStore, LocalTransport } from "@troupe/server"
-import { Context, Effect, Layer, Logger, Schedule, type Scope } from "effect"
+import { Effect, Layer, Logger, type Scope } from "effect"
 import * as V8 from "node:v8"
+import { client } from "../utils/NodeTransport.ts"
 import * as Vanishing from "../utils/Vanishing.ts"
 import { call, failing, layerVisited, look, visit, Visited } from "../utils/Visited.ts"
 import * as Vitals from "../utils/Vitals.ts"
@@ -55,17 +56,6 @@ const Live = LocalTransport.layer({ actors: [Visited] }).pipe(
   Layer.provide(forgetful),
   Layer.provide(Logger.remove(Logger.defaultLogger))
 )
-
-/** A client with a link of its own. */
-const client = (transport: typeof Transport.Transport.Service) =>
-  Effect.map(
-    Layer.build(
-      ActorClient.layer({ schedule: Schedule.spaced("5 millis") }).pipe(
-        Layer.provide(Layer.succeed(Transport.Transport, transport))
-      )
-    ),
-    Context.get(ActorClient.ActorClient)
-  )
 
 /** A client whose call is answered after it has vanished. */
 const vanish = (transport: typeof Transport.Transport.Service, key: string) =>

@@ -67,7 +67,9 @@ export const bundle = (name: string): Effect.Effect<string, never, Scope.Scope> 
         outExtension: { ".js": ".mjs" },
         external,
         // for CommonJS modules inside
-        banner: { js: "import { createRequire as require_ } from 'node:module'; const require = require_(import.meta.url);" },
+        banner: {
+          js: "import { createRequire as require_ } from 'node:module'; const require = require_(import.meta.url);"
+        },
         logLevel: "silent"
       })
     )

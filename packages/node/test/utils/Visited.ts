@@ -106,6 +106,13 @@ export const call = ({ connect }: Pick<Client, "connect">, key: string) =>
     ({ rpc }) => rpc.Add({ text: "hello" })
   ))
 
+/** The last visit: it leaves an alarm, and ends the actor. */
+export const end = ({ connect }: Pick<Client, "connect">, key: string) =>
+  Effect.scoped(Effect.flatMap(
+    connect(Visited, key, { params: { name: "ann" } }),
+    ({ rpc }) => Effect.all([rpc.Add({ text: "hello" }), rpc.Later(), rpc.End()], { discard: true })
+  ))
+
 /** An attempt that must fail. */
 const isRefused = (attempt: Effect.Effect<unknown, unknown, Scope.Scope>) =>
   Effect.flip(Effect.scoped(attempt)).pipe(Effect.orDieWith(() => new Error("it was let in")), Effect.asVoid)
