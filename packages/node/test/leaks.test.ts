@@ -91,6 +91,7 @@ const post = (port: number, key: string, tag: string, name: string) =>
   Effect.promise(() =>
     new Promise<void>((resolve, reject) => {
       const request = Http.request({
+        agent: false,
         port,
         method: "POST",
         path: `/actors/Visited/${key}/rpc`,

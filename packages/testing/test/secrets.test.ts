@@ -159,7 +159,11 @@ const run = Effect.gen(function*() {
   yield* raw.say(RawClient.hello, RawClient.open(Bank, "a", { params, session: "5e".repeat(16) }))
   yield* raw.say({
     _tag: "Resume",
-    ...{ channel: 2, contract: "SecretBank", key: "a", connectionId: 1, received: 0 },
+    channel: 2,
+    contract: "SecretBank",
+    key: "a",
+    connectionId: 1,
+    received: 0,
     token: "7e".repeat(16)
   })
   yield* raw.say(RawClient.request(9, "Put", { text: secret("out of order") }))

@@ -39,8 +39,8 @@ export const serve = (options: Options = {}) =>
     const restsAt = (most: Omit<Vitals, "bytes" | "code">) =>
       Effect.gen(function*() {
         let last: Vitals | undefined
-        const isOver = ({ bytes: _, code: __, ...counted }: Vitals) =>
-          Object.entries(counted).some(([what, count]) => count > most[what as keyof typeof most])
+        const isOver = (vitals: Vitals) =>
+          Object.entries(most).some(([what, max]) => vitals[what as keyof Vitals] > max)
         yield* until(
           async () => !isOver(last = await Effect.runPromise(vitals)),
           `the server holds no more than ${JSON.stringify(most)}`,
