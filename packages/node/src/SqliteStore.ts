@@ -92,13 +92,21 @@ const toActor = ({ contract, key }: Address): ActorRow => ({ name: contract, key
 const encodeReplies = (replies: ReadonlyArray<RecordedReply>): string =>
   JSON.stringify(replies.map(({ call, exit, session }) => [session, call, exit]))
 
+const isReply = (value: unknown): value is readonly [session: string, call: number, exit: string] =>
+  Array.isArray(value) && typeof value[0] === "string" && Number.isSafeInteger(value[1]) && typeof value[2] === "string"
+
+/** A recorded answer is sent as it is: one that is no JSON would spoil the message of a link. */
+const decodeReply = (value: unknown): RecordedReply => {
+  if (!isReply(value)) throw new Error("it is no reply")
+  const [session, call, exit] = value
+  JSON.parse(exit)
+  return { session, call, exit }
+}
+
+/** Throws if somebody else has written it. */
 const decodeSegment = ({ body, seq }: SegmentRow): ReplySegment => ({
   seq,
-  replies: (JSON.parse(body) as Array<[string, number, string]>).map(([session, call, exit]) => ({
-    session,
-    call,
-    exit
-  }))
+  replies: (JSON.parse(body) as Array<unknown>).map(decodeReply)
 })
 
 const noChanges: CommitRow["alarms"] = []
@@ -141,7 +149,13 @@ const toStore = (
     retentionMillis: Duration.toMillis(retention),
     nextEpoch: ask("epoch", undefined),
     claim: (address) => Effect.zipRight(checkAddress(address), ask("claim", toActor(address))),
-    replies: (address) => Effect.map(ask("replies", toActor(address)), (segments) => segments.map(decodeSegment)),
+    replies: (address) =>
+      Effect.flatMap(ask("replies", toActor(address)), (segments) =>
+        Effect.try({
+          try: () => segments.map(decodeSegment),
+          // what is wrong with it would quote it
+          catch: () => new StoreError({ operation: "replies", message: `${filename}: recorded replies cannot be read` })
+        })),
     alarms: (query) => ask("alarms", query),
     commit: (batch) => Effect.suspend(() => ask("commit", batch.map(toRow)))
   }

@@ -1,15 +1,14 @@
 /** Spans, metrics and logs at a collector of OpenTelemetry, with the set-up of `docs/observability.md`. */
-import * as Otlp from "@effect/opentelemetry/Otlp"
 import { FetchHttpClient, HttpLayerRouter } from "@effect/platform"
-import { NodeHttpClient } from "@effect/platform-node"
 import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { assert, it, vi } from "@effect/vitest"
 import { HttpRpc } from "@troupe/contract"
 import { NodeActors } from "@troupe/node"
 import { ActorHost, ActorHttp, ActorStore } from "@troupe/server"
-import { Effect, Exit, Layer, Runtime, Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import { exporting, layerOtlp, make as collector, type Received } from "./utils/Collector.ts"
 import * as Directory from "./utils/Directory.ts"
 import { layerLog, Log } from "./utils/Log.ts"
 import * as LogServer from "./utils/LogServer.ts"
@@ -24,40 +23,6 @@ interface Span {
   readonly parentSpanId?: string
   readonly events: ReadonlyArray<{ readonly name: string }>
 }
-
-interface Received {
-  readonly "/v1/traces": Array<any>
-  readonly "/v1/metrics": Array<any>
-  readonly "/v1/logs": Array<any>
-}
-
-/** Keeps what is exported to it. */
-const collector = Effect.gen(function*() {
-  const received: Received = { "/v1/traces": [], "/v1/metrics": [], "/v1/logs": [] }
-  const server = Http.createServer((request, response) => {
-    let body = ""
-    request.setEncoding("utf8").on("data", (text: string) => body += text).on("end", () => {
-      received[request.url as keyof Received]?.push(JSON.parse(body))
-      response.setHeader("content-type", "application/json").end("{}")
-    })
-  })
-  yield* Effect.acquireRelease(
-    Effect.async<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-    () => Effect.sync(() => void server.close())
-  )
-  return { received, url: `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}` }
-})
-
-const layerOtlp = (baseUrl: string, serviceName: string) =>
-  Otlp.layerJson({ baseUrl, resource: { serviceName } }).pipe(Layer.provide(NodeHttpClient.layerUndici))
-
-/** Runs an effect with an exporter of its own, as a process has, and exports what is left at the end. */
-const exporting = <A, E>(layer: Layer.Layer<never>, scope: Scope.Scope, effect: Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.gen(function*() {
-    const runtime = yield* Scope.extend(Layer.toRuntime(layer), scope)
-    const fiber = Runtime.runFork(runtime)(Scope.extend(effect, scope))
-    return yield* Effect.fromFiber(fiber)
-  })
 
 const spansIn = (received: Received): ReadonlyArray<Span> =>
   received["/v1/traces"].flatMap(({ resourceSpans }) =>

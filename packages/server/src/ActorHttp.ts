@@ -3,7 +3,7 @@
  * header `troupe-params`. Each request is a connection of its own: the hooks run, the calls are made, and it ends. A call
  * runs at most once, and one whose request is cut off is interrupted.
  */
-import type * as Headers from "@effect/platform/Headers"
+import * as Headers from "@effect/platform/Headers"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -18,6 +18,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Connections } from "./Connections.ts"
@@ -104,6 +105,9 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
 ): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | Connections | Implementations<Actors>> =>
   HttpLayerRouter.use((router) =>
     Effect.gen(function*() {
+      // the platform traces the headers of every request, and this one carries tokens
+      const redacted = yield* FiberRef.get(Headers.currentRedactedNames)
+      yield* Effect.locallyScoped(Headers.currentRedactedNames, [...redacted, HttpRpc.paramsHeader])
       const path = options.path ?? "/actors"
       const limits = { ...defaults, ...options }
       const gateway = yield* Gateway.make({

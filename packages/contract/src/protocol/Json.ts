@@ -33,3 +33,12 @@ export const encode = (value: unknown, what: string): string => {
   if (text.includes("null") && hasNonFinite(value)) throw new TypeError(`${what} has a number that JSON has not`)
   return text
 }
+
+/** The value of a text that was stored. What a parser says of a text that is none would quote it, in logs. */
+export const decode = (text: string, what: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new TypeError(`${what} is not JSON`)
+  }
+}

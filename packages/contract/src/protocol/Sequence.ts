@@ -62,6 +62,12 @@ export class Outbox<A = never> {
     return true
   }
 
+  /** Forgets all messages: nobody will ask for them. */
+  clear(): void {
+    this.entries = []
+    this.head = this.bytes = this.counted = 0
+  }
+
   /** Hands over all messages that are kept, in order. */
   replay(write: (seq: number, text: string) => void): void {
     let number = this.last - this.length

@@ -1,5 +1,5 @@
 /** Programs of `test/programs` as real processes, which can be killed. */
-import { Effect, type Scope } from "effect"
+import { type Duration, Effect, type Scope } from "effect"
 import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
@@ -22,6 +22,8 @@ export interface Program {
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Waits for its end, and returns the code or the signal. */
   readonly ended: Effect.Effect<number | string>
+  /** The same, for one that takes longer than ten seconds. */
+  readonly endedWithin: (duration: Duration.DurationInput) => Effect.Effect<number | string>
 }
 
 export interface Options {
@@ -29,6 +31,8 @@ export interface Options {
   readonly wrapper?: ReadonlyArray<string>
   /** What `bundle` has made of the program. */
   readonly bundle?: string
+  /** Options of Node. */
+  readonly flags?: ReadonlyArray<string>
   /** What is added to the environment. */
   readonly env?: Record<string, string>
 }
@@ -63,7 +67,9 @@ export const bundle = (name: string): Effect.Effect<string, never, Scope.Scope> 
         outExtension: { ".js": ".mjs" },
         external,
         // for CommonJS modules inside
-        banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+        banner: {
+          js: "import { createRequire as require_ } from 'node:module'; const require = require_(import.meta.url);"
+        },
         logLevel: "silent"
       })
     )
@@ -74,11 +80,11 @@ export const bundle = (name: string): Effect.Effect<string, never, Scope.Scope> 
 export const start = (
   name: string,
   args: ReadonlyArray<string> = [],
-  { bundle, env = {}, wrapper = [] }: Options = {}
+  { bundle, env = {}, flags = [], wrapper = [] }: Options = {}
 ): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.gen(function*() {
     const program = bundle ? [bundle] : ["--import", "tsx", source(name)]
-    const [command, ...rest] = [...wrapper, process.execPath, ...program, ...args]
+    const [command, ...rest] = [...wrapper, process.execPath, ...flags, ...program, ...args]
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
         ChildProcess.spawn(command!, rest, {
@@ -100,6 +106,8 @@ export const start = (
     child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))
     let end: number | string | undefined
     child.on("close", (code, signal) => (end = code ?? signal ?? "unknown"))
+    const endedWithin = (duration: Duration.DurationInput) =>
+      Effect.map(until(() => end !== undefined, `${name} ends`, duration), () => end!)
     return {
       pid: child.pid!,
       lines,
@@ -113,6 +121,7 @@ export const start = (
           ))
         ),
       kill: (signal) => Effect.sync(() => void child.kill(signal)),
-      ended: Effect.map(until(() => end !== undefined, `${name} ends`), () => end!)
+      ended: endedWithin("10 seconds"),
+      endedWithin
     }
   })

@@ -157,12 +157,14 @@ export class Alarms {
   }
 
   private call({ tag, payload }: Alarm): Effect.Effect<unknown, unknown> {
-    const codec = this.options.codecs.get(tag)
-    if (!codec) return Effect.dieMessage(`there is no internal rpc ${tag} any more`)
-    const decoded = codec.payload.decode(payload === undefined ? undefined : JSON.parse(payload))
-    return Either.isRight(decoded)
-      ? this.options.handle(codec, decoded.right, Headers.empty)
-      : Effect.dieMessage(`${codec.payload.what} does not decode: ${Codec.describeSafely(decoded.left)}`)
+    return Effect.suspend(() => {
+      const codec = this.options.codecs.get(tag)
+      if (!codec) return Effect.dieMessage(`there is no internal rpc ${tag} any more`)
+      const decoded = codec.payload.decode(payload === undefined ? undefined : Json.decode(payload, codec.payload.what))
+      return Either.isRight(decoded)
+        ? this.options.handle(codec, decoded.right, Headers.empty)
+        : Effect.dieMessage(`${codec.payload.what} does not decode: ${Codec.describeSafely(decoded.left)}`)
+    })
   }
 
   /** Its commit uses the alarm up, unless the handler has set it again. */

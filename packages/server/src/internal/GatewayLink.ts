@@ -52,7 +52,7 @@ interface Carrier {
 class Channel implements Attachment {
   state: "open" | "lost" | "closed" = "open"
   closedFor: DisconnectReason = { _tag: "ClientClosed" }
-  opening: Fiber.RuntimeFiber<ServerConnection, DisconnectReason> | undefined
+  opening: Fiber.RuntimeFiber<Either.Either<ServerConnection, DisconnectReason>> | undefined
   private standing: ServerConnection | undefined
 
   constructor(
@@ -333,14 +333,15 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     if (this.leaving) return
     const channel = this.newChannel(frame.channel)
     if (!channel) return
-    const fiber = this.services.fork(this.afterRefusals(this.connect(frame, channel)))
+    // a fiber that fails is logged, with what it fails with, and that quotes the parameters
+    const fiber = this.services.fork(Effect.either(this.afterRefusals(this.connect(frame, channel))))
     channel.opening = fiber
     fiber.addObserver((exit) => {
       channel.opening = undefined
-      if (Exit.isSuccess(exit)) return
+      if (Exit.isSuccess(exit) && Either.isRight(exit.value)) return
       channel.release()
-      if (this.closed || exit.cause._tag !== "Fail") return
-      this.refuse(frame.channel, exit.cause.error)
+      if (this.closed || Exit.isFailure(exit) || Either.isRight(exit.value)) return
+      this.refuse(frame.channel, exit.value.left)
     })
   }
 

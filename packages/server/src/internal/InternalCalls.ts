@@ -6,6 +6,7 @@ import type * as Headers from "@effect/platform/Headers"
 import { ActorOverloaded, CallTimeout } from "@troupe/contract/ActorError"
 import type { Address } from "@troupe/contract/Address"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Json from "@troupe/contract/protocol/Json"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -94,7 +95,7 @@ class Known extends CallEntry {
 const only = 0
 
 const decode = ({ exit: codec }: Codec.RpcCodec, text: string): Exit.Exit<unknown, unknown> => {
-  const decoded = codec.decode(JSON.parse(text))
+  const decoded = codec.decode(Json.decode(text, codec.what))
   return Either.isRight(decoded)
     ? decoded.right as Exit.Exit<unknown, unknown>
     : Exit.die(new Error(`${codec.what} does not decode: ${Codec.describeSafely(decoded.left)}`))

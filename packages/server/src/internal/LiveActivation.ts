@@ -66,6 +66,8 @@ export class LiveActivation implements Owner, Expirable {
   readonly behind = new Set<ServerConnection>()
   private readonly runtime: Runtime.Runtime<never>
   private readonly sessions = new Map<string, Session>()
+  /** Sessions whose clients may still come back, and what forgets them. */
+  private readonly away = new Map<Session, Expirable>()
   private readonly subscribers = new Subscribers()
   private readonly answers: Answers
   private readonly recorded: Recorded
@@ -280,7 +282,10 @@ export class LiveActivation implements Owner, Expirable {
   park(): Parked {
     return {
       state: this.turns.state.current,
-      recorded: this.recorded.withSessions(this.sessions.values(), this.internalCalls.answered()),
+      recorded: this.recorded.withSessions(this.sessions.values(), this.internalCalls.answered(), {
+        now: this.services.clock.unsafeCurrentTimeMillis(),
+        retentionMillis: this.services.store.retentionMillis
+      }),
       alarms: Array.from(this.turns.alarms.values())
     }
   }
@@ -288,6 +293,8 @@ export class LiveActivation implements Owner, Expirable {
   private stop(over: "lost" | "destroyed" | "left"): void {
     this.over = over
     this.registration.idle.stop(this)
+    for (const away of this.away.values()) this.services.retention.stop(away)
+    this.away.clear()
     this.turns.stop()
   }
 
@@ -399,16 +406,34 @@ export class LiveActivation implements Owner, Expirable {
     })
   }
 
-  /** A client that has not come back does not ask again for what is older than the retention. */
+  /**
+   * A client that has not come back does not ask again for what is older than the retention. Until then its session is kept,
+   * but not for longer than the activation: the next one finds in the store what has been answered.
+   */
   private forgetLater({ session }: ServerConnection): void {
     if (session.gone || session.calls.size === 0) return
-    const ended = session.connection
-    this.services.retention.start({
-      onExpired: () => {
-        if (session.connection !== ended || this.over) return
-        for (const entry of session.calls.values()) if (entry.exit !== undefined) this.calls.settle(session, entry)
-      }
-    })
+    const away = { onExpired: () => this.forget(session) }
+    this.comesBack(session)
+    this.away.set(session, away)
+    this.services.retention.start(away)
+  }
+
+  /** Nothing of the session is to be forgotten, because its client is there, or because nothing is left. */
+  private comesBack(session: Session): void {
+    const away = this.away.get(session)
+    if (!away) return
+    this.away.delete(session)
+    this.services.retention.stop(away)
+  }
+
+  /** The client of the session will not come back. What still runs for it beside the turns is interrupted. */
+  private forget(session: Session): void {
+    this.away.delete(session)
+    session.gone = true
+    for (const entry of session.calls.values()) {
+      if (entry.interrupt) entry.interrupt()
+      else if (entry.exit !== undefined) this.calls.settle(session, entry)
+    }
   }
 
   private makeConnection(
@@ -447,6 +472,7 @@ export class LiveActivation implements Owner, Expirable {
 
   /** What the client does not ask for again is interrupted or forgotten; the rest goes on for the new connection. */
   private takeOver(session: Session, open: OpenRequest): void {
+    this.comesBack(session)
     session.gone = false
     session.opening = open.opening
     session.settledBelow = Math.max(session.settledBelow, open.settledBelow)
@@ -475,7 +501,9 @@ export class LiveActivation implements Owner, Expirable {
   }
 
   private dispose(session: Session): void {
-    if (session.disposable && this.sessions.get(session.id) === session) this.sessions.delete(session.id)
+    if (!session.disposable) return
+    this.comesBack(session)
+    if (this.sessions.get(session.id) === session) this.sessions.delete(session.id)
   }
 }
 

@@ -1,6 +1,7 @@
 /** Where an activation begins: at what was stored, at what it left in memory, or anew. */
 import type { Address } from "@troupe/contract/Address"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Json from "@troupe/contract/protocol/Json"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Alarm, StoreError } from "../ActorStore.ts"
@@ -29,7 +30,7 @@ interface Beginning {
 
 const decodeState = (registration: Registration, text: string): Effect.Effect<unknown> =>
   Effect.suspend(() => {
-    const decoded = registration.codecs.state.decode(JSON.parse(text))
+    const decoded = registration.codecs.state.decode(Json.decode(text, `the stored state of ${registration.contract}`))
     return Either.isRight(decoded)
       ? Effect.succeed(decoded.right)
       : Effect.dieMessage(

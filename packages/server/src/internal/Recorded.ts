@@ -7,8 +7,18 @@ import * as Effect from "effect/Effect"
 import type { ActorStore, StoreError } from "../ActorStore.ts"
 import { CallEntry, type Session } from "./Session.ts"
 
+/** The answered calls of a session by number, kept from a moment on, in milliseconds. */
+class KeptCalls extends Map<number, CallEntry> {
+  constructor(readonly since: number, entries: Iterable<readonly [number, CallEntry]> = []) {
+    super(entries)
+  }
+}
+
 /** Answered calls by session, then by number. */
-export type RecordedReplies = Map<string, Map<number, CallEntry>>
+export type RecordedReplies = Map<string, KeptCalls>
+
+/** What is kept of an entry when its activation goes: not the connection it was sent on. */
+const bare = ({ exit, number, segment }: CallEntry): CallEntry => CallEntry.answered(number, exit!, segment)
 
 export class Recorded {
   /** How many answers of a segment have not reached their clients. */
@@ -54,16 +64,22 @@ export class Recorded {
     return entry
   }
 
-  /** What is left, with the answers of the sessions that are still here, and of calls that are named like sessions. */
+  /**
+   * What is left, with the answers of the sessions that are still here, and of calls that are named like sessions. What was
+   * left before for as long as the retention is dropped: nobody may ask for it any more.
+   */
   withSessions(
     sessions: Iterable<Session>,
-    named: Iterable<readonly [session: string, entry: CallEntry]>
+    named: Iterable<readonly [session: string, entry: CallEntry]>,
+    { now, retentionMillis }: { readonly now: number; readonly retentionMillis: number }
   ): RecordedReplies {
-    const all: RecordedReplies = new Map(this.replies)
-    for (const [session, entry] of named) all.set(session, new Map([[entry.number, entry]]))
+    const all: RecordedReplies = new Map()
+    for (const [session, calls] of this.replies) if (now - calls.since < retentionMillis) all.set(session, calls)
+    for (const [session, entry] of named) all.set(session, new KeptCalls(now, [[entry.number, bare(entry)]]))
     for (const session of sessions) {
-      const answered = Array.from(session.calls).filter(([, call]) => call.exit !== undefined)
-      if (answered.length > 0) all.set(session.id, new Map(answered))
+      const answered = Array.from(session.calls.values()).filter(({ exit }) => exit !== undefined)
+      if (answered.length > 0)
+        all.set(session.id, new KeptCalls(now, answered.map((entry) => [entry.number, bare(entry)] as const)))
     }
     return all
   }
@@ -86,7 +102,7 @@ export class Recorded {
   private loaded = false
 
   private add(session: string, entry: CallEntry): void {
-    const calls = this.replies.get(session) ?? new Map<number, CallEntry>()
+    const calls = this.replies.get(session) ?? new KeptCalls(0)
     this.replies.set(session, calls.set(entry.number, entry))
   }
 }

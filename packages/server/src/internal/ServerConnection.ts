@@ -283,6 +283,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (this.ended) return
     this.ended = true
     this.reason = reason
+    // its session may be kept for as long as the client can come back with another connection
+    this.outbox.clear()
     this.measure()
     this.owner.services.resumeWindows.stop(this)
     const attachment = this.leave()

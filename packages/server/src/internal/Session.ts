@@ -47,7 +47,7 @@ export class CallEntry {
   constructor(readonly number: number) {}
 
   /** A call that was answered in an earlier activation. */
-  static answered(number: number, exit: string, segment: number): CallEntry {
+  static answered(number: number, exit: string, segment: number | undefined): CallEntry {
     const entry = new CallEntry(number)
     entry.exit = exit
     entry.segment = segment
