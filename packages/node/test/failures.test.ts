@@ -1,13 +1,13 @@
 /** A store that cannot write, for real: locked by another program, on a full disk, without its thread. Over sockets. */
 import { assert, it, vi } from "@effect/vitest"
 import type { ConnectionStatus } from "@troupe/client"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Cause, Effect, Exit, Fiber, Logger, Scope, Stream } from "effect"
 import Database from "libsql"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import type { Worker } from "node:worker_threads"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
 import { freePort } from "./utils/freePort.ts"
 import * as LogServer from "./utils/LogServer.ts"
@@ -209,7 +209,7 @@ it.scopedLive("T4 over sockets, a store without its thread answers nothing until
     })
     const { texts } = yield* logged(start)
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
-    const proxy = yield* ChaosProxy.make({ target: () => port })
+    const proxy = yield* TcpProxy.make({ target: () => port })
     const { entries } = yield* survives(proxy.port, {
       begin: Effect.promise(() => worker!.terminate()),
       end: Effect.zipRight(Effect.suspend(() => Scope.close(scope, Exit.void)), Effect.orDie(logged(start)))

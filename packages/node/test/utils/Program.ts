@@ -1,5 +1,5 @@
 /** Programs of `test/programs` as real processes, which can be killed. */
-import { Effect, type Scope } from "effect"
+import { type Duration, Effect, type Scope } from "effect"
 import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
@@ -19,9 +19,13 @@ export interface Program {
   readonly errors: () => string
   /** Waits until it has written a line; a defect if it ends, or is silent, instead. */
   readonly said: (line: string) => Effect.Effect<void>
+  /** Waits until it has written anything. */
+  readonly speaks: Effect.Effect<void>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Waits for its end, and returns the code or the signal. */
   readonly ended: Effect.Effect<number | string>
+  /** The same for what takes longer to end. */
+  readonly endedIn: (duration: Duration.DurationInput) => Effect.Effect<number | string>
 }
 
 export interface Options {
@@ -100,6 +104,8 @@ export const start = (
     child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))
     let end: number | string | undefined
     child.on("close", (code, signal) => (end = code ?? signal ?? "unknown"))
+    const endedIn = (duration: Duration.DurationInput) =>
+      Effect.map(until(() => end !== undefined, `${name} ends`, duration), () => end!)
     return {
       pid: child.pid!,
       lines,
@@ -112,7 +118,9 @@ export const start = (
               : Effect.dieMessage(`${name} ended with ${end}: ${lines.join("\n")}${errors}`)
           ))
         ),
+      speaks: until(() => lines.length > 0, `${name} says something`, startMax),
       kill: (signal) => Effect.sync(() => void child.kill(signal)),
-      ended: Effect.map(until(() => end !== undefined, `${name} ends`), () => end!)
+      ended: endedIn("10 seconds"),
+      endedIn
     }
   })
