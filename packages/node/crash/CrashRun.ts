@@ -31,7 +31,7 @@ export interface Report extends Findings.Findings {
   readonly unknown: number
   readonly ledgers: number
   /** Calls that have not ended a minute after the last start. */
-  readonly hung: number
+  readonly hung: ReadonlyArray<string>
   readonly seconds: number
 }
 
@@ -87,10 +87,10 @@ const run = (options: Options) =>
     }
     yield* Effect.forEach(clients, dismiss, { concurrency: "unbounded" })
     const written = clients.flatMap(({ lines }) =>
-      lines.map((line) => JSON.parse(line) as Answer | { readonly hung: number })
+      lines.map((line) => JSON.parse(line) as Answer | { readonly hung: ReadonlyArray<string> })
     )
     const answers = written.filter((line): line is Answer => "entry" in line)
-    const hung = written.reduce((sum, line) => "hung" in line ? sum + line.hung : sum, 0)
+    const hung = written.flatMap((line) => "hung" in line ? line.hung : [])
     return { answers, hung, kills, port, seconds: ((yield* Clock.currentTimeMillis) - began) / 1000 }
   })
 
@@ -130,4 +130,4 @@ export const make = (options: Options): Effect.Effect<Report> =>
 
 /** Whether there is nothing that must not be. */
 export const isWell = ({ doubled, foreign, hung, lost, outOfOrder }: Report): boolean =>
-  lost + doubled + foreign + outOfOrder + hung === 0
+  lost + doubled + foreign + outOfOrder + hung.length === 0

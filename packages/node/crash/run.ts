@@ -26,6 +26,7 @@ const report = await Effect.runPromise(
 const { calls, doubled, foreign, hung, kills, ledgers, lost, outOfOrder, seconds, unknown } = report
 console.log(
   `${kills} kills, ${calls} calls on ${ledgers} ledgers, ${unknown} with an unknown outcome, ${lost} lost, ${doubled} doubled,`
-    + ` ${foreign} foreign, ${outOfOrder} out of order, ${hung} hung, ${seconds} s`
+    + ` ${foreign} foreign, ${outOfOrder} out of order, ${hung.length} hung, ${seconds} s`
 )
+if (hung.length > 0) console.log(`hung: ${hung.join(" ")}`)
 process.exit(CrashRun.isWell(report) ? 0 : 1)

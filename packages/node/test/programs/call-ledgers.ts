@@ -1,7 +1,7 @@
 /**
  * A client process: calls ledgers over a port, in several sessions and several calls at a time, until it gets SIGTERM, and
  * writes a line for each call that has ended. Then it waits for the answers that are still out, and ends; if some do not
- * come, it says how many.
+ * come, it says which.
  */
 import * as ActorClient from "@troupe/client/ActorClient"
 import * as NodeWebSocketTransport from "@troupe/node/NodeWebSocketTransport"
@@ -70,6 +70,7 @@ const decline = (rpc: Rpc, entry: string) =>
 const call = (rpc: Rpc, key: string, letters: string, number: number): Effect.Effect<Answer, unknown> => {
   const named = (kind: string, start: (entry: string) => Effect.Effect<Ended, unknown>) => {
     const entry = `${letters}${kind}-${number}`
+    out.add(entry)
     return Effect.map(start(entry), (ended): Answer => ({ key, entry, ...ended }))
   }
   switch (number % 8) {
@@ -87,7 +88,8 @@ const call = (rpc: Rpc, key: string, letters: string, number: number): Effect.Ef
   }
 }
 
-let out = 0
+/** What has been asked for and has not ended. */
+const out = new Set<string>()
 
 /** A session on one ledger, until it is full. Returns the number of the next call. */
 const fill = (key: string, letters: string, first: number) =>
@@ -96,11 +98,10 @@ const fill = (key: string, letters: string, first: number) =>
     let next = first
     for (let place = 0; !stop && place < entriesMax;) {
       const numbers = Array.from({ length: atATime }, () => next++)
-      out += numbers.length
       const answers = yield* Effect.forEach(numbers, (number) =>
         Effect.tap(call(rpc, key, letters, number), (answer) =>
           Effect.sync(() => {
-            out--
+            out.delete(answer.entry)
             console.log(JSON.stringify(answer))
           })), { concurrency: "unbounded" })
       place = Math.max(...answers.map(({ ledger = 0 }) =>
@@ -132,7 +133,7 @@ const program = Effect.gen(function*() {
     Effect.asSome(Effect.forEach(lanes, walk, { concurrency: "unbounded" })),
     Effect.as(patience, Option.none())
   )
-  if (Option.isNone(ended)) console.log(JSON.stringify({ hung: out }))
+  if (Option.isNone(ended)) console.log(JSON.stringify({ hung: Array.from(out) }))
 }).pipe(Effect.provide(Live))
 
 Effect.runPromise(program).then(

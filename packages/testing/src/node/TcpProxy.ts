@@ -11,7 +11,10 @@ import { Proxy } from "../internal/node/Proxy.ts"
 
 export type { Conditions, CutAfter, Direction, Options, RandomCuts } from "../internal/node/Faults.ts"
 
-/** The controls. What ends connections, or silences them, returns how many there were. */
+/**
+ * The controls. What ends connections, or silences them, returns how many stood. Where one side has gone and the other has
+ * not been told, that one is ended too.
+ */
 export interface TcpProxy {
   /** Where clients connect. */
   readonly port: number
@@ -55,9 +58,9 @@ export const make = (options: Options): Effect.Effect<TcpProxy, never, Scope.Sco
     const port = yield* listen(proxy, options)
     return {
       port,
-      reset: proxy.each((connection) => connection.cut("reset")),
-      close: proxy.each((connection) => connection.cut("close")),
-      cut: proxy.each((connection) => connection.cut(proxy.drawEnd())),
+      reset: proxy.cut(() => "reset"),
+      close: proxy.cut(() => "close"),
+      cut: proxy.cut(proxy.drawEnd),
       cutAfter: (cut) => proxy.each((connection) => connection.cutAfter(cut)),
       cutNextAfter: (cut) => Effect.sync(() => void proxy.planned.push(cut)),
       cutRandomly: (cuts) =>

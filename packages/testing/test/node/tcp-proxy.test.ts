@@ -270,6 +270,9 @@ it.scopedLive("nobody is told that the other side of a black hole has gone, in i
     yield* second.leave
     yield* until(() => server.ends.length === 1)
     assert.strictEqual(server.heard(), "onex")
+    // the server still believes in the first one
+    assert.strictEqual(yield* proxy.reset, 0)
+    yield* until(() => server.ends.length === 2)
   }))
 
 it.scopedLive("new connections are silent while it is set", () =>

@@ -9,8 +9,10 @@ export interface Shared {
   readonly conditions: Readonly<Record<Direction, Conditions>>
   /** How many have been carried. */
   readonly bytes: Record<Direction, number>
-  /** Those that stand. */
+  /** Those that stand: neither side is closed. */
   readonly connections: Set<ProxiedConnection>
+  /** Those of which a side is open. */
+  readonly open: Set<ProxiedConnection>
   cuts: number
   /** A number from 0 to 1. */
   readonly chance: () => number
@@ -57,8 +59,7 @@ export class ProxiedConnection {
   }
 
   cut(by: "reset" | "close"): void {
-    if (!this.proxy.connections.has(this)) return
-    this.proxy.cuts++
+    if (this.proxy.connections.has(this)) this.proxy.cuts++
     this.end()
     for (const socket of [this.client, this.server]) {
       if (by === "reset") socket.resetAndDestroy()
@@ -97,7 +98,10 @@ export class ProxiedConnection {
 
   private flow(direction: Direction, from: Net.Socket, to: Net.Socket): Flow {
     const { proxy } = this
-    from.on("close", () => proxy.connections.delete(this))
+    from.on("close", () => {
+      proxy.connections.delete(this)
+      if (to.destroyed) proxy.open.delete(this)
+    })
     return new Flow(from, to, {
       bufferBytesMax: proxy.bufferBytesMax,
       conditions: () => proxy.conditions[direction],

@@ -9,6 +9,7 @@ const directions: ReadonlyArray<Direction> = ["toServer", "toClient"]
 
 export class Proxy implements Shared {
   readonly connections = new Set<ProxiedConnection>()
+  readonly open = new Set<ProxiedConnection>()
   private readonly random: PCGRandom
   readonly bufferBytesMax: number
   readonly bytes: Record<Direction, number> = { toServer: 0, toClient: 0 }
@@ -37,6 +38,7 @@ export class Proxy implements Shared {
     this.accepted++
     const connection = new ProxiedConnection(this.track(client), this.track(this.dial()), this)
     this.connections.add(connection)
+    this.open.add(connection)
     if (this.silent) connection.blackHole()
     if (this.randomCuts) connection.cutRandomly(this.randomCuts)
     const planned = this.planned.shift()
@@ -52,6 +54,15 @@ export class Proxy implements Shared {
 
   readonly drawEnd = (): "reset" | "close" => this.chance() < 0.5 ? "reset" : "close"
 
+  /** Also where one side has gone, and the other has not been told. */
+  cut(draw: () => "reset" | "close"): Effect.Effect<number> {
+    return Effect.sync(() => {
+      const standing = this.connections.size
+      for (const connection of Array.from(this.open)) connection.cut(draw())
+      return standing
+    })
+  }
+
   each(f: (connection: ProxiedConnection) => void): Effect.Effect<number> {
     return Effect.sync(() => {
       const standing = Array.from(this.connections)
@@ -61,7 +72,7 @@ export class Proxy implements Shared {
   }
 
   end(): void {
-    for (const connection of this.connections) connection.end()
+    for (const connection of this.open) connection.end()
     for (const socket of this.sockets) socket.destroy()
   }
 
