@@ -44,7 +44,7 @@ const startServer = (bundle: string, port: number, filename: string) =>
 /** Lets a server live for a moment, and kills it. */
 const kill = (server: Program.Program, proxy: TcpProxy.TcpProxy) =>
   Effect.gen(function*() {
-    yield* Effect.sleep(yield* Random.nextIntBetween(50, 400))
+    yield* Effect.sleep(yield* Random.nextIntBetween(50, 800))
     // half of the time answers are lost from here on, so that calls are committed which the clients will ask for again
     if (yield* Random.nextBoolean) {
       yield* proxy.blackHole("toClient")

@@ -95,6 +95,8 @@ const sweep = (what: string, story: typeof open) =>
         return yield* run.proxy.cuts
       }).pipe(
         Effect.scoped,
+        // what hangs may also hang when it is to end
+        Effect.disconnect,
         Effect.timeoutFail({ duration: settledIn, onTimeout: () => new Error("it has not settled") }),
         Effect.mapError((error) => new Error(`cut after ${position.bytes} bytes ${position.direction}: ${error}`)),
         Effect.orDie
