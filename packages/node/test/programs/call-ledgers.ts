@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as Http from "node:http"
 import type { Answer } from "../../crash/Answer.ts"
 import { Ledger } from "../utils/Ledger.ts"
 
@@ -35,18 +36,21 @@ type Rpc = Effect.Effect.Success<ReturnType<typeof connect>>["rpc"]
 /** A call: how it ended, and the place it was given. */
 type Ended = Omit<Answer, "key" | "entry">
 
-/** A call that nobody sends again, from a backend. */
+/** A call that nobody sends again, by a backend; each on a connection of its own. */
 const enter = (key: string, entry: string): Effect.Effect<Ended> =>
-  Effect.promise(async (): Promise<Ended> => {
-    try {
-      const response = await fetch(`http://127.0.0.1:${port}/enter`, {
-        method: "POST",
-        body: JSON.stringify({ key, entry })
+  Effect.async((resume) => {
+    const lost = () => resume(Effect.succeed({ end: "unknown" }))
+    const request = Http.request({ port, path: "/enter", method: "POST", host: "127.0.0.1", agent: false })
+    request.on("error", lost).on("close", lost).on("response", (response) => {
+      let body = ""
+      response.on("data", (chunk: Buffer) => (body += chunk.toString()))
+      response.on("end", () => {
+        if (response.statusCode === 200) resume(Effect.succeed({ end: "done", ledger: Number(body) }))
+        else lost()
       })
-      return response.ok ? { end: "done", ledger: Number(await response.text()) } : { end: "unknown" }
-    } catch {
-      return { end: "unknown" }
-    }
+      response.on("error", lost)
+    })
+    request.end(JSON.stringify({ key, entry }))
   })
 
 /** A call whose answers are a stream, which is lost with the server. */
