@@ -5,10 +5,10 @@ import { ActorClient } from "@troupe/client"
 import { Actor, Gap } from "@troupe/contract"
 import { NodeActors, NodeWebSocketTransport } from "@troupe/node"
 import { ActorHost, ActorServer, ActorStore } from "@troupe/server"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Context, Effect, Layer, Ref, Schedule, Schema, Stream } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import { until } from "./utils/until.ts"
 
 const clients = 4
@@ -86,7 +86,7 @@ it.scopedLive(
   () =>
     Effect.gen(function*() {
       const port = yield* serve
-      const proxy = yield* ChaosProxy.make({ target: port, seed: 42 })
+      const proxy = yield* TcpProxy.make({ target: port, seed: 42 })
       const auditor = yield* connect(port)
       const seen = { calls: 0, failures: 0, resumes: 0, reopened: 0, events: 0, gaps: 0 }
       const began = Date.now()

@@ -1,80 +1,21 @@
 /** A store that cannot write, for real: locked by another program, on a full disk, without its thread. Over sockets. */
 import { assert, it, vi } from "@effect/vitest"
-import type { ConnectionStatus } from "@troupe/client"
-import { Cause, Effect, Exit, Fiber, Logger, Scope, Stream } from "effect"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
+import { Cause, Effect, Exit, Logger, Scope } from "effect"
 import Database from "libsql"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
+import { fileURLToPath } from "node:url"
 import type { Worker } from "node:worker_threads"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
 import { freePort } from "./utils/freePort.ts"
 import * as LogServer from "./utils/LogServer.ts"
 import * as Program from "./utils/Program.ts"
+import { connect, hasReason, survives } from "./utils/Survival.ts"
 import { until } from "./utils/until.ts"
 
 vi.setConfig({ testTimeout: 60_000 })
-
-/** What breaks a store, and what mends it. */
-interface Failure {
-  readonly begin: Effect.Effect<unknown>
-  readonly end: Effect.Effect<unknown>
-}
-
-const hasReason = (tag: "ActivationLost" | "Unavailable") => (status: ConnectionStatus.ConnectionStatus) =>
-  status._tag === "Waiting" && status.cause._tag === "NotOpened" && status.cause.reason._tag === tag
-
-/** A client that notes all it is told. */
-const connect = (port: number) =>
-  Effect.gen(function*() {
-    // so that only the first loss of a connection is made good at once, and the reasons of the others can be seen
-    const log = yield* LogServer.connect(port, { stableAfter: "1 hour" })
-    const statuses: Array<ConnectionStatus.ConnectionStatus> = []
-    const answers: Array<number> = []
-    const heard: Array<unknown> = []
-    yield* Effect.forkScoped(
-      Stream.runForEach(log.status.changes, (status) => Effect.sync(() => statuses.push(status)))
-    )
-    yield* Effect.forkScoped(
-      Stream.runForEach(yield* log.events("appended"), (event) => Effect.sync(() => heard.push(event)))
-    )
-    const append = (entry: string) =>
-      Effect.tap(log.rpc.Append({ entry }), (count) => Effect.sync(() => answers.push(count)))
-    return { append, answers, entries: log.rpc.Entries(), heard, statuses }
-  })
-
-const numbers = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
-
-/** Calls a server whose store fails meanwhile, twice, and finds each call executed once, in order, after the recovery. */
-const survives = (port: number, { begin, end }: Failure) =>
-  Effect.gen(function*() {
-    const client = yield* connect(port)
-    const entries: Array<string> = []
-    let lost = false
-    for (const round of [1, 2]) {
-      const before = yield* client.append(`${round}`)
-      entries.push(`${round}`)
-      assert.strictEqual(before, entries.length)
-      yield* until(() => client.heard.length >= client.answers.length)
-      yield* begin
-      const told = { answers: client.answers.length, heard: client.heard.length }
-      client.statuses.length = 0
-      const mine = numbers(0, 20).map((i) => `${round}-${i}`)
-      const calls = yield* Effect.forEach(mine, (entry) => Effect.fork(client.append(entry)))
-      // the next activation cannot be had either, however often it is asked for
-      yield* until(() => client.statuses.filter(hasReason("Unavailable")).length >= 3, "the actor is unavailable")
-      // a first loss on a link is made good at once, and its reason is not shown
-      lost ||= client.statuses.some(hasReason("ActivationLost"))
-      assert.isFalse(client.statuses.some(({ _tag }) => _tag === "Connected"))
-      assert.deepStrictEqual({ answers: client.answers.length, heard: client.heard.length }, told)
-      yield* end
-      assert.deepStrictEqual(yield* Effect.forEach(calls, Fiber.join), numbers(before + 1, mine.length))
-      entries.push(...mine)
-    }
-    assert.deepStrictEqual(yield* client.entries, entries)
-    return { entries, lost }
-  })
 
 /** Collects what is logged while an effect, and what it leaves running, runs. */
 const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
@@ -113,10 +54,10 @@ const limitFiles = (pid: number, bytes: number | "unlimited") =>
   Effect.sync(() => ChildProcess.execFileSync("prlimit", ["--pid", `${pid}`, `--fsize=${bytes}:`]))
 
 /** Starts a server process on a store file, and returns it with its port. */
-const start = (filename: string, wrapper: ReadonlyArray<string> = [], listenOn?: number) =>
+const start = (filename: string, options: Program.Options = {}, listenOn?: number) =>
   Effect.gen(function*() {
     const port = listenOn ?? (yield* freePort)
-    const program = yield* Program.start("serve-log", [`${port}`, filename], { wrapper })
+    const program = yield* Program.start("serve-log", [`${port}`, filename], options)
     yield* program.said("open")
     return { port, program }
   })
@@ -149,7 +90,7 @@ it.scopedLive.skipIf(!isPossible("a limit on the size of files", "prlimit", "--f
       yield* program.kill("SIGKILL")
       yield* program.ended
       assert.isNull(call.unsafePoll())
-      yield* start(filename, [], port)
+      yield* start(filename, {}, port)
       assert.strictEqual(yield* call, before + 1)
       assert.deepStrictEqual(yield* client.entries, [...entries, "last", "after"])
     })
@@ -185,7 +126,9 @@ it.scopedLive.skipIf(!isPossible("a small disk", unshare!, ...unshareArgs, "true
   () =>
     Effect.gen(function*() {
       const directory = yield* Directory.temporary
-      const { port, program } = yield* start(`${directory}/store.db`, onSmallDisk(directory, 8 * 1024 * 1024))
+      const { port, program } = yield* start(`${directory}/store.db`, {
+        wrapper: onSmallDisk(directory, 8 * 1024 * 1024)
+      })
       // the way into what only the process sees
       const ballast = `/proc/${program.pid}/root${directory}/ballast`
       yield* survives(port, {
@@ -195,6 +138,53 @@ it.scopedLive.skipIf(!isPossible("a small disk", unshare!, ...unshareArgs, "true
       assertFailed(program, /database or disk is full/)
     })
 )
+
+/** What happens to a store that is told so before each of its transactions. */
+const pragmas = {
+  "a database that may not grow": {
+    // it is never less than it has
+    begin: "max_page_count = 1",
+    end: "max_page_count = 4294967294",
+    // more than what is free in it
+    calls: 4,
+    length: 90_000,
+    wakes: true,
+    why: /database or disk is full/
+  },
+  "a database that may only be read": {
+    begin: "query_only = 1",
+    end: "query_only = 0",
+    calls: 20,
+    length: 0,
+    wakes: false,
+    why: /it cannot be written \(attempt to write a readonly database\)/
+  }
+} as const
+
+for (const [what, { begin, calls, end, length, wakes, why }] of Object.entries(pragmas)) {
+  it.scopedLive(`T4 over sockets, ${what} answers nothing, and all calls when it may again`, () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory.temporary
+      const told = `${directory}/pragmas`
+      const tell = (pragma: string) => Effect.sync(() => Fs.writeFileSync(told, pragma))
+      yield* tell(end)
+      const env = {
+        NODE_OPTIONS: `--require ${fileURLToPath(new URL("utils/pragmas.cjs", import.meta.url))}`,
+        PRAGMAS: told
+      }
+      const { port, program } = yield* start(`${directory}/store.db`, { env })
+      const { entries, lost } = yield* survives(port, { begin: tell(begin), end: tell(end), calls, length, wakes })
+      assert.isTrue(lost)
+      const failures = program.lines.filter((line) => line.includes("commit failed"))
+      assert.isAtLeast(failures.length, 2)
+      for (const failure of failures) assert.match(failure, why)
+      // what was answered is in the file, once
+      yield* program.kill("SIGKILL")
+      yield* program.ended
+      const next = yield* start(`${directory}/store.db`)
+      assert.deepStrictEqual(yield* (yield* connect(next.port)).entries, entries)
+    }))
+}
 
 it.scopedLive("T4 over sockets, a store without its thread answers nothing until it is opened anew", () =>
   Effect.gen(function*() {
@@ -209,7 +199,7 @@ it.scopedLive("T4 over sockets, a store without its thread answers nothing until
     })
     const { texts } = yield* logged(start)
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
-    const proxy = yield* ChaosProxy.make({ target: () => port })
+    const proxy = yield* TcpProxy.make({ target: () => port })
     const { entries } = yield* survives(proxy.port, {
       begin: Effect.promise(() => worker!.terminate()),
       end: Effect.zipRight(Effect.suspend(() => Scope.close(scope, Exit.void)), Effect.orDie(logged(start)))

@@ -1,8 +1,8 @@
 /** Links whose peer says nothing any more, and nobody is told: processes that are frozen, a network that loses all. */
 import { assert, it, vi } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Fiber, Stream } from "effect"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import { connect, serve } from "./utils/FeedServer.ts"
 import * as Program from "./utils/Program.ts"
 import { until } from "./utils/until.ts"
@@ -68,7 +68,7 @@ it.scopedLive("C9 a client that is frozen is given up by the server, and goes on
     const { port } = yield* serve({ gateway })
     const feed = yield* connect(port, "observer")
     const heard = yield* listenTo(feed)
-    const proxy = yield* ChaosProxy.make({ target: port })
+    const proxy = yield* TcpProxy.make({ target: port })
     const bundle = yield* Program.bundle("post-numbers")
     const poster = yield* Program.start("post-numbers", [`${proxy.port}`, "frozen"], { bundle })
     yield* until(() => heard.length > 3, "it posts", "30 seconds")
@@ -113,13 +113,13 @@ it.scopedLive("C9 a client that stays frozen beyond the resume window is let go,
 it.scopedLive("C9 in a network that loses everything both sides give the link up, and another one goes on", () =>
   Effect.gen(function*() {
     const { port } = yield* serve({ gateway })
-    const proxy = yield* ChaosProxy.make({ target: port })
+    const proxy = yield* TcpProxy.make({ target: port })
     const feed = yield* connect(proxy.port, "ann")
     const heard = yield* listenTo(feed)
     const id = yield* feed.rpc.Me()
     for (const round of [1, 2, 3]) {
       yield* proxy.setSilent(true)
-      assert.isAtLeast(yield* proxy.blackHole, 1)
+      assert.isAtLeast(yield* proxy.blackHole(), 1)
       const call = yield* Effect.fork(feed.rpc.Post({ at: 0, text: `${round}` }))
       const after = yield* givesUp(feed)
       assert.isAtLeast(after, silence - heartbeat - 50)

@@ -4,8 +4,8 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Frame from "@troupe/contract/protocol/Frame"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect } from "effect"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
 import { freePort } from "./utils/freePort.ts"
 import * as LogServer from "./utils/LogServer.ts"
@@ -45,7 +45,7 @@ for (const older of ["speaks on", "is frozen"] as const) {
       Effect.gen(function*() {
         const port = yield* freePort
         const filename = `${yield* Directory.temporary}/store.db`
-        const proxy = yield* ChaosProxy.make({ target: port })
+        const proxy = yield* TcpProxy.make({ target: port })
         const start = Effect.tap(
           Program.start("serve-work", [`${port}`, filename, "1000", "1000", "free"]),
           ({ said }) => said("open")
@@ -66,7 +66,7 @@ for (const older of ["speaks on", "is frozen"] as const) {
           yield* old.say(...calls(1))
           yield* until(() => old.answers().length === 1, "the first is answered")
           yield* server.said(`holds ${runs}`)
-          if (older === "is frozen") assert.isAtLeast(yield* proxy.blackHole, 1)
+          if (older === "is frozen") assert.isAtLeast(yield* proxy.blackHole(), 1)
           const next = yield* RawClient.dial(port)
           yield* next.say(open([recorded, runs, waits]))
           yield* next.pong

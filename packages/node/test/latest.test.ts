@@ -1,8 +1,8 @@
 /** Events of which only the latest counts, and a client that stops to read: a real server process, real sockets. */
 import { assert, it, vi } from "@effect/vitest"
 import { ConnectionStatus } from "@troupe/client"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Stream } from "effect"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import { Feed } from "./utils/Feed.ts"
 import { connect, serve } from "./utils/FeedServer.ts"
 import { client } from "./utils/LogServer.ts"
@@ -36,7 +36,7 @@ it.scopedLive("E7 beside a client that does not read, thousands of updates leave
   Effect.gen(function*() {
     // one position of each would be more than its outbox holds
     const server = yield* serve({ host: { outboxBytesMax: 8 * KiB }, gateway: { silence: 600_000 } })
-    const proxy = yield* ChaosProxy.make({ target: server.port })
+    const proxy = yield* TcpProxy.make({ target: server.port })
     const slow = yield* reader(proxy.port, "slow")
     const fast = yield* reader(server.port, "fast")
     const senders = yield* Effect.forEach(names, (name) => connect(server.port, name))
@@ -56,7 +56,7 @@ it.scopedLive("E7 beside a client that does not read, thousands of updates leave
     yield* until(() => hasNewest(slow), "everybody keeps up")
     const grown: Array<number> = []
     for (const _ of [1, 2]) {
-      yield* proxy.throttle(1)
+      yield* proxy.setConditions({ bytesPerSecond: 1 }, "toClient")
       // 16 MB fill the network between them, and what may wait in the socket
       yield* move(1000)
       const [before, heardBefore] = [yield* server.bytes, slow.heard.count]
@@ -64,7 +64,7 @@ it.scopedLive("E7 beside a client that does not read, thousands of updates leave
       grown.push((yield* server.bytes) - before)
       yield* until(() => hasNewest(fast), "who reads has all")
       assert.strictEqual(slow.heard.count, heardBefore)
-      yield* proxy.throttle(Infinity)
+      yield* proxy.setConditions({})
       yield* until(() => hasNewest(slow), "who reads again has the newest")
       assert.isBelow(slow.heard.count, names.length * x / 2)
       assert.strictEqual(yield* slow.feed.rpc.Me(), slow.id)

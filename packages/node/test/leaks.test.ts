@@ -26,7 +26,7 @@ const run = (plan: Plan, flags: ReadonlyArray<string> = []) =>
       bundle: yield* Program.bundle("come-and-go"),
       flags: ["--expose-gc", "--single-threaded-gc", "--max-semi-space-size=32", ...flags]
     })
-    assert.strictEqual(yield* program.endedWithin("100 seconds"), 0, program.errors())
+    assert.strictEqual(yield* program.endedIn("100 seconds"), 0, program.errors())
     const looks = program.lines.map((line) => JSON.parse(line) as Look)
     assert.deepStrictEqual(looks.map(({ cycles }) => cycles), plan.looks)
     return looks

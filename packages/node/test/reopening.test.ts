@@ -4,8 +4,8 @@
  */
 import { assert, it } from "@effect/vitest"
 import type { Connection } from "@troupe/client"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Fiber, Stream } from "effect"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
 import { freePort } from "./utils/freePort.ts"
 import * as Gates from "./utils/Gates.ts"
@@ -21,7 +21,7 @@ const makeWorld = Effect.gen(function*() {
   const filename = `${yield* Directory.temporary}/store.db`
   const server = yield* Program.start("serve-gates", [`${port}`, filename])
   yield* server.said("open")
-  const proxy = yield* ChaosProxy.make({ target: port })
+  const proxy = yield* TcpProxy.make({ target: port })
   const { connect } = yield* LogServer.client(proxy.port)
   const count = (line: string) => server.lines.filter((said) => said === line).length
   return {
@@ -89,7 +89,7 @@ it.scopedLive(
         const stands = count("stands")
         // the links on which it waits go silent, one after the other
         for (const _ of [1, 2]) {
-          yield* next("asked", proxy.blackHole)
+          yield* next("asked", proxy.blackHole())
           assert.isAtLeast(yield* proxy.connections, 2)
         }
         assert.strictEqual(count("stands"), stands)
@@ -99,7 +99,7 @@ it.scopedLive(
         // the next connection stands, and lives on, but the client does not hear of it
         yield* reopen(world, seen)
         const superseded = count("ended Superseded")
-        yield* proxy.deafen
+        yield* proxy.blackHole("toClient")
         yield* next("stands", open(second))
         yield* until(() => count("ended Superseded") > superseded, "another takes over", silenceMax)
         assert.strictEqual(yield* place(2), expected.length + 2)
@@ -107,7 +107,7 @@ it.scopedLive(
         // the link of a connection that stands goes silent: it is resumed on another
         yield* until(() => count(`run ${third}`) === 1)
         const { resumes } = seen
-        yield* proxy.blackHole
+        yield* proxy.blackHole()
         yield* until(() => seen.resumes > resumes, "the connection is resumed", silenceMax)
         yield* Effect.forEach(entries, open)
         assert.deepStrictEqual(yield* Effect.forEach([3, 4], place), [expected.length + 3, expected.length + 4])

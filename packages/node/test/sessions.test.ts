@@ -3,10 +3,10 @@ import { assert, it, vi } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { HostOptions } from "@troupe/server"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Either, Fiber, Stream } from "effect"
 import Database from "libsql"
 import { WebSocket } from "ws"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Directory from "./utils/Directory.ts"
 import * as LogServer from "./utils/LogServer.ts"
 import { until } from "./utils/until.ts"
@@ -55,7 +55,7 @@ it.scopedLive("T2 over sockets, when a reply or an event has arrived, the file h
 it.scopedLive("E3 over sockets, an absence beyond the resume window ends in a new connection and a gap", () =>
   Effect.gen(function*() {
     const { port } = yield* serve({ resumeWindow: "50 millis" })
-    const proxy = yield* ChaosProxy.make({ target: port })
+    const proxy = yield* TcpProxy.make({ target: port })
     const away = yield* LogServer.connect(proxy.port)
     const other = yield* LogServer.connect(port)
     const seen: Array<string> = []

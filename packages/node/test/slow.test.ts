@@ -2,10 +2,10 @@
 import { assert, it, vi } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Schedule, Stream } from "effect"
 import type { Socket } from "node:net"
 import { WebSocket } from "ws"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import { connect, serve } from "./utils/FeedServer.ts"
 import { until } from "./utils/until.ts"
 
@@ -53,7 +53,7 @@ it.scopedLive("E6 a reader at 1 byte/s beside 100 fast ones: theirs goes on as b
       return p99(readers.flat())
     })
     yield* round
-    const proxy = yield* ChaosProxy.make({ target: server.port })
+    const proxy = yield* TcpProxy.make({ target: server.port })
     const without: Array<number> = []
     const beside: Array<number> = []
     const grown: Array<number> = []
@@ -62,13 +62,13 @@ it.scopedLive("E6 a reader at 1 byte/s beside 100 fast ones: theirs goes on as b
       const before = yield* server.bytes
       const slow = yield* connect(proxy.port, `slow ${i}`)
       assert.include(yield* poster.rpc.Who(), `slow ${i}`)
-      yield* proxy.throttle(1)
+      yield* proxy.setConditions({ bytesPerSecond: 1 }, "toClient")
       beside.push(yield* round)
       // 60 posts of 4 KiB were more than its outbox holds
       assert.include(yield* poster.rpc.Gone(), `slow ${i} SlowConsumer`)
       grown.push((yield* server.bytes) - before)
       // it comes back when it can read again, and is told of what it has missed
-      yield* proxy.throttle(Infinity)
+      yield* proxy.setConditions({})
       yield* proxy.cut
       yield* until(
         async () => (await Effect.runPromise(Effect.orDie(poster.rpc.Who()))).includes(`slow ${i}`),

@@ -2,11 +2,11 @@
 import { assert, it, vi } from "@effect/vitest"
 import type { SqliteStore } from "@troupe/node"
 import type { HostOptions } from "@troupe/server"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Exit, Layer, Schedule, Scope } from "effect"
 import Database from "libsql"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Counters from "./utils/Counters.ts"
 import * as Directory from "./utils/Directory.ts"
 import * as LogServer from "./utils/LogServer.ts"
@@ -91,11 +91,11 @@ it.scopedLive("T7 thousands of calls of real clients: few recorded replies at an
 /** A client that makes calls, and is gone before it has heard that they were answered. */
 const vanish = (port: number, key: string, calls: number, counted: () => number) =>
   Effect.scoped(Effect.gen(function*() {
-    const proxy = yield* ChaosProxy.make({ target: port })
+    const proxy = yield* TcpProxy.make({ target: port })
     const { connect } = yield* LogServer.client(proxy.port)
     const { rpc } = yield* connect(Counters.Commit, key)
     const before = counted()
-    yield* proxy.deafen
+    yield* proxy.blackHole("toClient")
     yield* Effect.forEach(Array.from({ length: calls }), () => Effect.fork(rpc.Add()))
     yield* until(() => counted() >= before + calls, "the calls have been executed")
     // it cannot even say goodbye

@@ -3,18 +3,18 @@ import { assert, describe, it, vi } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { NodeActors, NodeWebSocketTransport } from "@troupe/node"
 import { ActorHost, ActorServer, ActorStore } from "@troupe/server"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import * as TransportSuite from "@troupe/testing/TransportSuite"
 import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import { layerLog, Log } from "./utils/Log.ts"
 
 vi.setConfig({ testTimeout: 20_000 })
 
 // --- the suite -------------------------------------------------------------------------------------------------------
 
-class Proxy extends Context.Tag("test/Proxy")<Proxy, ChaosProxy.ChaosProxy>() {}
+class Proxy extends Context.Tag("test/Proxy")<Proxy, TcpProxy.TcpProxy>() {}
 
 const quiet = { disableListenLog: true, disableLogger: true }
 
@@ -23,7 +23,7 @@ const portOf = Effect.map(HttpServer.HttpServer, ({ address }) => address._tag =
 
 /** A server on a free port, with a proxy before it, and the transport through the proxy. */
 const throughProxy = Layer.unwrapScoped(Effect.gen(function*() {
-  const proxy = yield* ChaosProxy.make({ target: yield* portOf })
+  const proxy = yield* TcpProxy.make({ target: yield* portOf })
   return Layer.merge(
     Layer.succeed(Proxy, proxy),
     NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${proxy.port}/actors` })
@@ -137,7 +137,7 @@ describe("real sockets, out of order", () => {
     Effect.gen(function*() {
       const port = yield* freePort
       yield* serve(port, yield* makeStore)
-      const proxy = yield* ChaosProxy.make({ target: port })
+      const proxy = yield* TcpProxy.make({ target: port })
       const mine = yield* client(proxy.port, { schedule: Schedule.exponential("20 millis", 2) })
       const log = yield* mine.connect(Log, "a")
       const before = yield* proxy.accepted
@@ -202,7 +202,7 @@ describe("real sockets, out of order", () => {
     Effect.gen(function*() {
       const port = yield* freePort
       yield* serve(port, yield* makeStore)
-      const proxy = yield* ChaosProxy.make({ target: port })
+      const proxy = yield* TcpProxy.make({ target: port })
       const mine = yield* client(proxy.port, { dialTimeout: "80 millis" })
       yield* proxy.setSilent(true)
       const connecting = yield* Effect.fork(mine.connect(Log, "a"))
@@ -223,13 +223,13 @@ describe("real sockets, out of order", () => {
       // the server does not find out in the time of this test, the client does
       yield* serve(port, yield* makeStore, { heartbeat: "40 millis", silence: "120 millis" })
       const direct = yield* (yield* client(port)).connect(Log, "a")
-      const proxy = yield* ChaosProxy.make({ target: port })
+      const proxy = yield* TcpProxy.make({ target: port })
       const log = yield* (yield* client(proxy.port)).connect(Log, "a")
       const events = yield* log.events("appended")
       const { id } = yield* log.rpc.WhoAmI()
       const expected: Array<string> = []
       for (const round of ["x", "y", "z"]) {
-        assert.isAtLeast(yield* proxy.blackHole, 1)
+        assert.isAtLeast(yield* proxy.blackHole(), 1)
         const call = yield* Effect.fork(log.rpc.Append({ entry: `${round} in the hole` }))
         yield* direct.rpc.Append({ entry: `${round} by another` })
         expected.push(`${round} by another`, `${round} in the hole`)
@@ -247,12 +247,12 @@ describe("real sockets, out of order", () => {
     Effect.gen(function*() {
       const port = yield* freePort
       yield* serve(port, yield* makeStore)
-      const proxy = yield* ChaosProxy.make({ target: port })
+      const proxy = yield* TcpProxy.make({ target: port })
       const log = yield* (yield* client(proxy.port)).connect(Log, "a")
       const direct = yield* (yield* client(port)).connect(Log, "a")
       const events = yield* direct.events("appended")
       for (const count of [1, 2, 3]) {
-        yield* proxy.deafen
+        yield* proxy.blackHole("toClient")
         const call = yield* Effect.fork(log.rpc.Append({ entry: `${count}` }))
         // it has run, and its answer is lost
         yield* Stream.runHead(Stream.take(events, 1))

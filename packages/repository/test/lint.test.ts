@@ -57,6 +57,17 @@ describe("lint", () => {
     assert.deepStrictEqual(legal, expected.sort())
   })
 
+  it("only what is for Node in the test kit imports Node, and nothing else of what the kit may not", () => {
+    const names = ["node:net", "@troupe/node/Module", "@troupe/server/Module", "effect"]
+    const folders = ["", "node/", "internal/", "internal/node/"]
+    const path = (folder: string, i: number) => `packages/testing/src/${folder}Import${i}.ts`
+    const sources = folders.flatMap((folder) => names.map((name, i) => [path(folder, i), imports(name)] as const))
+    const results = lint(Object.fromEntries(sources))
+    const legal = folders.map((folder) => names.filter((_, i) => results[path(folder, i)]!.length === 0))
+    const server = "@troupe/server/Module"
+    assert.deepStrictEqual(legal, [[server], ["node:net", server], [server], ["node:net", server]])
+  })
+
   it("sources import modules: no barrel, not the own index, no .js", () => {
     const names = [
       "effect",

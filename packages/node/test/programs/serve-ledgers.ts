@@ -11,10 +11,9 @@ import * as Ledger from "../utils/Ledger.ts"
 
 const [, , port, filename] = process.argv
 
-const server = HttpLayerRouter.serve(ActorServer.layer({ actors: [Ledger.Ledger, Ledger.Journal] }), {
-  disableListenLog: true,
-  disableLogger: true
-}).pipe(
+const routes = Layer.merge(ActorServer.layer({ actors: [Ledger.Ledger, Ledger.Journal] }), Ledger.layerRoute)
+
+const server = HttpLayerRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
   Layer.provide(Ledger.layer),
   Layer.provide(ActorHost.layer()),
   Layer.provide(SqliteStore.layer({ filename: filename! })),

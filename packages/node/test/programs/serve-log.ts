@@ -1,4 +1,4 @@
-/** Serves the actors of `utils/Log.ts` on a port and a store file, says so, and waits to be killed. */
+/** Serves the actors of `utils/Log.ts` on a port and a store file, with options that are JSON, and waits to be killed. */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as NodeActors from "@troupe/node/NodeActors"
 import * as SqliteStore from "@troupe/node/SqliteStore"
@@ -9,14 +9,16 @@ import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
 import { layerLog, Log } from "../utils/Log.ts"
 
-const [, , port, filename] = process.argv
+const [, , port, filename, options = "{}"] = process.argv
 
-const server = HttpLayerRouter.serve(ActorServer.layer({ actors: [Log] }), {
+const { host, gateway } = JSON.parse(options)
+
+const server = HttpLayerRouter.serve(ActorServer.layer({ actors: [Log], ...gateway }), {
   disableListenLog: true,
   disableLogger: true
 }).pipe(
   Layer.provide(layerLog),
-  Layer.provide(ActorHost.layer()),
+  Layer.provide(ActorHost.layer(host)),
   Layer.provide(SqliteStore.layer({ filename: filename! })),
   Layer.provide(NodeActors.layer(createServer, { port: Number(port), host: "127.0.0.1" }))
 )

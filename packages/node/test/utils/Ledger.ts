@@ -1,7 +1,8 @@
 /** Actors that write down every call that takes effect, alone or together with another actor. */
+import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { Actor } from "@troupe/contract"
-import { Effect, Layer, Ref, Schema } from "effect"
+import { Effect, Layer, Ref, Schema, Stream } from "effect"
 
 const State = Schema.Struct({ entries: Schema.Array(Schema.String) })
 const empty = () => ({ entries: [] })
@@ -9,23 +10,40 @@ const append = (state: Ref.Ref<typeof State.Type>, entry: string) =>
   Ref.modify(state, ({ entries }) => [entries.length + 1, { entries: [...entries, entry] }])
 const read = (state: Ref.Ref<typeof State.Type>) => Effect.map(Ref.get(state), ({ entries }) => entries)
 
+const payload = { entry: Schema.String }
+
+export class Declined extends Schema.TaggedError<Declined>()("Declined", payload) {}
+
 /** Called by ledgers only. */
 export class Journal extends Actor.Tag<Journal>()("Journal", {
   rpcs: RpcGroup.make(Rpc.make("Entries", { success: Schema.Array(Schema.String) })),
-  internal: RpcGroup.make(Rpc.make("Write", { payload: { entry: Schema.String }, success: Schema.Number }))
+  internal: RpcGroup.make(Rpc.make("Write", { payload, success: Schema.Number }))
 }) {}
 
+/** Calls that append return the entry's place, counted from 1. */
 export class Ledger extends Actor.Tag<Ledger>()("Ledger", {
   rpcs: RpcGroup.make(
-    // both return the entry's place, counted from 1
-    Rpc.make("Append", { payload: { entry: Schema.String }, success: Schema.Number }),
+    Rpc.make("Append", { payload, success: Schema.Number }),
+    /** Also to the journal of the same key. */
     Rpc.make("AppendToBoth", {
-      payload: { entry: Schema.String },
+      payload,
       success: Schema.Struct({ ledger: Schema.Number, journal: Schema.Number })
     }),
+    /** Does, and fails. */
+    Rpc.make("AppendAndDecline", { payload, success: Schema.Number, error: Declined }),
+    /** Gives the last entries before it, one by one, and then its own. */
+    Rpc.make("AppendAndTail", {
+      payload,
+      success: Schema.Struct({ place: Schema.Number, entry: Schema.String }),
+      stream: true
+    }),
     Rpc.make("Entries", { success: Schema.Array(Schema.String) })
-  )
+  ),
+  internal: RpcGroup.make(Rpc.make("Enter", { payload, success: Schema.Number }))
 }) {}
+
+/** How many entries a stream gives. */
+const tailLength = 8
 
 const layerJournal = Journal.toLayer(
   { state: State, initialState: empty },
@@ -39,6 +57,7 @@ const layerJournal = Journal.toLayer(
 const layerLedger = Ledger.toLayer({ state: State, initialState: empty }, (ledger) =>
   Effect.gen(function*() {
     const journals = yield* Journal.client
+    const appendAndRead = (entry: string) => Effect.zipRight(append(ledger.state, entry), read(ledger.state))
     return ledger.behavior({
       rpcs: {
         Append: ({ entry }) => append(ledger.state, entry),
@@ -47,9 +66,33 @@ const layerLedger = Ledger.toLayer({ state: State, initialState: empty }, (ledge
             const journal = yield* Effect.orDie(journals.get(ledger.key).Write({ entry }))
             return { ledger: yield* append(ledger.state, entry), journal }
           }),
+        AppendAndDecline: ({ entry }) => Effect.zipRight(append(ledger.state, entry), new Declined({ entry })),
+        AppendAndTail: ({ entry }) =>
+          Stream.unwrap(Effect.map(ledger.turn(appendAndRead(entry)), (entries) => {
+            const places = entries.map((entry, i) => ({ place: i + 1, entry }))
+            return Stream.rechunk(Stream.fromIterable(places.slice(-tailLength)), 1)
+          })),
         Entries: () => read(ledger.state)
-      }
+      },
+      internal: { Enter: ({ entry }) => append(ledger.state, entry) }
     })
   }))
 
 export const layer = Layer.merge(layerJournal, layerLedger)
+
+/** `POST /enter` with a key and an entry is the backend's call. */
+export const layerRoute = HttpLayerRouter.use((router) =>
+  Effect.gen(function*() {
+    const ledgers = yield* Ledger
+    const enter = Effect.gen(function*() {
+      const text = yield* Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => request.text)
+      const { entry, key } = JSON.parse(text) as { readonly key: string; readonly entry: string }
+      return HttpServerResponse.text(`${yield* ledgers.get(key).Enter({ entry })}`)
+    })
+    yield* router.add(
+      "POST",
+      "/enter",
+      Effect.catchAll(enter, (error) => Effect.succeed(HttpServerResponse.text(error.message, { status: 503 })))
+    )
+  })
+)

@@ -19,11 +19,13 @@ export interface Program {
   readonly errors: () => string
   /** Waits until it has written a line; a defect if it ends, or is silent, instead. */
   readonly said: (line: string) => Effect.Effect<void>
+  /** Waits until it has written anything. */
+  readonly speaks: Effect.Effect<void>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Waits for its end, and returns the code or the signal. */
   readonly ended: Effect.Effect<number | string>
-  /** The same, for one that takes longer than ten seconds. */
-  readonly endedWithin: (duration: Duration.DurationInput) => Effect.Effect<number | string>
+  /** The same for what takes longer to end. */
+  readonly endedIn: (duration: Duration.DurationInput) => Effect.Effect<number | string>
 }
 
 export interface Options {
@@ -106,7 +108,7 @@ export const start = (
     child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))
     let end: number | string | undefined
     child.on("close", (code, signal) => (end = code ?? signal ?? "unknown"))
-    const endedWithin = (duration: Duration.DurationInput) =>
+    const endedIn = (duration: Duration.DurationInput) =>
       Effect.map(until(() => end !== undefined, `${name} ends`, duration), () => end!)
     return {
       pid: child.pid!,
@@ -120,8 +122,9 @@ export const start = (
               : Effect.dieMessage(`${name} ended with ${end}: ${lines.join("\n")}${errors}`)
           ))
         ),
+      speaks: until(() => lines.length > 0, `${name} says something`, startMax),
       kill: (signal) => Effect.sync(() => void child.kill(signal)),
-      ended: endedWithin("10 seconds"),
-      endedWithin
+      ended: endedIn("10 seconds"),
+      endedIn
     }
   })
