@@ -83,7 +83,7 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
         for (const round of [1, 2]) {
           yield* Effect.promise(() => window.setOffline(true))
           // nobody says that it is gone, and the silence of a link may last for half a minute
-          yield* proxy.blackHole
+          yield* proxy.blackHole()
           yield* ann.call(2 * round - 1, 2 * round)
           yield* Effect.promise(() => window.setOffline(false))
           const before = performance.now()
@@ -136,7 +136,7 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
           const others = entries("observer", 4 * round + 1, 4 * round + 4)
           yield* world.hide
           // they are made and take effect, but their answers are lost
-          yield* proxy.deafen
+          yield* proxy.blackHole("toClient")
           yield* ann.call(2 * round + 1, 2 * round + 2)
           yield* until(
             async () => (await Effect.runPromise(observer.rpc.Entries())).includes(own[1]!),
@@ -201,7 +201,7 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
         const observer = yield* world.observer
         const ann = yield* world.open("ann")
         for (const round of [1, 2]) {
-          yield* world.proxy.deafen
+          yield* world.proxy.blackHole("toClient")
           yield* ann.call(2 * round - 1, 2 * round)
           yield* until(async () => (await Effect.runPromise(observer.rpc.Entries())).includes(`ann-${2 * round}`))
           yield* Effect.promise(() => ann.tab.goto(world.elsewhere))
@@ -265,7 +265,7 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
         yield* ann.call(1, 200, 10)
         for (const answered of [40, 100]) {
           yield* ann.sees(({ answers }) => answers.length >= answered)
-          yield* world.proxy.deafen
+          yield* world.proxy.blackHole("toClient")
           yield* Effect.sleep("50 millis")
           yield* server.kill("SIGKILL")
           yield* server.ended

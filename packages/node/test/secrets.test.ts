@@ -5,11 +5,11 @@ import { assert, it, vi } from "@effect/vitest"
 import { Actor, ConnectionError, HttpRpc } from "@troupe/contract"
 import { NodeActors, SqliteStore } from "@troupe/node"
 import { ActorHost, ActorHttp, ActorServer } from "@troupe/server"
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Exit, Fiber, Layer, Logger, LogLevel, Ref, Schema, Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { WebSocket } from "ws"
-import * as ChaosProxy from "./utils/ChaosProxy.ts"
 import * as Collector from "./utils/Collector.ts"
 import * as Directory from "./utils/Directory.ts"
 import { freePort } from "./utils/freePort.ts"
@@ -75,7 +75,7 @@ const serve = (port: number, filename: string) =>
 /** What is made over a connection, with drops in between. */
 const overSockets = (port: number) =>
   Effect.gen(function*() {
-    const proxy = yield* ChaosProxy.make({ target: port })
+    const proxy = yield* TcpProxy.make({ target: port })
     const { connect } = yield* client(proxy.port)
     const safe = yield* connect(Safe, "a", { params })
     yield* safe.rpc.Put({ text: secret("text") })

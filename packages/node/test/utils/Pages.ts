@@ -1,10 +1,10 @@
 /** A server of `Register.ts` as a process, and its page in Chromium. */
+import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Context, Effect, Layer } from "effect"
 import * as Esbuild from "esbuild"
 import { fileURLToPath } from "node:url"
 import type { BrowserContext, Page as Tab } from "playwright-core"
 import type * as Page from "../page/page.ts"
-import * as ChaosProxy from "./ChaosProxy.ts"
 import * as Chromium from "./Chromium.ts"
 import * as Directory from "./Directory.ts"
 import type { Options } from "./FeedServer.ts"
@@ -97,7 +97,7 @@ export const makeWorld = (options: Options = {}) =>
     ]
     const serve = Effect.tap(Program.start("serve-registers", args, { bundle }), ({ said }) => said("open"))
     const server = yield* serve
-    const proxy = yield* ChaosProxy.make({ target: port })
+    const proxy = yield* TcpProxy.make({ target: port })
     yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all(window.pages().map((tab) => tab.close()))))
     return {
       port,
