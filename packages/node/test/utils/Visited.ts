@@ -78,7 +78,7 @@ export const visit = ({ connect }: Pick<Client, "connect">, key: string) =>
     const { events, rpc } = yield* connect(Visited, key, { params: { name: "ann" }, events: ["moved"] })
     const added = yield* events("added")
     const heard = yield* Effect.forkScoped(Stream.runHead(added))
-    yield* events("moved")
+    yield* Effect.asVoid(events("moved"))
     yield* rpc.Add({ text: "hello" })
     yield* Fiber.join(heard)
     yield* Effect.all([rpc.Later(), rpc.Cancel(), rpc.Ring(), rpc.Pass()], { concurrency: "unbounded" })

@@ -1,0 +1,84 @@
+/** What is kept for a client that has vanished, and for how long. Here answers are kept for 10 minutes. */
+import { Rpc, RpcGroup } from "@effect/rpc"
+import { assert, it } from "@effect/vitest"
+import { ActorClient } from "@troupe/client"
+import { Actor } from "@troupe/contract"
+import { ActorStore } from "@troupe/server"
+import { MemoryTransport, RawClient, TestHost, TestTime } from "@troupe/testing"
+import { Effect, Layer, Ref, Schema } from "effect"
+
+class Task extends Actor.Tag<Task>()("VanishedTask", {
+  rpcs: RpcGroup.make(Actor.forked(Rpc.make("Run")), Rpc.make("Add", { success: Schema.Int })),
+  internal: RpcGroup.make(Rpc.make("Count", { success: Schema.Int }))
+}) {}
+
+const live = (notes: Array<string>, durability: "commit" | "memory") =>
+  Task.toLayer({ state: Schema.Int, initialState: () => 0, durability }, (task) =>
+    Effect.succeed(task.behavior({
+      rpcs: {
+        Run: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void notes.push("interrupted"))),
+        Add: () => Ref.updateAndGet(task.state, (count) => count + 1)
+      },
+      internal: { Count: () => Ref.get(task.state) }
+    })))
+
+const layerStore = Layer.effect(
+  ActorStore.ActorStore,
+  Effect.map(ActorStore.ActorStore, (store) => ({ ...store, retentionMillis: 600_000 }))
+).pipe(Layer.provide(ActorStore.layerMemory))
+
+const layerOf = (notes: Array<string>, durability: "commit" | "memory") =>
+  ActorClient.layer().pipe(
+    Layer.provideMerge(TestHost.layer({ actors: [Task], implementations: live(notes, durability) })),
+    Layer.provideMerge(MemoryTransport.layer),
+    Layer.provide(layerStore)
+  )
+
+const open = (pending: ReadonlyArray<number> = []) => RawClient.open(Task, "a", { pending })
+
+it.scoped("L6 a handler beside the turns goes on for as long as its client may ask for it, and no longer", () =>
+  Effect.gen(function*() {
+    const notes: Array<string> = []
+    yield* Effect.gen(function*() {
+      for (const round of [1, 2]) {
+        const raw = yield* RawClient.make
+        yield* raw.say(RawClient.hello, { ...open(), session: `${round}`.repeat(32) })
+        yield* raw.say(RawClient.request(1, "Run"))
+        yield* raw.close
+        yield* TestTime.pass("11 minutes")
+        assert.lengthOf(notes, round - 1, "two minutes of these are the resume window")
+        yield* TestTime.pass("2 minutes")
+        assert.lengthOf(notes, round)
+      }
+    }).pipe(Effect.provide(layerOf(notes, "commit")))
+  }))
+
+it.scoped("L6 an answer that was not taken outlives the sleep of an actor that is not stored, for the retention", () =>
+  Effect.gen(function*() {
+    /** Asks again for a call that was answered before, and returns the answers. */
+    const again = (session: string) =>
+      Effect.gen(function*() {
+        const raw = yield* RawClient.make
+        yield* raw.say(RawClient.hello, { ...open([1]), session })
+        yield* raw.say(RawClient.request(1, "Add"))
+        yield* raw.close
+        return raw.of("Message").map(({ payload }) => (payload as { readonly exit: RawClient.Json }).exit["value"])
+      })
+    const counts = Effect.flatMap(Task, (tasks) => tasks.get("a").Count())
+    yield* Effect.gen(function*() {
+      const raw = yield* RawClient.make
+      yield* raw.say(RawClient.hello, { ...open(), session: "a".repeat(32) })
+      yield* raw.say(RawClient.request(1, "Add"))
+      yield* raw.close
+      // asleep after the resume window
+      yield* TestTime.pass("3 minutes")
+      assert.deepStrictEqual(yield* again("a".repeat(32)), [1])
+      yield* TestTime.pass("3 minutes")
+      // awake and asleep: the answer is still that which was kept first
+      for (let minutes = 0; minutes < 12; minutes += 2) {
+        assert.strictEqual(yield* counts, 1)
+        yield* TestTime.pass("2 minutes")
+      }
+      assert.deepStrictEqual(yield* again("a".repeat(32)), [2], "it was forgotten, and so it runs")
+    }).pipe(Effect.provide(layerOf([], "memory")))
+  }))
