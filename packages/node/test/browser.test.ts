@@ -269,6 +269,8 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
           yield* Effect.sleep("50 millis")
           yield* server.kill("SIGKILL")
           yield* server.ended
+          // a black hole does not tell that the server has gone
+          yield* world.proxy.reset
           server = yield* world.serve
         }
         const observer = yield* world.observer
