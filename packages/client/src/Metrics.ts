@@ -1,6 +1,6 @@
 /**
  * What clients count, as metrics of Effect: read them with `Metric.snapshot`. They are those of the process, over all its
- * clients. Labels name contracts, events and outcomes, never keys.
+ * clients. Labels name contracts and outcomes, never keys.
  */
 import * as Metric from "effect/Metric"
 

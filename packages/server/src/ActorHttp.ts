@@ -14,13 +14,13 @@ import { ConnectionClosed, type ConnectionError } from "@troupe/contract/Connect
 import type { Any } from "@troupe/contract/Definition"
 import * as HttpRpc from "@troupe/contract/HttpRpc"
 import { Secrets } from "@troupe/contract/Secrets"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { Implementations } from "./ActorServer.ts"
 import type { Connections } from "./Connections.ts"
 import * as Gateway from "./Gateway.ts"
 import { toMillis } from "./HostOptions.ts"
@@ -63,10 +63,6 @@ export const defaults: Required<Omit<Options<[]>, "actors" | "origins" | "path">
   requestTimeout: "5 minutes",
   drainTimeout: Gateway.defaults.drainTimeout
 }
-
-type Implementations<Actors extends ReadonlyArray<Any>> = Actors[number] extends infer Contract
-  ? Contract extends Context.Tag<infer Self, any> ? Self : never
-  : never
 
 /** The actor that a path below `path` names: `/ChatRoom/lobby/rpc`. */
 const targetIn = (below: string): { readonly contract: string; readonly key: string } | undefined => {
