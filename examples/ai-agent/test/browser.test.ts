@@ -45,7 +45,8 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
   let proxy: Proxy.Proxy
   let browser: Browser
 
-  const startServer = (port: number) => ServerProcess.start({ port, filename: join(folder ?? tmpdir(), "agent.db") })
+  const startServer = (port: number) =>
+    ServerProcess.start({ port, filename: join(folder ?? tmpdir(), "agent.db"), wordTime: "25 millis" })
 
   beforeAll(async () => {
     if (executable === undefined) throw new Error(Chromium.howToInstall)

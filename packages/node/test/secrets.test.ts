@@ -39,10 +39,10 @@ class Loose extends Actor.Tag<Loose>()("SocketSafe", {
   )
 }) {}
 
-const secret = (name: string) => `secret-${name}-4711`
+const secret = (name: string) => `secret-${name}-hush`
 
 const params = { token: secret("token-of-ann") }
-const badParams = [{ token: secret("token-of-nobody") }, { token: "secret-4711" }, secret("params"), {
+const badParams = [{ token: secret("token-of-nobody") }, { token: "secret-hush" }, secret("params"), {
   token: { text: secret("object") }
 }]
 
@@ -112,7 +112,7 @@ const overHttp = (port: number) =>
         yield* Effect.flip(ann.Pin({ pin: secret("pin") }))
         yield* Effect.exit(ann.Die({ text: secret("die") }))
         yield* Effect.exit(ann.Put({ text: secret("much").repeat(1000) }))
-        for (const header of [...badParams.map((bad) => JSON.stringify(bad)), `{"token":"secret-4711`]) {
+        for (const header of [...badParams.map((bad) => JSON.stringify(bad)), `{"token":"secret-hush`]) {
           assert.isTrue(Exit.isFailure(yield* Effect.exit((yield* of(header)).Put({ text: secret("text") }))))
         }
         const { contentType } = yield* Effect.provide(RpcSerialization.RpcSerialization, format)
@@ -162,7 +162,7 @@ it.scopedLive("X5 over sockets and HTTP too, with everything that a server expor
     for (const [where, bodies] of Object.entries(received)) {
       const text = JSON.stringify(bodies)
       assert.isAbove(text.length, 1000, where)
-      assert.notInclude(text, "4711", where)
+      assert.notInclude(text, "hush", where)
     }
     const [traces, logs] = [received["/v1/traces"], received["/v1/logs"]].map((bodies) => JSON.stringify(bodies))
     assert.include(traces, "http.request.header.troupe-params")

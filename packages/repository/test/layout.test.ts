@@ -1,5 +1,6 @@
 /** The shape of the repository: what lies where, and that the lists which name it are complete. */
 import { assert, describe, it } from "@effect/vitest"
+import ts from "typescript"
 import * as Repository from "./support/Repository.ts"
 
 interface Manifest {
@@ -49,6 +50,22 @@ describe("layout", () => {
       .map((path) => path.slice(0, -"/tsconfig.json".length))
       .filter((path) => !solution.includes(`{ "path": "${path}" }`))
     assert.deepStrictEqual(missing, [])
+  })
+
+  it("an example names every package that it imports", () => {
+    const examples = manifests.filter(({ path }) => path.startsWith("examples/"))
+    assert.isAtLeast(examples.length, 5)
+    for (const { manifest, path } of examples) {
+      const folder = path.slice(0, -"package.json".length)
+      const imported = Repository.files(/\.ts$/).filter((file) => file.startsWith(folder)).flatMap((file) =>
+        ts.preProcessFile(Repository.read(file)).importedFiles.map(({ fileName }) => fileName)
+      )
+      const names = imported.filter((name) => !/^(\.|node:)/.test(name))
+        .map((name) => name.split("/").slice(0, name.startsWith("@") ? 2 : 1).join("/"))
+      const named = new Set(dependencies(manifest).map(([name]) => name))
+      assert.isAbove(names.length, 5, folder)
+      assert.deepStrictEqual([...new Set(names)].filter((name) => !named.has(name)), [], folder)
+    }
   })
 
   it("the catalog is exact, and what examples name is what it pins", () => {

@@ -22,7 +22,7 @@ beforeAll(async () => {
   tarballs = await Tarballs.pack(folder)
 }, 3 * minutes)
 
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(() => rm(folder, { recursive: true, force: true }), minutes)
 
 /** Our packages are ES modules with `exports`: what knows only CommonJS, or no `exports`, is not served. */
 const isServed = (resolution: string | undefined) => resolution !== "node10" && resolution !== "node16-cjs"
@@ -61,15 +61,19 @@ const calls: Readonly<Record<string, string>> = {
   "cursors": "test/cursors.test.ts"
 }
 
-const installed = new Map<string, Template.Template>()
+let installed: ReadonlyMap<string, Template.Template>
+
+it("the examples, copied, install with npm from the packed packages", async () => {
+  installed = await Template.installAll(join(folder, "examples"), tarballs)
+  assert.isAtLeast(installed.size, 5)
+}, 5 * minutes)
 
 describe.each(Template.names)("the example %s, copied", (name) => {
-  it("installs with npm from the packed packages, checks, and builds", async () => {
-    const template = await Template.install(name, folder, tarballs)
-    installed.set(name, template)
+  it("checks and builds", async () => {
+    const template = installed.get(name)!
     await template.run("npm", "run", "check")
     await template.run("npm", "run", "build", "--if-present")
-  }, 5 * minutes)
+  }, 2 * minutes)
 
   it("makes its calls", async () => {
     assert.isDefined(calls[name], `packages.test.ts has to know which test of ${name} makes calls`)

@@ -23,6 +23,9 @@ export const answerTo = (messages: ReadonlyArray<Message>): string => {
   )
 }
 
+/** As fast as a person reads. */
+export const wordTime: Duration.DurationInput = "40 millis"
+
 export interface FakeModelOptions {
   /** How long it thinks before its first word. */
   readonly thinking?: Duration.DurationInput
@@ -31,7 +34,7 @@ export interface FakeModelOptions {
 }
 
 /** A model that answers in words. Given a part of an answer, it goes on behind it, as models do. */
-export const layer = ({ thinking = "800 millis", word = "40 millis" }: FakeModelOptions = {}) =>
+export const layer = ({ thinking = "800 millis", word = wordTime }: FakeModelOptions = {}) =>
   Layer.succeed(Model, {
     answer: ({ answer, messages }) => {
       const words = answerTo(messages).slice(answer.length).match(/\S+\s*|\s+/g) ?? []

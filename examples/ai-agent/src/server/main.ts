@@ -1,4 +1,4 @@
-/** Runs the server. `PORT` and `TROUPE_DB` say where; Ctrl-C and SIGTERM let it finish what it has begun. */
+/** Runs the server. `PORT` and `TROUPE_DB` say where, `WORD_TIME` how fast the model is; Ctrl-C and SIGTERM let it finish what it has begun. */
 import { HttpServer } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Config, Console, Effect, Layer } from "effect"
@@ -14,11 +14,12 @@ const main = Effect.gen(function*() {
   const filename = yield* Config.string("TROUPE_DB").pipe(
     Config.withDefault(fileURLToPath(new URL("../../ai-agent.db", import.meta.url)))
   )
+  const word = yield* Config.duration("WORD_TIME").pipe(Config.withDefault(FakeModel.wordTime))
   const listening = HttpServer.addressWith((address) =>
     Console.log(`The agent is listening: http://localhost:${address._tag === "TcpAddress" ? address.port : port}`)
   )
   const server = Server.layer({ port, filename }).pipe(
-    Layer.provide(FakeModel.layer()) // the place of a real one
+    Layer.provide(FakeModel.layer({ word })) // the place of a real one
   )
   return yield* Layer.launch(Layer.provideMerge(Layer.effectDiscard(listening), server)).pipe(
     Effect.catchTag("ServeError", (error) => Effect.fail(whyNotListening(error.cause, port)))

@@ -36,10 +36,20 @@ export class StartFailed extends Error {
 }
 
 /** Starts the server; port 0 takes a free one. */
-export const start = async (options: { readonly port: number; readonly filename: string }): Promise<ServerProcess> => {
+export const start = async (options: {
+  readonly port: number
+  readonly filename: string
+  /** How long the model takes for a word, such as `25 millis`. */
+  readonly wordTime?: string
+}): Promise<ServerProcess> => {
   const child = spawn(process.execPath, ["--import", "tsx", "src/server/main.ts"], {
     cwd: example,
-    env: { ...process.env, PORT: String(options.port), TROUPE_DB: options.filename },
+    env: {
+      ...process.env,
+      PORT: String(options.port),
+      TROUPE_DB: options.filename,
+      ...(options.wordTime !== undefined && { WORD_TIME: options.wordTime })
+    },
     stdio: ["ignore", "pipe", "pipe"]
   })
   const ended = new Promise<End>((resolve) => {

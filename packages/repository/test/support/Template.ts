@@ -1,4 +1,4 @@
-/** A copy of an example, in a folder of its own, that takes our packages from tarballs: what a user begins with. */
+/** Copies of the examples, outside this repository, that take our packages from tarballs: what a user begins with. */
 import { execFile } from "node:child_process"
 import { cp, readFile, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
@@ -34,9 +34,8 @@ const runIn = (cwd: string): Template["run"] => async (command, ...args) => {
   )
 }
 
-/** Copies an example, without what was installed or made there, and installs what it needs. */
-export const install = async (name: string, into: string, tarballs: ReadonlyMap<string, string>): Promise<Template> => {
-  const folder = join(into, name)
+/** Copies an example, without what was installed or made there, with our packages taken from tarballs. */
+const copy = async (name: string, folder: string, tarballs: ReadonlyMap<string, string>): Promise<Template> => {
   const made = new Set(["node_modules", "dist", ".build"])
   await cp(join(Repository.root, "examples", name), folder, {
     recursive: true,
@@ -47,7 +46,20 @@ export const install = async (name: string, into: string, tarballs: ReadonlyMap<
     manifest = manifest.replace(new RegExp(`("${name}": )"[^"]+"`), `$1${JSON.stringify(`file:${file}`)}`)
   }
   await writeFile(join(folder, "package.json"), manifest)
-  const run = runIn(folder)
-  await run("npm", "install", "--no-audit", "--no-fund")
-  return { folder, run }
+  return { folder, run: runIn(folder) }
+}
+
+/**
+ * Copies all examples, and installs what they need: in one go, because most of the time goes into unpacking what they
+ * share. That each names all that it imports is another test's matter.
+ */
+export const installAll = async (
+  into: string,
+  tarballs: ReadonlyMap<string, string>
+): Promise<ReadonlyMap<string, Template>> => {
+  const templates = new Map<string, Template>()
+  for (const name of names) templates.set(name, await copy(name, join(into, name), tarballs))
+  await writeFile(join(into, "package.json"), JSON.stringify({ private: true, workspaces: names }))
+  await runIn(into)("npm", "install", "--no-audit", "--no-fund", "--prefer-offline")
+  return templates
 }
