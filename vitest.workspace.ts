@@ -1,8 +1,23 @@
 import { defineWorkspace } from "vitest/config"
 
+const library = (name: string) => ({
+  test: {
+    name: `@troupe/${name}`,
+    root: `packages/${name}`,
+    include: ["test/**/*.test.ts"],
+    // real processes and browsers, properties that try many values, hours of virtual time, and a machine that may be busy
+    testTimeout: 120_000,
+    hookTimeout: 120_000
+  }
+})
+
 /** Every package and every example is a project of its own; `vitest run --project @troupe/client` runs one. */
 export default defineWorkspace([
-  "packages/*",
-  "examples/*",
-  "!packages/benchmarks"
+  library("contract"),
+  library("client"),
+  library("server"),
+  library("node"),
+  library("testing"),
+  library("repository"),
+  "examples/*"
 ])

@@ -1,9 +1,6 @@
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Frame } from "@troupe/contract"
 import { Arbitrary, Effect, Either, FastCheck as fc, type Schema } from "effect"
-
-// properties try many values, and the machine may be busy
-vi.setConfig({ testTimeout: 60_000 })
 
 type Payload = Frame.ClientMessage | Frame.ServerMessage
 

@@ -1,7 +1,7 @@
 /** Activations that are lost while their clients' links are healthy, over real sockets and a real file. */
 import { HttpLayerRouter } from "@effect/platform"
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { Actor, Gap } from "@troupe/contract"
 import type { DefinitionOf } from "@troupe/contract/Contract"
@@ -13,8 +13,6 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Directory from "./utils/Directory.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 20_000 })
 
 /** Its state does not encode when an entry is empty. */
 class Shelf extends Actor.Tag<Shelf>()("Shelf", {

@@ -1,12 +1,10 @@
 /** What a browser does to a page that people have open: proven in Chromium, with a server process on a file. */
-import { assert, describe, layer, vi } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Chromium from "./utils/Chromium.ts"
 import * as Gates from "./utils/Gates.ts"
 import * as Pages from "./utils/Pages.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const isMissing = Chromium.find() === undefined && process.env["CI"] !== "true"
 if (isMissing) console.warn(`Skipped: ${Chromium.howToInstall}`)

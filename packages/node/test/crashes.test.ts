@@ -29,10 +29,11 @@ const crashRun = (options: { readonly kills: number; readonly clients: number })
     const serve = Effect.tap(Program.start("serve-ledgers", [`${port}`, filename], { bundle }), ({ said }) =>
       said("open"))
     let server = yield* serve
+    const clientBundle = yield* Program.bundle("append-ledgers")
     const clients = yield* Effect.forEach(
       Array.from({ length: options.clients }, (_, i) =>
-        i),
-      (i) => Program.start("append-ledgers", [`${proxy.port}`, `client${i}`, ...keys])
+        `client${i}`),
+      (name) => Program.start("append-ledgers", [`${proxy.port}`, name, ...keys], { bundle: clientBundle })
     )
     for (let kill = 0; kill < options.kills; kill++) {
       yield* Effect.sleep(yield* Random.nextIntBetween(100, 400))

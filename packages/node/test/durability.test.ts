@@ -1,5 +1,5 @@
 /** What the three durabilities promise, by real processes: what is written, what is synced, and what a SIGKILL leaves. */
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import Database from "libsql"
 import * as Fs from "node:fs"
@@ -9,8 +9,6 @@ import { freePort } from "./utils/freePort.ts"
 import * as LogServer from "./utils/LogServer.ts"
 import * as Program from "./utils/Program.ts"
 import * as SyncLog from "./utils/SyncLog.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 /** A store file, a server process on it that can be started again, and a client. */
 const make = Effect.gen(function*() {

@@ -1,5 +1,5 @@
 /** A store that cannot write, for real: locked by another program, on a full disk, without its thread. Over sockets. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Cause, Effect, Exit, Logger, Scope } from "effect"
 import Database from "libsql"
@@ -14,8 +14,6 @@ import * as LogServer from "./utils/LogServer.ts"
 import * as Program from "./utils/Program.ts"
 import { connect, hasReason, survives } from "./utils/Survival.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 /** Collects what is logged while an effect, and what it leaves running, runs. */
 const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) => {

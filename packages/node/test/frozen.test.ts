@@ -1,5 +1,5 @@
 /** A server process that is frozen for longer than it waits for its clients, and goes on. On a store file, over sockets. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ConnectionStatus } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
@@ -9,8 +9,6 @@ import { freePort } from "./utils/freePort.ts"
 import * as LogServer from "./utils/LogServer.ts"
 import * as Program from "./utils/Program.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const resumeWindow = 300
 const silence = 400

@@ -1,6 +1,6 @@
 /** Ten thousand messages of garbage, at a real server process with real clients beside it, which notice nothing. */
 import { RpcSerialization } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import type { ConnectionStatus } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import { Effect, FastCheck as fc, Fiber, Stream } from "effect"
@@ -12,8 +12,6 @@ import { client } from "./utils/LogServer.ts"
 import { until } from "./utils/until.ts"
 import { Visited } from "./utils/Visited.ts"
 import * as VisitedServer from "./utils/VisitedServer.ts"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const hello = `[{"_tag":"Hello","version":1}]`
 const ping = `[{"_tag":"Ping"}]`

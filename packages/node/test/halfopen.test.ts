@@ -1,13 +1,11 @@
 /** Links whose peer says nothing any more, and nobody is told: processes that are frozen, a network that loses all. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Fiber, Stream } from "effect"
 import { connect, serve } from "./utils/FeedServer.ts"
 import * as Program from "./utils/Program.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const heartbeat = 100
 const silence = 400

@@ -1,13 +1,11 @@
 /** Strangers at a real server process: what they may send, for how long, and that a client beside them notices nothing. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { Effect, type Scope } from "effect"
 import * as Net from "node:net"
 import { type ClientOptions, WebSocket } from "ws"
 import { connect, serve } from "./utils/FeedServer.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const KiB = 1024
 

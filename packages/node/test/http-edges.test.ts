@@ -1,12 +1,10 @@
 /** What may come over HTTP from somebody who is no client of @effect/rpc, or who goes, or while the server goes. */
 import { RpcSerialization } from "@effect/rpc"
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Net from "node:net"
 import { call, post, serve } from "./utils/Desk.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 describe("over HTTP", () => {
   it.scopedLive("several calls of one request run in order, in one connection", () =>

@@ -1,13 +1,11 @@
 /** Clients of @effect/rpc that know nothing of us but a group, a path and a header: over real HTTP. */
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "@effect/platform"
 import { Rpc, RpcClient, type RpcClientError, RpcGroup, RpcSerialization } from "@effect/rpc"
-import { assert, describe, expectTypeOf, it, vi } from "@effect/vitest"
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { ActorError, ConnectionError } from "@troupe/contract"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
 import { clientOf, Denied, Desk, Oops, serve } from "./utils/Desk.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const badParams = [
   "",

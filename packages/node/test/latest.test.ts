@@ -1,5 +1,5 @@
 /** Events of which only the latest counts, and a client that stops to read: a real server process, real sockets. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ConnectionStatus } from "@troupe/client"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Stream } from "effect"
@@ -7,8 +7,6 @@ import { Feed } from "./utils/Feed.ts"
 import { connect, serve } from "./utils/FeedServer.ts"
 import { client } from "./utils/LogServer.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const KiB = 1024
 

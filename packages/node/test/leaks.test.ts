@@ -1,5 +1,5 @@
 /** Clients and actors that come and go by the thousand: nothing of them stays. Real processes, whose memory is looked at. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import Database from "libsql"
 import * as Http from "node:http"
@@ -11,8 +11,6 @@ import * as Vanishing from "./utils/Vanishing.ts"
 import { end, failing, visit, Visited } from "./utils/Visited.ts"
 import * as VisitedServer from "./utils/VisitedServer.ts"
 import type { Vitals } from "./utils/Vitals.ts"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 type Look = Vitals & { readonly cycles: number }
 

@@ -1,7 +1,7 @@
 /** Spans, metrics and logs at a collector of OpenTelemetry, with the set-up of `docs/observability.md`. */
 import { FetchHttpClient, HttpLayerRouter } from "@effect/platform"
 import { RpcClient, RpcSerialization } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { HttpRpc } from "@troupe/contract"
 import { NodeActors } from "@troupe/node"
 import { ActorHost, ActorHttp, ActorStore } from "@troupe/server"
@@ -12,8 +12,6 @@ import { exporting, layerOtlp, make as collector, type Received } from "./utils/
 import * as Directory from "./utils/Directory.ts"
 import { layerLog, Log } from "./utils/Log.ts"
 import * as LogServer from "./utils/LogServer.ts"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 interface Span {
   readonly name: string

@@ -1,6 +1,6 @@
 /** A store file in which somebody has written: what is read back is an actor, or is refused, and nobody else is harmed. */
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor } from "@troupe/contract"
 import { SqliteStore } from "@troupe/node"
@@ -10,8 +10,6 @@ import { Effect, FastCheck as fc, Layer, Logger, Ref, Schema } from "effect"
 import Database from "libsql"
 import * as Directory from "./utils/Directory.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const secret = "4711-is-a-secret"
 

@@ -1,7 +1,7 @@
 /** A run over real sockets and real HTTP, exported to a collector: no secret of it arrives there. */
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpLayerRouter } from "@effect/platform"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Actor, ConnectionError, HttpRpc } from "@troupe/contract"
 import { NodeActors, SqliteStore } from "@troupe/node"
 import { ActorHost, ActorHttp, ActorServer } from "@troupe/server"
@@ -14,8 +14,6 @@ import * as Collector from "./utils/Collector.ts"
 import * as Directory from "./utils/Directory.ts"
 import { freePort } from "./utils/freePort.ts"
 import { client } from "./utils/LogServer.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 class Denied extends Schema.TaggedError<Denied>()("Denied", {}) {}
 

@@ -1,5 +1,5 @@
 /** What sessions and commits promise, over real sockets and a real file. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { HostOptions } from "@troupe/server"
@@ -10,8 +10,6 @@ import { WebSocket } from "ws"
 import * as Directory from "./utils/Directory.ts"
 import * as LogServer from "./utils/LogServer.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 20_000 })
 
 /** A server on a store file of its own. */
 const serve = (options: HostOptions.Options = {}) =>

@@ -1,5 +1,5 @@
 /** Clients that read slowly, or not at all, beside clients that read: a real server process, real sockets. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
@@ -8,8 +8,6 @@ import type { Socket } from "node:net"
 import { WebSocket } from "ws"
 import { connect, serve } from "./utils/FeedServer.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const KiB = 1024
 

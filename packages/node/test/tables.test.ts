@@ -1,5 +1,5 @@
 /** How much of the store file recorded replies take, as another program sees it, while real clients call and vanish. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import type { SqliteStore } from "@troupe/node"
 import type { HostOptions } from "@troupe/server"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
@@ -11,8 +11,6 @@ import * as Counters from "./utils/Counters.ts"
 import * as Directory from "./utils/Directory.ts"
 import * as LogServer from "./utils/LogServer.ts"
 import { until } from "./utils/until.ts"
-
-vi.setConfig({ testTimeout: 60_000 })
 
 /** A server on a store file, whose actors go to sleep soon, and an eye on the file. */
 const serve = (store: Omit<SqliteStore.Options, "filename">, host: HostOptions.Options = {}) =>

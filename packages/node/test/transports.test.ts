@@ -1,5 +1,5 @@
 import { HttpLayerRouter, HttpServer } from "@effect/platform"
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import { NodeActors, NodeWebSocketTransport } from "@troupe/node"
 import { ActorHost, ActorServer, ActorStore } from "@troupe/server"
@@ -9,8 +9,6 @@ import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "ef
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { layerLog, Log } from "./utils/Log.ts"
-
-vi.setConfig({ testTimeout: 20_000 })
 
 // --- the suite -------------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,9 @@
 /** Bodies of HTTP requests: what clients of @effect/rpc write is read as it was meant, and nothing else does harm. */
 import type { HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { RpcSerialization } from "@effect/rpc"
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either, FastCheck as fc, Stream } from "effect"
 import { contentTypes, RpcBody } from "../src/internal/RpcBody.ts"
-
-// properties try many values, and the machine may be busy
-vi.setConfig({ testTimeout: 60_000 })
 
 const serializations = [
   ["JSON", RpcSerialization.json],

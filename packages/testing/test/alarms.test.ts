@@ -1,5 +1,5 @@
 /** Alarms: set by turns, fired as turns, also by actors that sleep, through crashes and failures. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Address, AlarmsFull } from "@troupe/contract"
 import type { ActorStore } from "@troupe/server"
 import { TestStore } from "@troupe/testing"
@@ -19,9 +19,6 @@ import {
   run,
   settle
 } from "./support/lab.ts"
-
-// virtual time is cheap but not free, and the machine may be busy
-vi.setConfig({ testTimeout: 30_000 })
 
 const address = Address.make("Lab", "main")
 

@@ -3,15 +3,13 @@
  * has done; and what a handler can hold on to for effects on the outside.
  */
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type ActorError, Address, Delivery, type Request } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
 import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
 import { settle } from "./support/lab.ts"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { by: Schema.String }) {}
 

@@ -1,6 +1,6 @@
 /** Odd moments: what comes together that seldom does, and must not lose an alarm, an actor or a call. */
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, Address } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
@@ -20,9 +20,6 @@ import {
   run,
   settle
 } from "./support/lab.ts"
-
-// virtual time is cheap but not free, and the machine may be busy
-vi.setConfig({ testTimeout: 30_000 })
 
 const address = Address.make("Lab", "main")
 

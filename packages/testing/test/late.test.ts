@@ -3,14 +3,12 @@
  * session opens anew. Found by simulation.
  */
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ServerDefect } from "@troupe/contract"
 import { MemoryTransport, RawClient, TestHost, TestKit, TestStore, TestTime } from "@troupe/testing"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Ref, Schema } from "effect"
 import { Bank, Till, tillLive, Total } from "./support/till.ts"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const kit = TestKit.layer({ actors: [Till], implementations: tillLive() }).pipe(Layer.provideMerge(Bank.layer))
 

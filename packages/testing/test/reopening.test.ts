@@ -2,14 +2,11 @@
  * A session that opens a connection while its old one still lives, as after a link that has gone silent: what is known of
  * its calls is joined, and runs no second time. The frames are written by hand.
  */
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { TestStore } from "@troupe/testing"
 import { Effect } from "effect"
 import { append, type Options, Probe, run, settle } from "./support/lab.ts"
 import { hello, type Json, open, rawLink, request } from "./support/raw.ts"
-
-// nothing here waits for time, but the machine may be busy
-vi.setConfig({ testTimeout: 30_000 })
 
 const params = { name: "ann" }
 

@@ -1,14 +1,11 @@
 /** A whole run, with everything that can go wrong in it, and no secret of it in any log or span. */
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError } from "@troupe/contract"
 import { MemoryTransport, RawClient, TestHost, TestKit, TestStore, TestTime } from "@troupe/testing"
 import { Cause, Effect, Exit, Fiber, HashMap, Layer, Logger, LogLevel, Ref, Schema, Stream } from "effect"
 import { RecordingTracer } from "./support/tracer.ts"
-
-// it passes through many minutes, and the machine may be busy
-vi.setConfig({ testTimeout: 60_000 })
 
 class Denied extends Schema.TaggedError<Denied>()("Denied", {}) {}
 class Empty extends Schema.TaggedError<Empty>()("Empty", {}) {}

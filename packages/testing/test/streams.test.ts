@@ -1,6 +1,6 @@
 /** Handlers that run beside the turns: streams, and forked ones. */
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError, Delivery, ServerDefect } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
@@ -22,8 +22,6 @@ import {
   TestClock
 } from "effect"
 import { settle } from "./support/lab.ts"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { at: Schema.Number }) {}
 class Gone extends Schema.TaggedError<Gone>()("Gone", {}) {}

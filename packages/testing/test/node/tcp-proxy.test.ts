@@ -1,10 +1,8 @@
 /** The proxy does to real sockets what its controls say. */
-import { assert, it, vi } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Effect, Exit, Schedule, Scope } from "effect"
 import * as Net from "node:net"
-
-vi.setConfig({ testTimeout: 30_000 })
 
 const until = (condition: () => boolean) =>
   Effect.repeat(Effect.sync(condition), { until: (holds) => holds, schedule: Schedule.spaced("2 millis") }).pipe(

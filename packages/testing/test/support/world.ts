@@ -1,5 +1,5 @@
 /** A small world in memory: one network, one store, servers that come and go, and clients. All under `TestClock`. */
-import { assert, vi } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { ActorClient, type Connection, type ConnectionStatus } from "@troupe/client"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { ActorStore, type Gateway, type HostOptions } from "@troupe/server"
@@ -20,9 +20,6 @@ import {
   TestClock
 } from "effect"
 import { layerTally, Tally, TallyState, Trace } from "./tally.ts"
-
-// virtual time is cheap but not free, and the machine may be busy
-vi.setConfig({ testTimeout: 30_000 })
 
 export interface WorldOptions {
   readonly host?: HostOptions.Options
