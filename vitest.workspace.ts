@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs"
 import { defineWorkspace } from "vitest/config"
 
 const library = (name: string) => ({
@@ -13,11 +14,6 @@ const library = (name: string) => ({
 
 /** Every package and every example is a project of its own; `vitest run --project @troupe/client` runs one. */
 export default defineWorkspace([
-  library("contract"),
-  library("client"),
-  library("server"),
-  library("node"),
-  library("testing"),
-  library("repository"),
+  ...readdirSync(new URL("packages", import.meta.url)).filter((name) => name !== "benchmarks").map(library),
   "examples/*"
 ])

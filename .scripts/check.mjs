@@ -21,7 +21,7 @@ const inOrder = async (...commands) => {
 }
 
 const results = await Promise.all([
-  inOrder("oxlint --deny-warnings", "dprint check", "tsc -b"),
+  inOrder("npm run lint", "dprint check", "tsc -b"),
   inOrder("effect-language-service diagnostics --project tsconfig.json --strict")
 ])
 process.exitCode = results.every((good) => good) ? 0 : 1

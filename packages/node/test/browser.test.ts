@@ -38,6 +38,14 @@ const assertOnce = (page: Pages.Watched, observer: Observer, count: number) =>
     assert.deepStrictEqual(held.filter((entry) => entry.startsWith("ann-")), calls)
   })
 
+/** Where events of a page are missing, though no gap was told there. */
+const missedInSilence = (events: ReadonlyArray<string>, expected: ReadonlyArray<string>) =>
+  events.filter((event, i) => {
+    const before = events[i - 1]
+    return event !== "gap" && before !== "gap" &&
+      expected.indexOf(event) !== (before ? expected.indexOf(before) + 1 : 0)
+  })
+
 // what is done to hidden tabs after some minutes is done at once
 const Live = Pages.layerWorkshop("--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1")
 
@@ -260,9 +268,10 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
         const world = yield* Pages.makeWorld()
         const ann = yield* world.open("ann")
         let { server } = world
-        yield* ann.call(1, 200, 10)
-        for (const answered of [40, 100]) {
-          yield* ann.sees(({ answers }) => answers.length >= answered)
+        for (const called of [0, 100]) {
+          // calls of two seconds: a slow machine, too, stops the server in the middle of them
+          yield* ann.call(called + 1, called + 100, 20)
+          yield* ann.sees(({ answers }) => answers.length > called + 30)
           yield* world.proxy.blackHole("toClient")
           yield* Effect.sleep("50 millis")
           yield* server.kill("SIGKILL")
@@ -270,16 +279,16 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
           // a black hole does not tell that the server has gone
           yield* world.proxy.reset
           server = yield* world.serve
+          yield* ann.sees(({ answers }) => answers.length === called + 100)
         }
         const observer = yield* world.observer
         yield* assertOnce(ann, observer, 200)
         // what was told while the server was away is not told again, and the page knows
+        yield* ann.sees(({ events }) => events.at(-1) === "gap" || events.at(-1) === "ann-200")
         const { events, statuses } = yield* ann.told
-        const gaps = events.filter((event) => event === "gap").length
         const heard = events.filter((event) => event !== "gap")
-        // on a slow machine the page may not have been told of the first server before the second one dies
-        assert.isAtMost(gaps, 2)
-        assert.isAtLeast(gaps, heard.length < 200 ? 1 : 0)
+        assert.lengthOf(events, heard.length + 2)
+        assert.deepStrictEqual(missedInSilence(events, entries("ann", 1, 200)), [])
         assert.deepStrictEqual(heard, entries("ann", 1, 200).filter((entry) => heard.includes(entry)))
         assert.strictEqual(names(statuses).filter((status) => status === "Connected").length, 3)
       }))

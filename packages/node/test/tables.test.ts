@@ -71,10 +71,10 @@ it.scopedLive("T7 thousands of calls of real clients: few recorded replies at an
       )
       yield* sampling.interruptAsFork(sampling.id())
       // the clients have all answers: with the next commit after they have said so, each actor has deleted them
-      const next = Effect.forEach(actors.slice(0, keys), ({ rpc }) => rpc.Add())
+      const next = Effect.forEach(actors.slice(0, keys), ({ rpc }) => Effect.tap(rpc.Add(), () => void calls++))
       calls += clients * callsOfEach
       yield* Effect.repeat(next, {
-        until: () => (calls += keys, store.replies() <= keys),
+        until: () => store.replies() <= keys,
         schedule: Schedule.spaced("50 millis"),
         times: 40
       })

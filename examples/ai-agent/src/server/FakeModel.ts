@@ -23,7 +23,7 @@ export const answerTo = (messages: ReadonlyArray<Message>): string => {
   )
 }
 
-/** As fast as a person reads. */
+/** Slow enough to reload the page, or to stop the server, in the middle of an answer. */
 export const wordTime: Duration.DurationInput = "40 millis"
 
 export interface FakeModelOptions {

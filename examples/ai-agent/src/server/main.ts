@@ -1,4 +1,7 @@
-/** Runs the server. `PORT` and `TROUPE_DB` say where, `WORD_TIME` how fast the model is; Ctrl-C and SIGTERM let it finish what it has begun. */
+/**
+ * Runs the server. `PORT` and `TROUPE_DB` say where, `WORD_TIME` how fast the model is; Ctrl-C and SIGTERM let it finish what
+ * it has begun.
+ */
 import { HttpServer } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Config, Console, Effect, Layer } from "effect"

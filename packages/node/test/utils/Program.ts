@@ -45,8 +45,8 @@ const source = (name: string) => fileURLToPath(new URL(`../programs/${name}.ts`,
 const external = ["libsql"]
 
 /**
- * Makes one file of a program, which starts in a tenth of the time that its sources take. It lies among the installed modules, with
- * the thread of the store beside it, and is removed with the scope.
+ * Makes one file of a program, which starts in a tenth of the time that its sources take. It lies among the installed
+ * modules, with the thread of the store beside it, and is removed with the scope.
  */
 export const bundle = (name: string): Effect.Effect<string, never, Scope.Scope> =>
   Effect.gen(function*() {
