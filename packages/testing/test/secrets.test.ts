@@ -207,9 +207,9 @@ it.scoped("X5 a whole run has no token, no parameter, no session and no value of
     const tracer = new RecordingTracer()
     const lines: Array<string> = []
     const Live = TestKit.layer({ actors: [Bank], implementations: Layer.provide(BankLive, SafeLive) }).pipe(
-      Layer.provide(keepLogs(lines))
+      Layer.provideMerge(keepLogs(lines))
     )
-    const wire = yield* tracer.with(Effect.provide(Effect.scoped(run), Live).pipe(Effect.provide(keepLogs(lines))))
+    const wire = yield* tracer.with(Effect.provide(Effect.scoped(run), Live))
     const told = { logs: lines.join("\n"), spans: spansOf(tracer) }
     // they do tell something
     assert.include(told.logs, "as it was asked to")
