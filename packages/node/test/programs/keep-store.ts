@@ -15,7 +15,7 @@ const program = Effect.gen(function*() {
   yield* Effect.never
 })
 
-Effect.runFork(program.pipe(
+await Effect.runPromise(program.pipe(
   Effect.provide(SqliteStore.layer({ filename: process.argv[2]! })),
   Effect.catchAll((error) => Effect.sync(() => console.log(error.message)))
 ))

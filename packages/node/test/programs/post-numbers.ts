@@ -4,7 +4,7 @@ import { connect } from "../utils/FeedServer.ts"
 
 const [, , port, name] = process.argv
 
-Effect.runFork(Effect.scoped(Effect.gen(function*() {
+await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
   const feed = yield* connect(Number(port), name!)
   console.log(`is ${yield* feed.rpc.Me()}`)
   for (let number = 1;; number++) {

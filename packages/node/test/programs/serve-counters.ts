@@ -6,7 +6,7 @@ import { layerServer } from "../utils/Counters.ts"
 
 const [, , port, filename] = process.argv
 
-Effect.runFork(Effect.scoped(Effect.zipRight(
+await Effect.runPromise(Effect.scoped(Effect.zipRight(
   Layer.build(layerServer(createServer(), Number(port), { filename: filename! }, { idleTimeout: "100 millis" })),
   Effect.zipRight(Effect.sync(() => console.log("open")), Effect.never)
 )))

@@ -34,7 +34,7 @@ const bytes = () => {
 
 process.on("SIGUSR2", () => console.log(`bytes ${bytes()}`))
 
-Effect.runFork(Effect.scoped(Effect.zipRight(
+await Effect.runPromise(Effect.scoped(Effect.zipRight(
   Layer.build(server),
   Effect.zipRight(Effect.sync(() => console.log("open")), Effect.never)
 )))

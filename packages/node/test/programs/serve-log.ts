@@ -23,7 +23,7 @@ const server = HttpLayerRouter.serve(ActorServer.layer({ actors: [Log], ...gatew
   Layer.provide(NodeActors.layer(createServer, { port: Number(port), host: "127.0.0.1" }))
 )
 
-Effect.runFork(Effect.scoped(Effect.zipRight(
+await Effect.runPromise(Effect.scoped(Effect.zipRight(
   Layer.build(server),
   Effect.zipRight(Effect.sync(() => console.log("open")), Effect.never)
 )))

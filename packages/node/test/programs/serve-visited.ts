@@ -31,7 +31,7 @@ const server = HttpLayerRouter.serve(
 
 process.on("SIGUSR2", () => console.log(`vitals ${JSON.stringify(watched.vitals())}`))
 
-Effect.runFork(watched.supervised(Effect.scoped(Effect.zipRight(
+await Effect.runPromise(watched.supervised(Effect.scoped(Effect.zipRight(
   Layer.build(server),
   Effect.zipRight(Effect.sync(() => console.log("open")), Effect.never)
 ))))

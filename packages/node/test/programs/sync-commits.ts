@@ -34,7 +34,7 @@ const commit = (durabilities: string) =>
     console.log(`${durabilities}: ${synced() - before}, ${results.map(({ _tag }) => _tag).join()}`)
   })
 
-Effect.runFork(
+await Effect.runPromise(
   Effect.zipRight(
     Effect.forEach(transactions, commit, { discard: true }),
     Effect.sync(() => console.log("done"))
