@@ -1,19 +1,33 @@
 import { readdirSync } from "node:fs"
 import { defineWorkspace } from "vitest/config"
 
+const folders = (of: string) => readdirSync(new URL(of, import.meta.url))
+
+/** Runs in processes that take one file after another (`npm test` says so): most of the time would go into loading Effect. */
 const library = (name: string) => ({
-  test: {
-    name: `@troupe/${name}`,
-    root: `packages/${name}`,
-    include: ["test/**/*.test.ts"],
-    // real processes and browsers, properties that try many values, hours of virtual time, and a machine that may be busy
-    testTimeout: 120_000,
-    hookTimeout: 120_000
-  }
+  name: `@troupe/${name}`,
+  root: `packages/${name}`,
+  include: ["test/**/*.test.ts"],
+  // real processes and browsers, properties that try many values, hours of virtual time, and a machine that may be busy
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  sequence: { groupOrder: 1 }
 })
+
+/** Runs in a thread of its own for each file, before the rest, and mostly waits for processes that it has started. */
+const aside = { pool: "threads", maxConcurrency: 2, sequence: { groupOrder: 0 } } as const
+
+/** Its processes take the time of the cores that other tests leave: those of a library, which wait now and then. */
+const simulation = "test/simulation.test.ts"
 
 /** Every package and every example is a project of its own; `vitest run --project @troupe/client` runs one. */
 export default defineWorkspace([
-  ...readdirSync(new URL("packages", import.meta.url)).filter((name) => name !== "benchmarks").map(library),
-  "examples/*"
+  ...["contract", "client", "server", "node"].map((name) => ({ test: library(name) })),
+  { test: { ...library("testing"), exclude: [simulation] } },
+  { test: { ...library("testing"), pool: "threads", name: "@troupe/testing/simulation", include: [simulation] } },
+  { test: { ...library("repository"), ...aside } },
+  ...folders("examples").map((name) => ({
+    extends: `examples/${name}/vitest.config.ts`,
+    test: { ...aside, name, root: `examples/${name}` }
+  }))
 ])

@@ -26,7 +26,7 @@ export const packages: ReadonlyMap<string, string> = new Map(
 /** Builds and packs them all into a folder. The files of the tarballs, by the package's name. */
 export const pack = async (into: string): Promise<ReadonlyMap<string, string>> => {
   const folders = [...packages.values()]
-  await run(process.execPath, ["node_modules/typescript/bin/tsc", "-b", ...folders], { cwd: Repository.root })
+  await run(process.execPath, [".scripts/tsc.mjs", "-b", ...folders], { cwd: Repository.root })
   const filters = [...packages.keys()].flatMap((name) => ["--filter", name])
   const { stdout } = await run(
     "npx",
