@@ -1,5 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Frame } from "@troupe/contract"
+import * as Codec from "@troupe/contract/protocol/Codec"
+import * as CommonFrame from "@troupe/contract/protocol/CommonFrame"
 import { Arbitrary, Effect, Either, FastCheck as fc, type Schema } from "effect"
 
 type Payload = Frame.ClientMessage | Frame.ServerMessage
@@ -268,3 +270,73 @@ it("one frame that does not decode leaves the others", () => {
   const frames = Frame.decodeClient(`[{"_tag":"Ping"},{"_tag":"Nope"},{"_tag":"Pong"}]`)!
   assert.deepStrictEqual(frames.map(Either.isRight), [true, false, true])
 })
+
+const mostly = (good: fc.Arbitrary<unknown>, other: fc.Arbitrary<unknown>) =>
+  fc.oneof({ weight: 4, arbitrary: good }, { weight: 1, arbitrary: other })
+
+/** What a field of a frame could be: mostly what it may be, and what is at the edges of that. */
+const edges = {
+  count: mostly(fc.nat(), fc.constantFrom<unknown>(-0, -1, 0.5, 2 ** 53 - 1, 2 ** 53, 1e300, "1", null, [1], true)),
+  call: mostly(
+    call.map(String),
+    fc.constantFrom<unknown>("9007199254740993", "0", "-1", "01", " 1", "1.0", "1e3", "", 1, null)
+  ),
+  name: mostly(name, fc.constantFrom<unknown>("x".repeat(256), "x".repeat(257), 1, null)),
+  some: fc.constantFrom<unknown>(null, [], [["a", "b"]], "x", true)
+}
+
+const commonPayload = fc.oneof(
+  fc.record({
+    _tag: fc.constantFrom("Request", "Exit", "Event", "Chunk", "__proto__"),
+    id: edges.call,
+    requestId: edges.call,
+    tag: edges.name,
+    event: edges.name
+  }, { requiredKeys: ["_tag"] }),
+  fc.record({ payload: json, exit: json, headers: edges.some, traceId: edges.some, sampled: edges.some, extra: json }, {
+    requiredKeys: []
+  })
+)
+
+const commonFrame = fc.oneof(
+  json,
+  fc.record({
+    _tag: fc.constantFrom("Message", "Message", "Message", "Ack", "Ping"),
+    channel: edges.count,
+    seq: edges.count,
+    received: edges.count,
+    payload: fc.oneof(
+      json,
+      fc.tuple(commonPayload, commonPayload).map(([one, other]): unknown => ({ ...one, ...other }))
+    ),
+    extra: json
+  }, { requiredKeys: ["_tag"] })
+)
+
+for (
+  const [side, recognise, schema] of [
+    ["client", CommonFrame.ofClient, Frame.ClientFrame],
+    ["server", CommonFrame.ofServer, Frame.ServerFrame]
+  ] as const
+) {
+  const decode = Codec.decoder<unknown, unknown>(schema as Schema.Schema<any>)
+  it(`the common frames of a ${side} are what the schema says they are, and our own are common`, () => {
+    let recognised = 0
+    fc.assert(
+      fc.property(commonFrame, (frame) => {
+        const known = recognise(frame)
+        if (known === undefined) return
+        recognised++
+        assert.deepStrictEqual(known, Either.getOrThrow(decode(frame)))
+      }),
+      { numRuns: 5000 }
+    )
+    assert.isAbove(recognised, 100)
+    const own = side === "client"
+      ? [Frame.encodeRequest(1, "Add", { by: 1 }), Frame.encodeRequest(2, "Get", undefined)]
+      : [Frame.encodeExit(1, "{}"), Frame.encodeEvent("said", "1"), Frame.encodeEvent("gone", undefined)]
+    for (const text of [...own.map((payload) => Frame.encodeMessage(1, 1, payload)), Frame.encodeAck(1, 0)]) {
+      assert.isDefined(recognise(JSON.parse(text)), text)
+    }
+  })
+}

@@ -113,11 +113,22 @@ export class Calls {
       : undefined
   }
 
+  /** A call that waits to be sent. */
   add(call: Call): void {
-    this.pending.set(call.number, call)
     this.queue.unsafeOffer(call)
+    this.addSent(call)
+  }
+
+  /** A call that is sent at once: `isEmpty`, so that it overtakes none. */
+  addSent(call: Call): void {
+    this.pending.set(call.number, call)
     this.bytes += call.bytes
     this.onCount(this.pending.size)
+  }
+
+  /** Whether no call waits to be sent. */
+  get isEmpty(): boolean {
+    return this.again.length === 0 && this.queued === 0
   }
 
   get(number: number): Call | undefined {
@@ -160,7 +171,7 @@ export class Calls {
 
   /** Up to `max` calls to send, in call order. */
   take(max: number): ReadonlyArray<Call> {
-    if (max <= 0) return []
+    if (max <= 0 || this.isEmpty) return []
     const calls = this.again.splice(0, max)
     if (calls.length < max && this.queued > 0) {
       calls.push(...Effect.runSync(Queue.takeUpTo(this.queue, max - calls.length)))

@@ -144,8 +144,9 @@ export class ClientConnection {
     if (full) return Exit.fail(full)
     this.calls.next++
     const call: Call = { number, codec, text, bytes, end, reader, span, sent: undefined, cancelled: false }
-    this.calls.add(call)
-    this.opening.conversation?.pump()
+    const { conversation } = this.opening
+    if (conversation) conversation.call(call)
+    else this.calls.add(call)
     return call
   }
 

@@ -98,21 +98,31 @@ export class Conversation implements Acknowledged {
     this.place?.link.writer.write(Frame.encodeMessage(this.place.number, seq, text))
   }
 
+  /** How many calls may be sent now. */
+  private get credit(): number {
+    return this.place && !this.place.link.draining ? this.opened.window - this.inFlight.size : 0
+  }
+
+  /** Sends a call at once, if it may and none waits; otherwise it waits behind them. */
+  call(call: Call): void {
+    const { calls } = this.options
+    if (this.credit <= 0 || !calls.isEmpty) return calls.add(call)
+    calls.addSent(call)
+    this.sendCall(call)
+  }
+
   /** Sends the calls that wait, as far as the credit goes. */
   pump(): void {
-    if (!this.place || this.place.link.draining) return
-    const { incarnation, window } = this.opened
-    for (const call of this.options.calls.take(window - this.inFlight.size)) {
-      const issue = sizeIssue(call, this.place.link.messageBytesMax)
-      if (issue) {
-        this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
-        continue
-      }
-      call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
-      call.sent ??= { at: this.now, incarnation }
-      this.inFlight.add(call.number)
-      this.send(call.text)
-    }
+    for (const call of this.options.calls.take(this.credit)) this.sendCall(call)
+  }
+
+  private sendCall(call: Call): void {
+    const issue = sizeIssue(call, this.place!.link.messageBytesMax)
+    if (issue) return this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
+    call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
+    call.sent ??= { at: this.now, incarnation: this.opened.incarnation }
+    this.inFlight.add(call.number)
+    this.send(call.text)
   }
 
   // --- hearing -------------------------------------------------------------------------------------------------------

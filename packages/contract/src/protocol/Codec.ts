@@ -5,6 +5,7 @@
 import type * as Rpc from "@effect/rpc/Rpc"
 import * as RpcSchema from "@effect/rpc/RpcSchema"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
@@ -105,6 +106,31 @@ const exitSchema = (rpc: Rpc.AnyWithProps, stream: StreamSchemas | undefined): A
     defect: ServerDefect
   }) as AnySchema
 
+const isSuccess = (value: unknown): value is { readonly value?: unknown } => Predicate.isTagged(value, "Success")
+
+/**
+ * An `Exit`. A success, in either form, needs only the schema of its value; of one that does not fit, as of all else, the
+ * schema of the whole says what there is to say.
+ */
+const exitCodec = (rpc: Rpc.AnyWithProps, stream: StreamSchemas | undefined, what: string): Codec => {
+  const whole = make(exitSchema(rpc, stream), what)
+  if (stream) return whole
+  const success = make(rpc.successSchema as unknown as AnySchema, what)
+  return {
+    what,
+    encode: (exit) => {
+      if (!Exit.isExit(exit) || Exit.isFailure(exit)) return whole.encode(exit)
+      const value = success.encode(exit.value)
+      return Either.isRight(value) ? Either.right({ _tag: "Success", value: value.right }) : whole.encode(exit)
+    },
+    decode: (exit) => {
+      if (!isSuccess(exit)) return whole.decode(exit)
+      const value = success.decode(exit.value)
+      return Either.isRight(value) ? Either.right(Exit.succeed(value.right)) : whole.decode(exit)
+    }
+  }
+}
+
 type StreamSchemas = Option.Option.Value<ReturnType<typeof RpcSchema.getStreamSchemas>>
 
 const rpcCodecs = (name: string, group: Definition["internal"], internal = false): ReadonlyMap<string, RpcCodec> => {
@@ -116,7 +142,7 @@ const rpcCodecs = (name: string, group: Definition["internal"], internal = false
     codecs.set(rpc._tag, {
       rpc,
       payload: make(rpc.payloadSchema as unknown as AnySchema, `the payload of ${what}`),
-      exit: make(exitSchema(rpc, stream), `the reply of ${what}`),
+      exit: exitCodec(rpc, stream, `the reply of ${what}`),
       element: stream && make(stream.success as AnySchema, `a value of ${what}`),
       forked: Forked.of(rpc)
     })

@@ -2,11 +2,13 @@
  * The wire protocol: every frame, and the schema of each. A WebSocket message is a JSON array of frames; what happens in
  * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
  */
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { idLengthMax, type Trace } from "../CallSpan.ts"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
 import * as Codec from "./Codec.ts"
+import * as CommonFrame from "./CommonFrame.ts"
 
 /** Stands in `Hello`. A server that does not speak it answers with a `Refused` for the link and closes it. */
 export const version = 1
@@ -16,7 +18,7 @@ const Sequence = Schema.Int.pipe(Schema.nonNegative())
 const Call = Schema.Int.pipe(Schema.positive())
 const Millis = Schema.Finite.pipe(Schema.nonNegative())
 const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
-const Name = Schema.String.pipe(Schema.maxLength(256))
+const Name = Schema.String.pipe(Schema.maxLength(CommonFrame.nameLengthMax))
 const TraceId = Schema.String.pipe(Schema.maxLength(idLengthMax))
 
 // --- what travels inside `Message` -----------------------------------------------------------------------------------
@@ -235,7 +237,12 @@ export const encodeRequest = (
   payload: unknown,
   headers?: ReadonlyArray<readonly [string, string]>,
   trace?: Trace
-): string => JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers, ...trace })
+): string => {
+  const text: string | undefined = JSON.stringify(payload)
+  const given = text === undefined ? "" : `,"payload":${text}`
+  const rest = headers || trace ? `,${JSON.stringify({ headers, ...trace }).slice(1, -1)}` : ""
+  return `{"_tag":"Request","id":"${id}","tag":${JSON.stringify(tag)}${given}${rest}}`
+}
 
 export const encodeInterrupt = (id: number): string => `{"_tag":"Interrupt","requestId":"${id}"}`
 
@@ -268,8 +275,17 @@ export const encodeSubscribeRejected = (event: string, issue: string): string =>
 /** Frames as one message. */
 export const join = (frames: ReadonlyArray<string>): string => `[${frames.join(",")}]`
 
-const decodeClientFrame = Codec.decoder(ClientFrame)
-const decodeServerFrame = Codec.decoder(ServerFrame)
+/** Decodes a frame by its schema, unless it is one of those that come by the thousand. */
+const decoder = <A, I>(common: (frame: unknown) => A | undefined, schema: Schema.Schema<A, I>) => {
+  const decode = Codec.decoder(schema)
+  return (frame: unknown): ReturnType<typeof decode> => {
+    const known = common(frame)
+    return known === undefined ? decode(frame) : Either.right(known)
+  }
+}
+
+const decodeClientFrame = decoder(CommonFrame.ofClient, ClientFrame)
+const decodeServerFrame = decoder(CommonFrame.ofServer, ServerFrame)
 
 const list = (text: string): ReadonlyArray<unknown> | undefined => {
   try {

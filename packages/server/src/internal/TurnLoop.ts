@@ -56,6 +56,11 @@ const interruptChildren = (fiber: Fiber.RuntimeFiber<any, any>): void => {
   children.clear()
 }
 
+/** Sets a fiber's own value at once. An effect that does it costs more than most handlers; Effect has no other public way. */
+const setFiberRef = <A>(fiber: Fiber.RuntimeFiber<any, any>, fiberRef: FiberRef.FiberRef<A>, value: A): void =>
+  (fiber as unknown as { readonly setFiberRef: (fiberRef: FiberRef.FiberRef<A>, value: A) => void })
+    .setFiberRef(fiberRef, value)
+
 const contextOf = (turn: Turn, base: Context.Context<never>): Context.Context<never> => {
   const context = Context.add(base, CurrentTurn, turn)
   const span = turn.observed?.span
@@ -197,7 +202,7 @@ export class TurnLoop {
     let leave = false
     return Effect.whileLoop({
       while: () => !leave && (job = this.next()) !== undefined,
-      body: () => this.runJob(job!, base),
+      body: () => this.runJob(fiber, job!, base),
       step: () => {
         interruptChildren(fiber)
         // it may be told so too late for the job it was meant for, and must not run another one
@@ -207,31 +212,38 @@ export class TurnLoop {
   })
 
   /** What the handler runs with. Its logs are annotated anew only if the caller is another one: that has a price. */
-  private enterTurn(turn: Turn, base: Context.Context<never>): Effect.Effect<void> {
-    const entered = FiberRef.set(FiberRef.currentContext, contextOf(turn, base))
+  private enterTurn(fiber: Fiber.RuntimeFiber<any, any>, turn: Turn, base: Context.Context<never>): void {
+    setFiberRef(fiber, FiberRef.currentContext, contextOf(turn, base))
     const { caller } = turn
-    if (caller === this.annotatedFor) return entered
+    if (caller === this.annotatedFor) return
     this.annotatedFor = caller
     const annotations = caller ? HashMap.set(this.annotations, "connection", caller.id) : this.annotations
-    return Effect.zipRight(FiberRef.set(FiberRef.currentLogAnnotations, annotations), entered)
+    setFiberRef(fiber, FiberRef.currentLogAnnotations, annotations)
   }
 
-  private runJob(job: Job, base: Context.Context<never>): Effect.Effect<void> {
+  private runJob(fiber: Fiber.RuntimeFiber<any, any>, job: Job, base: Context.Context<never>): Effect.Effect<void> {
     job.phase = "running"
     this.running = job
     const turn = job.options.start()
     turn.observed?.started()
-    return this.enterTurn(turn, base).pipe(
-      Effect.zipRight(Effect.exit(Effect.suspend(job.options.run))),
-      Effect.map((exit) => {
-        turn.sealed = true
-        job.phase = "ended"
-        this.running = undefined
-        this.count(-1)
-        // interrupted from within: the fiber is marked, and must not run another job
-        if (Exit.isInterrupted(exit)) job.interruptRequested = true
-        job.options.end(this.examine(turn, exit), turn)
-      })
-    )
+    this.enterTurn(fiber, turn, base)
+    const ended = (exit: Exit.Exit<unknown, unknown>) => {
+      this.endJob(job, turn, exit)
+      return Effect.void
+    }
+    return Effect.matchCauseEffect(Effect.suspend(job.options.run), {
+      onFailure: (cause) => ended(Exit.failCause(cause)),
+      onSuccess: (value) => ended(Exit.succeed(value))
+    })
+  }
+
+  private endJob(job: Job, turn: Turn, exit: Exit.Exit<unknown, unknown>): void {
+    turn.sealed = true
+    job.phase = "ended"
+    this.running = undefined
+    this.count(-1)
+    // interrupted from within: the fiber is marked, and must not run another job
+    if (Exit.isInterrupted(exit)) job.interruptRequested = true
+    job.options.end(this.examine(turn, exit), turn)
   }
 }
