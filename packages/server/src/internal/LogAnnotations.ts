@@ -12,8 +12,15 @@ export const of = (
   ...(connection === undefined ? {} : { connection })
 })
 
+/** Annotations as a fiber has them. */
+export type Annotations = HashMap.HashMap<string, unknown>
+
 /** As `of`, beside others. */
 export const add = (
-  annotations: HashMap.HashMap<string, unknown>,
-  { contract, key }: Address
-): HashMap.HashMap<string, unknown> => HashMap.set(HashMap.set(annotations, "actor", contract), "key", key)
+  annotations: Annotations,
+  { contract, key }: Address,
+  connection?: ConnectionId
+): Annotations => {
+  const ofActor = HashMap.set(HashMap.set(annotations, "actor", contract), "key", key)
+  return connection === undefined ? ofActor : HashMap.set(ofActor, "connection", connection)
+}

@@ -10,6 +10,7 @@ import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
 import * as Effect from "effect/Effect"
 import type * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
+import type * as LogAnnotations from "./LogAnnotations.ts"
 import type { Meters } from "./Meters.ts"
 import { type Fresh, Newest } from "./Newest.ts"
 import type { Services } from "./Services.ts"
@@ -65,6 +66,7 @@ export interface Attachment {
 
 export class ServerConnection implements ReplyTarget, Recipient {
   readonly state: Ref.Ref<any>
+  logAnnotations: LogAnnotations.Annotations | undefined
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
   readonly subscriptions = new Set<string>()

@@ -2,17 +2,15 @@
  * One `connect` call of a client, as an activation remembers it: its calls by number. It outlives its connections, so that
  * a call that is sent again joins the one that is queued, running or answered, and never runs beside it.
  */
-import type { Connection } from "@troupe/contract/Connection"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
 import type { TokenBucket } from "./TokenBucket.ts"
+import type { Caller } from "./Turn.ts"
 import { type Job, Lane } from "./TurnLoop.ts"
 
-/** Where answers go. */
-export interface ReplyTarget extends Connection<any, any> {
-  /** Nothing is sent any more. */
-  readonly ended: boolean
+/** Where answers go; nothing is sent any more when it has ended. */
+export interface ReplyTarget extends Caller {
   /** Sends the answer of a call, unless it is on its way already. */
   readonly reply: (call: CallEntry) => void
   readonly push: (payload: string) => void

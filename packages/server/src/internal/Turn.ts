@@ -13,6 +13,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Readable from "effect/Readable"
 import * as Ref from "effect/Ref"
 import type { Alarm } from "../ActorStore.ts"
+import type * as LogAnnotations from "./LogAnnotations.ts"
 import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
 
@@ -39,6 +40,8 @@ export const isNothing = ({ state, alarms, destroys }: Changes): boolean => !sta
 /** The connection a turn is run for. */
 export interface Caller extends Connection<any, any> {
   readonly ended: boolean
+  /** What the logs of its turns are annotated with, when it has had one. */
+  logAnnotations: LogAnnotations.Annotations | undefined
 }
 
 /** What a turn is run for. */

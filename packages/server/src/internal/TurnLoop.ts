@@ -9,7 +9,6 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
-import * as HashMap from "effect/HashMap"
 import * as MutableList from "effect/MutableList"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
@@ -75,8 +74,7 @@ export class TurnLoop {
   private running: Job | undefined
   /** The fiber of the running job. */
   private fiber: Fiber.RuntimeFiber<void> | undefined
-  /** The log annotations of turns without a caller, in the present fiber, and for whom it is annotated now. */
-  private annotations = HashMap.empty<string, unknown>()
+  /** For whom the logs of the fiber are annotated now; `null` if for nobody yet. */
   private annotatedFor: Turn["caller"] | null = null
   private scheduled = false
   private draining = false
@@ -188,6 +186,9 @@ export class TurnLoop {
     const fiber = Runtime.runFork(this.runtime)(Effect.uninterruptible(this.loop))
     fiber.addObserver(() => {
       this.draining = false
+      // an actor at rest keeps neither the fiber nor the last caller in memory
+      this.fiber = undefined
+      this.annotatedFor = null
       if (MutableList.length(this.ring) > 0) this.wake()
       else if (this.size === 0) this.onIdle()
     })
@@ -196,13 +197,13 @@ export class TurnLoop {
   private readonly loop = Effect.withFiberRuntime<void>((fiber) => {
     const base = fiber.currentContext
     this.fiber = fiber
-    this.annotations = LogAnnotations.add(fiber.getFiberRef(FiberRef.currentLogAnnotations), this.address)
     this.annotatedFor = null
+    const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
     let job: Job | undefined
     let leave = false
     return Effect.whileLoop({
       while: () => !leave && (job = this.next()) !== undefined,
-      body: () => this.runJob(fiber, job!, base),
+      body: () => this.runJob(fiber, job!, base, annotations),
       step: () => {
         interruptChildren(fiber)
         // it may be told so too late for the job it was meant for, and must not run another one
@@ -211,22 +212,29 @@ export class TurnLoop {
     })
   })
 
-  /** What the handler runs with. Its logs are annotated anew only if the caller is another one: that has a price. */
-  private enterTurn(fiber: Fiber.RuntimeFiber<any, any>, turn: Turn, base: Context.Context<never>): void {
-    setFiberRef(fiber, FiberRef.currentContext, contextOf(turn, base))
-    const { caller } = turn
+  /** Sets what its logs are annotated with, if the caller is another one than before. */
+  private annotate(fiber: Fiber.RuntimeFiber<any, any>, caller: Turn["caller"], base: LogAnnotations.Annotations): void {
     if (caller === this.annotatedFor) return
     this.annotatedFor = caller
-    const annotations = caller ? HashMap.set(this.annotations, "connection", caller.id) : this.annotations
+    const annotations = caller
+      ? caller.logAnnotations ??= LogAnnotations.add(base, this.address, caller.id)
+      : LogAnnotations.add(base, this.address)
     setFiberRef(fiber, FiberRef.currentLogAnnotations, annotations)
   }
 
-  private runJob(fiber: Fiber.RuntimeFiber<any, any>, job: Job, base: Context.Context<never>): Effect.Effect<void> {
+  /** `context` and `annotations` are those of the fiber when no turn runs. */
+  private runJob(
+    fiber: Fiber.RuntimeFiber<any, any>,
+    job: Job,
+    context: Context.Context<never>,
+    annotations: LogAnnotations.Annotations
+  ): Effect.Effect<void> {
     job.phase = "running"
     this.running = job
     const turn = job.options.start()
     turn.observed?.started()
-    this.enterTurn(fiber, turn, base)
+    setFiberRef(fiber, FiberRef.currentContext, contextOf(turn, context))
+    this.annotate(fiber, turn.caller, annotations)
     const ended = (exit: Exit.Exit<unknown, unknown>) => {
       this.endJob(job, turn, exit)
       return Effect.void
