@@ -1,10 +1,13 @@
 /** One reader of an event: a stream of what has arrived and has not been read. */
 import type { ConnectionError } from "@troupe/contract/ConnectionError"
+import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { EventBuffer } from "./EventBuffer.ts"
+
+type Events = Channel.Channel<Chunk.Chunk<unknown>, unknown, ConnectionError>
 
 export class EventReader {
   /** How the stream ends, after what has arrived. */
@@ -32,22 +35,27 @@ export class EventReader {
 
   /** What arrives, from what is kept on. */
   get stream(): Stream.Stream<unknown, ConnectionError> {
-    return Stream.repeatEffectChunkOption(this.take)
+    return Stream.fromChannel(this.channel)
   }
 
-  private readonly take: Effect.Effect<Chunk.Chunk<unknown>, Option.Option<ConnectionError>> = Effect.async(
-    (resume) => {
-      const ready = () => {
-        if (this.buffer.size === 0 && !this.ending) return false
-        this.wake = undefined
-        resume(this.buffer.size > 0 ? Effect.sync(() => this.takeAll()) : Effect.fail(this.ending!))
-        return true
-      }
-      if (!ready()) this.wake = ready
-    }
+  /** A loop of its own: what `Stream` has for effects that are repeated costs more for each event, by a fifth. */
+  private readonly channel: Events = Channel.flatMap(
+    Channel.fromEffect(Effect.suspend(() => this.take)),
+    (chunk) => chunk ? Channel.flatMap(Channel.write(chunk), () => this.channel) : Channel.void
   )
 
-  private takeAll(): Chunk.Chunk<unknown> {
-    return Chunk.unsafeFromArray(this.buffer.takeAll())
-  }
+  /** What has arrived since, at least one; nothing if that was all. */
+  private readonly take: Effect.Effect<Chunk.Chunk<unknown> | undefined, ConnectionError> = Effect.async((resume) => {
+    const ready = () => {
+      if (this.buffer.size === 0 && !this.ending) return false
+      this.wake = undefined
+      resume(
+        this.buffer.size > 0
+          ? Effect.sync(() => Chunk.unsafeFromArray(this.buffer.takeAll()))
+          : Option.match(this.ending!, { onNone: () => Effect.succeed(undefined), onSome: Effect.fail })
+      )
+      return true
+    }
+    if (!ready()) this.wake = ready
+  })
 }

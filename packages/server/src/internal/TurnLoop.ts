@@ -213,7 +213,11 @@ export class TurnLoop {
   })
 
   /** Sets what its logs are annotated with, if the caller is another one than before. */
-  private annotate(fiber: Fiber.RuntimeFiber<any, any>, caller: Turn["caller"], base: LogAnnotations.Annotations): void {
+  private annotate(
+    fiber: Fiber.RuntimeFiber<any, any>,
+    caller: Turn["caller"],
+    base: LogAnnotations.Annotations
+  ): void {
     if (caller === this.annotatedFor) return
     this.annotatedFor = caller
     const annotations = caller
