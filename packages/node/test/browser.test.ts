@@ -126,7 +126,8 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
     it.scoped("E2 E3 a frozen page resumes, or finds a gap beyond the window, and its calls are answered once", () =>
       Effect.gen(function*() {
         const world = yield* Pages.makeWorld({
-          host: { resumeWindow: 2500 },
+          // a browser has to come back within it, also on a busy machine
+          host: { resumeWindow: 6000 },
           gateway: { heartbeat: 200, silence: 600 }
         })
         const { proxy, server } = world

@@ -1,6 +1,6 @@
 /** Runs seeds in processes of their own, as many at a time as there are cores. */
 import { spawn } from "node:child_process"
-import { setPriority } from "node:os"
+import { constants, setPriority } from "node:os"
 import { createInterface } from "node:readline"
 
 export interface Failure {
@@ -30,7 +30,7 @@ const worker = (
       stdio: ["ignore", "pipe", "inherit"]
     })
     // beside them go tests that look at the clock
-    if (child.pid !== undefined) setPriority(child.pid, 10)
+    if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
     createInterface(child.stdout).on("line", (line) => onLine(JSON.parse(line)))
     child.on("error", reject).on("close", (code) =>
       code === 0 ? resolve() : reject(new Error(`the simulation has ended with ${code}`)))

@@ -39,6 +39,8 @@ const vitest = (folder: string, report: string): Promise<string> =>
   new Promise((resolve) => {
     const entry = join(root, "packages/repository/node_modules/vitest/vitest.mjs")
     const options = ["run", "--root", folder, "--no-isolate", "--reporter", "json", "--outputFile", report]
+    // a reader's machine has nothing else to do
+    options.push("--testTimeout", "60000")
     // that a test has failed stands in the report
     execFile(process.execPath, [entry, ...options], { cwd: folder, env: environment() }, (_, stdout, stderr) => {
       resolve(stdout + stderr)
