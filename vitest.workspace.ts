@@ -20,9 +20,12 @@ const aside = { pool: "threads", maxConcurrency: 2, sequence: { groupOrder: 0 } 
 /** Its processes take the time of the cores that other tests leave: those of a library, which wait now and then. */
 const simulation = "test/simulation.test.ts"
 
+/** `benchmarks` is no package of the workspace; the other two are named below. */
+const others = new Set(["benchmarks", "testing", "repository"])
+
 /** Every package and every example is a project of its own; `vitest run --project @troupe/client` runs one. */
 export default defineWorkspace([
-  ...["contract", "client", "server", "node"].map((name) => ({ test: library(name) })),
+  ...folders("packages").filter((name) => !others.has(name)).map((name) => ({ test: library(name) })),
   { test: { ...library("testing"), exclude: [simulation] } },
   { test: { ...library("testing"), pool: "threads", name: "@troupe/testing/simulation", include: [simulation] } },
   { test: { ...library("repository"), ...aside } },

@@ -51,6 +51,44 @@ const exits: fc.Arbitrary<Exit.Exit<unknown, unknown>> = fc.oneof(
   fc.constant(Exit.interrupt(FiberId.none))
 )
 
+/** An rpc's codec of ends, and both directions of the schema of the whole. */
+const wholeExit = ({ exit: codec }: Codec.RpcCodec, schema: Schema.Schema<any, any>) => ({
+  codec,
+  encode: Schema.encodeUnknownEither(schema),
+  decode: Schema.decodeUnknownEither(schema)
+})
+
+const defect = ServerDefect.ServerDefect
+
+const wholeExits = [
+  wholeExit(say, Schema.Exit({ success: Schema.Array(Message), failure: Denied, defect })),
+  wholeExit(codecs.rpcs.get("Ping")!, Schema.Exit({ success: Schema.Void, failure: Schema.Never, defect }))
+]
+
+/** What comes as an encoded end, and is none, or only nearly. */
+const nearlyExits = fc.oneof(
+  fc.jsonValue({ maxDepth: 3 }),
+  fc.record({ _tag: fc.constantFrom("Success", "Failure", "success", 1), value: fc.jsonValue({ maxDepth: 2 }) }, {
+    requiredKeys: []
+  })
+)
+
+it.effect.prop(
+  "an end is what the schema of the whole says it is, in both directions",
+  [exits, nearlyExits],
+  ([exit, nearly]) =>
+    Effect.sync(() => {
+      for (const { codec, decode, encode } of wholeExits) {
+        for (const end of [exit, Exit.void, Exit.succeed(nearly)]) {
+          const text = Either.getOrNull(codec.encode(end))
+          assert.deepStrictEqual(text, Either.getOrNull(encode(end)))
+          assert.deepStrictEqual(Either.getOrNull(codec.decode(text)), Either.getOrNull(decode(text)))
+        }
+        assert.deepStrictEqual(Either.getOrNull(codec.decode(nearly)), Either.getOrNull(decode(nearly)))
+      }
+    })
+)
+
 it.effect.prop("every end of a call survives the wire", [exits], ([exit]) =>
   Effect.sync(() => {
     const arrived = trip(say.exit, exit) as Exit.Exit<unknown, unknown>

@@ -116,11 +116,11 @@ export class Calls {
   /** A call that waits to be sent. */
   add(call: Call): void {
     this.queue.unsafeOffer(call)
-    this.addSent(call)
+    this.begin(call)
   }
 
-  /** A call that is sent at once: `isEmpty`, so that it overtakes none. */
-  addSent(call: Call): void {
+  /** A call that does not wait: for one that is sent at once, while `isEmpty`, so that it overtakes none. */
+  begin(call: Call): void {
     this.pending.set(call.number, call)
     this.bytes += call.bytes
     this.onCount(this.pending.size)

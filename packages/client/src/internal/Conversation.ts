@@ -106,9 +106,12 @@ export class Conversation implements Acknowledged {
   /** Sends a call at once, if it may and none waits; otherwise it waits behind them. */
   call(call: Call): void {
     const { calls } = this.options
-    if (this.credit <= 0 || !calls.isEmpty) return calls.add(call)
-    calls.addSent(call)
-    this.sendCall(call)
+    if (this.credit > 0 && calls.isEmpty) {
+      calls.begin(call)
+      return this.sendCall(call)
+    }
+    calls.add(call)
+    this.pump()
   }
 
   /** Sends the calls that wait, as far as the credit goes. */

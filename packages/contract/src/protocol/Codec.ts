@@ -115,7 +115,7 @@ const isSuccess = (value: unknown): value is { readonly value?: unknown } => Pre
 const exitCodec = (rpc: Rpc.AnyWithProps, stream: StreamSchemas | undefined, what: string): Codec => {
   const whole = make(exitSchema(rpc, stream), what)
   if (stream) return whole
-  const success = make(rpc.successSchema as unknown as AnySchema, what)
+  const success = make(rpc.successSchema as AnySchema, what)
   return {
     what,
     encode: (exit) => {

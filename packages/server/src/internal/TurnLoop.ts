@@ -55,7 +55,7 @@ const interruptChildren = (fiber: Fiber.RuntimeFiber<any, any>): void => {
   children.clear()
 }
 
-/** Sets a fiber's own value at once. An effect that does it costs more than most handlers; Effect has no other public way. */
+/** Sets a fiber's own value at once. An effect that does it costs more than most handlers; the method is not public. */
 const setFiberRef = <A>(fiber: Fiber.RuntimeFiber<any, any>, fiberRef: FiberRef.FiberRef<A>, value: A): void =>
   (fiber as unknown as { readonly setFiberRef: (fiberRef: FiberRef.FiberRef<A>, value: A) => void })
     .setFiberRef(fiberRef, value)
