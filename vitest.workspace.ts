@@ -20,12 +20,13 @@ const aside = { pool: "threads", maxConcurrency: 2, sequence: { groupOrder: 0 } 
 /** Its processes take the time of the cores that other tests leave: those of a library, which wait now and then. */
 const simulation = "test/simulation.test.ts"
 
-/** `benchmarks` is no package of the workspace; the other two are named below. */
-const others = new Set(["benchmarks", "testing", "repository"])
+/** `benchmarks` is no package of the workspace; the others are named below. */
+const others = new Set(["benchmarks", "node", "testing", "repository"])
 
 /** Every package and every example is a project of its own; `vitest run --project @troupe/client` runs one. */
 export default defineWorkspace([
   ...folders("packages").filter((name) => !others.has(name)).map((name) => ({ test: library(name) })),
+  { test: { ...library("node"), globalSetup: "test/utils/Programs.ts" } },
   { test: { ...library("testing"), exclude: [simulation] } },
   { test: { ...library("testing"), pool: "threads", name: "@troupe/testing/simulation", include: [simulation] } },
   { test: { ...library("repository"), ...aside } },

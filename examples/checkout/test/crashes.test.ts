@@ -4,6 +4,7 @@ import type { ActorClient } from "@troupe/client"
 import { Effect, Either, Exit, Fiber, Scope } from "effect"
 import { Cart, Declined } from "../src/contract.ts"
 import * as ServerProcess from "../src/ServerProcess.ts"
+import { fileOf } from "./support/bundle.ts"
 import { charged, slowAfter, slowBefore } from "./support/SlowBank.ts"
 import { eventually, folder, openBank, openBrowser } from "./support/World.ts"
 
@@ -12,7 +13,7 @@ const openShop = Effect.fn("openShop")(function*(firstLife: Record<string, strin
   const bank = yield* openBank
   const filename = `${yield* folder}/shop.db`
   const serve = (port: string, env: Record<string, string> = {}) =>
-    ServerProcess.start({ ...env, BANK: bank.url, PORT: port, TROUPE_DB: filename }, "test/support/hanging-server.ts")
+    ServerProcess.start({ ...env, BANK: bank.url, PORT: port, TROUPE_DB: filename }, [fileOf("hanging-server")])
   let server = yield* serve("0", firstLife)
   const { port } = server
   const url = `http://127.0.0.1:${port}`

@@ -38,8 +38,8 @@ export interface Report extends Findings.Findings {
 /** Each client is in a session on a ledger of each of them. */
 const lanes = ["a", "b", "c"]
 
-const startServer = (bundle: string, port: number, filename: string) =>
-  Effect.tap(Program.start("serve-ledgers", [`${port}`, filename], { bundle }), ({ said }) => said("open"))
+const startServer = (port: number, filename: string) =>
+  Effect.tap(Program.start("serve-ledgers", [`${port}`, filename]), ({ said }) => said("open"))
 
 /** Lets a server live for a moment, and kills it. */
 const kill = (server: Program.Program, proxy: TcpProxy.TcpProxy) =>
@@ -68,13 +68,11 @@ const run = (options: Options) =>
     const port = yield* freePort
     const filename = `${yield* Directory.temporary}/store.db`
     const proxy = yield* TcpProxy.make({ target: port })
-    const bundle = yield* Program.bundle("serve-ledgers")
-    const clientBundle = yield* Program.bundle("call-ledgers")
     const began = yield* Clock.currentTimeMillis
-    let server = yield* startServer(bundle, port, filename)
+    let server = yield* startServer(port, filename)
     const clients = yield* Effect.forEach(
       Array.from({ length: options.clients }, (_, i) => `${i + 1}`),
-      (name) => Program.start("call-ledgers", [`${proxy.port}`, name, ...lanes], { bundle: clientBundle })
+      (name) => Program.start("call-ledgers", [`${proxy.port}`, name, ...lanes])
     )
     // the first server is not killed before they have all come
     yield* Effect.forEach(clients, ({ speaks }) => speaks)
@@ -83,7 +81,7 @@ const run = (options: Options) =>
     while (kills < options.kills && (yield* Clock.currentTimeMillis) - began < secondsMax * 1000) {
       yield* kill(server, proxy)
       options.onKill?.(++kills)
-      server = yield* startServer(bundle, port, filename)
+      server = yield* startServer(port, filename)
     }
     yield* Effect.forEach(clients, dismiss, { concurrency: "unbounded" })
     const written = clients.flatMap(({ lines }) =>

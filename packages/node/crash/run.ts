@@ -1,6 +1,7 @@
 /** `npm run crash -- --kills 500 [--minutes 10] [--clients 8] [--seed 1]`: ends with 1 if anything is wrong. */
 import { Effect, Random } from "effect"
 import { parseArgs } from "node:util"
+import * as Programs from "../test/utils/Programs.ts"
 import * as CrashRun from "./CrashRun.ts"
 
 const { values } = parseArgs({
@@ -14,13 +15,17 @@ const { values } = parseArgs({
 
 const every = 25
 
+const built = Effect.acquireRelease(Effect.promise(Programs.build), (remove) => Effect.promise(remove))
+
+const run = CrashRun.make({
+  kills: Number(values.kills),
+  clients: Number(values.clients),
+  secondsMax: Number(values.minutes) * 60,
+  onKill: (kills) => kills % every === 0 && console.log(`${kills} kills`)
+})
+
 const report = await Effect.runPromise(
-  CrashRun.make({
-    kills: Number(values.kills),
-    clients: Number(values.clients),
-    secondsMax: Number(values.minutes) * 60,
-    onKill: (kills) => kills % every === 0 && console.log(`${kills} kills`)
-  }).pipe(Effect.withRandom(Random.make(Number(values.seed))))
+  Effect.scoped(Effect.zipRight(built, run)).pipe(Effect.withRandom(Random.make(Number(values.seed))))
 )
 
 const { calls, doubled, foreign, hung, kills, ledgers, lost, outOfOrder, seconds, unknown } = report

@@ -4,7 +4,7 @@ import { Address } from "@troupe/contract"
 import { SqliteStore } from "@troupe/node"
 import { ActorStore } from "@troupe/server"
 import * as StoreLaws from "@troupe/testing/StoreLaws"
-import { Context, Duration, Effect, Exit, Layer, Scope, TestClock } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "effect"
 import Database from "libsql"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -381,6 +381,23 @@ it.scoped("an empty file, and a name with every kind of character, are stores li
       assert.strictEqual(claim.version, 0)
     }
     assert.deepStrictEqual(Fs.readdirSync(directory).sort(), [...names].sort())
+  }))
+
+it.scopedLive("a file that another program has to itself for a moment is opened when that has passed", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    yield* using(filename, (store) => store.claim(alice))
+    const other = yield* Effect.acquireRelease(
+      Effect.sync(() => new Database(filename)),
+      (db) => Effect.sync(() => db.close())
+    )
+    const read = "BEGIN; SELECT count(*) FROM actor; COMMIT"
+    other.exec(`${read}; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT`)
+    const opening = yield* Effect.fork(using(filename, (store) => store.claim(alice)))
+    yield* Effect.sleep("100 millis")
+    assert.isTrue(Option.isNone(yield* Fiber.poll(opening)))
+    other.exec(`PRAGMA locking_mode = NORMAL; ${read}`)
+    assert.strictEqual((yield* opening).version, 0)
   }))
 
 // --- the thread ------------------------------------------------------------------------------------------------------

@@ -25,15 +25,11 @@ const crashRun = (options: { readonly kills: number; readonly clients: number })
     const port = yield* freePort
     const filename = `${yield* Directory.temporary}/store.db`
     const proxy = yield* TcpProxy.make({ target: port })
-    const bundle = yield* Program.bundle("serve-ledgers")
-    const serve = Effect.tap(Program.start("serve-ledgers", [`${port}`, filename], { bundle }), ({ said }) =>
-      said("open"))
+    const serve = Effect.tap(Program.start("serve-ledgers", [`${port}`, filename]), ({ said }) => said("open"))
     let server = yield* serve
-    const clientBundle = yield* Program.bundle("append-ledgers")
     const clients = yield* Effect.forEach(
-      Array.from({ length: options.clients }, (_, i) =>
-        `client${i}`),
-      (name) => Program.start("append-ledgers", [`${proxy.port}`, name, ...keys], { bundle: clientBundle })
+      Array.from({ length: options.clients }, (_, i) => `client${i}`),
+      (name) => Program.start("append-ledgers", [`${proxy.port}`, name, ...keys])
     )
     for (let kill = 0; kill < options.kills; kill++) {
       yield* Effect.sleep(yield* Random.nextIntBetween(100, 400))
@@ -48,8 +44,7 @@ const crashRun = (options: { readonly kills: number; readonly clients: number })
     }
     yield* Effect.forEach(clients, (client) => client.kill("SIGTERM"))
     yield* Effect.forEach(clients, ({ ended, errors }) =>
-      Effect.map(ended, (end) =>
-        assert.strictEqual(end, 0, errors())), { concurrency: "unbounded" })
+      Effect.map(ended, (end) => assert.strictEqual(end, 0, errors())), { concurrency: "unbounded" })
     const answered = clients.flatMap(({ lines }) =>
       lines.filter((line) =>
         line !== ""

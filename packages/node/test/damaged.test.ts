@@ -30,8 +30,7 @@ it.scopedLive(
       const port = yield* freePort
       const directory = yield* Directory.temporary
       const filename = `${directory}/store.db`
-      const bundle = yield* Program.bundle("serve-work")
-      const start = Program.start("serve-work", [`${port}`, filename, "1000", "1000", "free"], { bundle })
+      const start = Program.start("serve-work", [`${port}`, filename, "1000", "1000", "free"])
       const entries = Effect.scoped(Effect.flatMap(LogServer.connect(port), ({ rpc }) => rpc.Entries()))
 
       const first = yield* start

@@ -14,9 +14,8 @@ import * as SyncLog from "./utils/SyncLog.ts"
 const make = Effect.gen(function*() {
   const filename = `${yield* Directory.temporary}/store.db`
   const port = yield* freePort
-  const bundle = yield* Program.bundle("serve-counters")
   const start = (env: Record<string, string> = {}) =>
-    Effect.tap(Program.start("serve-counters", [`${port}`, filename], { bundle, env }), ({ said }) => said("open"))
+    Effect.tap(Program.start("serve-counters", [`${port}`, filename], { env }), ({ said }) => said("open"))
   const client = yield* LogServer.client(port)
   return { ...client, filename, start }
 })

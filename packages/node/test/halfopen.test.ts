@@ -67,8 +67,7 @@ it.scopedLive("C9 a client that is frozen is given up by the server, and goes on
     const feed = yield* connect(port, "observer")
     const heard = yield* listenTo(feed)
     const proxy = yield* TcpProxy.make({ target: port })
-    const bundle = yield* Program.bundle("post-numbers")
-    const poster = yield* Program.start("post-numbers", [`${proxy.port}`, "frozen"], { bundle })
+    const poster = yield* Program.start("post-numbers", [`${proxy.port}`, "frozen"])
     yield* until(() => heard.length > 3, "it posts", "30 seconds")
     for (const round of [1, 2, 3]) {
       yield* poster.kill("SIGSTOP")
@@ -92,8 +91,7 @@ it.scopedLive("C9 a client that stays frozen beyond the resume window is let go,
     const { port } = yield* serve({ gateway, host: { resumeWindow: 300 } })
     const feed = yield* connect(port, "observer")
     const heard = yield* listenTo(feed)
-    const bundle = yield* Program.bundle("post-numbers")
-    const poster = yield* Program.start("post-numbers", [`${port}`, "frozen"], { bundle })
+    const poster = yield* Program.start("post-numbers", [`${port}`, "frozen"])
     yield* until(() => heard.length > 3, "it posts", "30 seconds")
     for (const round of [1, 2]) {
       yield* poster.kill("SIGSTOP")

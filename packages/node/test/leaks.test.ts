@@ -21,7 +21,6 @@ const uncompiled = ["--no-opt", "--always-sparkplug"]
 const run = (plan: Plan, flags: ReadonlyArray<string> = []) =>
   Effect.gen(function*() {
     const program = yield* Program.start("come-and-go", [JSON.stringify(plan)], {
-      bundle: yield* Program.bundle("come-and-go"),
       flags: ["--expose-gc", "--single-threaded-gc", "--max-semi-space-size=32", ...flags]
     })
     assert.strictEqual(yield* program.endedIn("100 seconds"), 0, program.errors())

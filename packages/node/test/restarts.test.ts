@@ -24,12 +24,9 @@ interface Options {
 const makeServers = Effect.gen(function*() {
   const port = yield* freePort
   const filename = `${yield* Directory.temporary}/store.db`
-  const bundle = yield* Program.bundle("serve-work")
   const start = ({ drain = 15_000, shutdown = 15_000, stuck = false }: Options = {}) =>
     Effect.tap(
-      Program.start("serve-work", [`${port}`, filename, `${drain}`, `${shutdown}`, stuck ? "stuck" : "free"], {
-        bundle
-      }),
+      Program.start("serve-work", [`${port}`, filename, `${drain}`, `${shutdown}`, stuck ? "stuck" : "free"]),
       ({ said }) => said("open")
     )
   return { port, start }

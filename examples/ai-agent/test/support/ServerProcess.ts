@@ -1,6 +1,7 @@
 /** The server as a process of its own, which can be stopped, killed and started again like in real life. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { fileOf } from "./bundle.ts"
 
 const example = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -42,7 +43,7 @@ export const start = async (options: {
   /** How long the model takes for a word, such as `25 millis`. */
   readonly wordTime?: string
 }): Promise<ServerProcess> => {
-  const child = spawn(process.execPath, ["--import", "tsx", "src/server/main.ts"], {
+  const child = spawn(process.execPath, [fileOf("main")], {
     cwd: example,
     env: {
       ...process.env,

@@ -1,6 +1,7 @@
 /** The server as a process of its own, which can be killed and started again like in real life. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { fileOf } from "./bundle.ts"
 
 const example = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -21,7 +22,7 @@ export const killAll = async (): Promise<void> => {
 
 /** Starts the server; port 0 takes a free one. */
 export const start = async (options: { readonly port: number }): Promise<ServerProcess> => {
-  const child = spawn(process.execPath, ["--import", "tsx", "src/server/main.ts"], {
+  const child = spawn(process.execPath, [fileOf("main")], {
     cwd: example,
     env: { ...process.env, PORT: String(options.port) },
     stdio: ["ignore", "pipe", "pipe"]

@@ -157,7 +157,8 @@ const setModes = (db) => {
 const openDatabase = (name, retrying, use) => {
   const db = new Database(name)
   try {
-    versionOf(db)
+    // read before anything is written; a program that closes the file last after a crash has it to itself for a moment
+    retrying(() => versionOf(db))
     retrying(() => setModes(db))
     retrying(() => migrate(db))
     return { db, result: use(db) }

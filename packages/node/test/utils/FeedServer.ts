@@ -17,9 +17,7 @@ export interface Options {
 export const serve = (options: Options = {}) =>
   Effect.gen(function*() {
     const port = yield* freePort
-    const bundle = yield* Program.bundle("serve-feed")
     const program = yield* Program.start("serve-feed", [`${port}`, JSON.stringify(options)], {
-      bundle,
       env: { NODE_OPTIONS: "--expose-gc" }
     })
     yield* program.said("open")

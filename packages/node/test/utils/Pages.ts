@@ -66,8 +66,7 @@ export const ready = (tab: Tab) =>
 /** What all tests of a file share, because it takes seconds to make. */
 export class Workshop extends Context.Tag("test/Workshop")<Workshop, {
   readonly window: BrowserContext
-  /** The program of the server, and the script of the page, each in one file. */
-  readonly bundle: string
+  /** The script of the page, in one file. */
   readonly script: string
 }>() {}
 
@@ -78,14 +77,14 @@ export const layerWorkshop = (...args: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const script = `${yield* Directory.temporary}/page.js`
       yield* bundlePage(script)
-      return { window: yield* Chromium.launch(...args), bundle: yield* Program.bundle("serve-registers"), script }
+      return { window: yield* Chromium.launch(...args), script }
     })
   )
 
 /** A server, a proxy in front of it, and a window. */
 export const makeWorld = (options: Options = {}) =>
   Effect.gen(function*() {
-    const { bundle, script, window } = yield* Workshop
+    const { script, window } = yield* Workshop
     const port = yield* freePort
     const origin = `http://127.0.0.1:${port}`
     const { host, gateway } = options
@@ -95,7 +94,7 @@ export const makeWorld = (options: Options = {}) =>
       script,
       JSON.stringify({ host, gateway: { ...gateway, origins: [origin] } })
     ]
-    const serve = Effect.tap(Program.start("serve-registers", args, { bundle }), ({ said }) => said("open"))
+    const serve = Effect.tap(Program.start("serve-registers", args), ({ said }) => said("open"))
     const server = yield* serve
     const proxy = yield* TcpProxy.make({ target: port })
     yield* Effect.addFinalizer(() => Effect.promise(() => Promise.all(window.pages().map((tab) => tab.close()))))

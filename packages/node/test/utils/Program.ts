@@ -1,9 +1,8 @@
 /** Programs of `test/programs` as real processes, which can be killed. */
 import { type Duration, Effect, type Scope } from "effect"
-import * as Esbuild from "esbuild"
 import * as ChildProcess from "node:child_process"
-import * as Fs from "node:fs"
 import { fileURLToPath } from "node:url"
+import * as Programs from "./Programs.ts"
 import { until } from "./until.ts"
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
@@ -31,62 +30,20 @@ export interface Program {
 export interface Options {
   /** What is put in front of the command. It has to replace itself by the command, so that signals reach that. */
   readonly wrapper?: ReadonlyArray<string>
-  /** What `bundle` has made of the program; without it, it is bundled for this start alone. */
-  readonly bundle?: string
   /** Options of Node. */
   readonly flags?: ReadonlyArray<string>
   /** What is added to the environment. */
   readonly env?: Record<string, string>
 }
 
-const source = (name: string) => fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
-
-/** Native modules, found from where the bundle lies. */
-const external = ["libsql"]
-
-/**
- * Makes one file of a program, which starts in a tenth of the time that its sources take. It lies among the installed
- * modules, with the thread of the store beside it, and is removed with the scope.
- */
-export const bundle = (name: string): Effect.Effect<string, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const modules = fileURLToPath(new URL("../../node_modules/", import.meta.url))
-    const outdir = yield* Effect.acquireRelease(
-      Effect.sync(() => Fs.mkdtempSync(`${modules}.program-`)),
-      (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
-    )
-    yield* Effect.promise(() =>
-      Esbuild.build({
-        entryPoints: {
-          [name]: source(name),
-          "sqlite-worker": fileURLToPath(new URL("../../src/internal/sqlite-worker.mjs", import.meta.url))
-        },
-        tsconfig: `${root}tsconfig.json`,
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        outdir,
-        outExtension: { ".js": ".mjs" },
-        external,
-        // for CommonJS modules inside
-        banner: {
-          js: "import { createRequire as require_ } from 'node:module'; const require = require_(import.meta.url);"
-        },
-        logLevel: "silent"
-      })
-    )
-    return `${outdir}/${name}.mjs`
-  })
-
 /** Starts `test/programs/<name>.ts`. What is still running when the scope closes is killed. */
 export const start = (
   name: string,
   args: ReadonlyArray<string> = [],
-  { bundle: given, env = {}, flags = [], wrapper = [] }: Options = {}
+  { env = {}, flags = [], wrapper = [] }: Options = {}
 ): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const program = given ?? (yield* bundle(name))
-    const [command, ...rest] = [...wrapper, process.execPath, ...flags, program, ...args]
+    const [command, ...rest] = [...wrapper, process.execPath, ...flags, Programs.file(name), ...args]
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
         ChildProcess.spawn(command!, rest, {

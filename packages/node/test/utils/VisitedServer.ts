@@ -23,7 +23,6 @@ export const serve = (options: Options = {}) =>
     const port = yield* freePort
     const filename = `${yield* Directory.temporary}/store.db`
     const program = yield* Program.start("serve-visited", [`${port}`, filename, JSON.stringify(options)], {
-      bundle: yield* Program.bundle("serve-visited"),
       // what the engine compiles, and the notes it takes for that, would be most of what grows
       flags: ["--expose-gc", "--no-opt", "--always-sparkplug"]
     })

@@ -3,12 +3,19 @@ import { execFile } from "node:child_process"
 import { cp, readFile, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { promisify } from "node:util"
+import { assert } from "vitest"
 import * as Repository from "./Repository.ts"
 
 export interface Template {
   readonly folder: string
   /** Runs a program in it, and returns what it prints. Fails with that if the program does. */
   readonly run: (command: string, ...args: ReadonlyArray<string>) => Promise<string>
+}
+
+export interface Installed {
+  readonly templates: ReadonlyMap<string, Template>
+  /** Does for all what `npm run check` does in each, in one program: they share most of what there is to check. */
+  readonly check: () => Promise<void>
 }
 
 /** The examples, by name. */
@@ -53,13 +60,30 @@ const copy = async (name: string, folder: string, tarballs: ReadonlyMap<string, 
  * Copies all examples, and installs what they need: in one go, because most of the time goes into unpacking what they
  * share. That each names all that it imports is another test's matter.
  */
-export const installAll = async (
-  into: string,
-  tarballs: ReadonlyMap<string, string>
-): Promise<ReadonlyMap<string, Template>> => {
+export const installAll = async (into: string, tarballs: ReadonlyMap<string, string>): Promise<Installed> => {
   const templates = new Map<string, Template>()
   for (const name of names) templates.set(name, await copy(name, join(into, name), tarballs))
   await writeFile(join(into, "package.json"), JSON.stringify({ private: true, workspaces: names }))
-  await runIn(into)("npm", "install", "--no-audit", "--no-fund", "--prefer-offline")
-  return templates
+  const run = runIn(into)
+  await run("npm", "install", "--no-audit", "--no-fund", "--prefer-offline")
+  return {
+    templates,
+    check: async () => {
+      const [config, ...others] = await Promise.all(
+        names.map((name) => readFile(join(into, name, "tsconfig.json"), "utf8"))
+      )
+      for (const other of others) assert.strictEqual(other, config, "the examples are checked alike")
+      for (const name of names) {
+        const { scripts } = JSON.parse(await readFile(join(into, name, "package.json"), "utf8"))
+        assert.strictEqual(scripts.check, "tsc")
+      }
+      const { compilerOptions, include } = JSON.parse(config!)
+      const all = {
+        compilerOptions,
+        include: names.flatMap((name) => include.map((path: string) => `${name}/${path}`))
+      }
+      await writeFile(join(into, "tsconfig.json"), JSON.stringify(all))
+      await run("npx", "tsc")
+    }
+  }
 }
