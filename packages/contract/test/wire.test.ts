@@ -73,6 +73,7 @@ const serverFrames: ReadonlyArray<Encoded> = [
     connectionId,
     token: secret,
     window: 256,
+    unacknowledgedMax: 65536,
     retentionMillis: 86400000,
     incarnation: 0
   },

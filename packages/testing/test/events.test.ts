@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { ConnectionError, Gap } from "@troupe/contract"
+import { RawClient } from "@troupe/testing"
 import { Chunk, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NewerTally, Tally } from "./support/tally.ts"
 import {
@@ -250,6 +251,35 @@ it.scoped("E3 E6 a client that is away while more is sent than its outbox holds 
       )
       yield* pass("5 seconds")
     }
+  }))
+
+it.scoped("E2 events are acknowledged by several, before they fill the outbox, and when nothing more comes", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { outboxBytesMax: 8192 } })
+    yield* world.serve()
+    const acknowledged: Array<number> = []
+    yield* world.network.onMessage(({ from, text }) => {
+      for (const frame of JSON.parse(text))
+        if (from === "client" && frame._tag === "Ack") acknowledged.push(frame.received)
+    })
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const added = yield* collect(yield* tally.events("added"))
+    for (const round of [1, 2]) {
+      // it acknowledges nothing
+      const other = yield* world.rawLink
+      const session = `${round}`.repeat(32)
+      yield* other.say(RawClient.hello, RawClient.open(Tally, "a", { params: { who: "bob" }, session }))
+      acknowledged.length = 0
+      for (let i = 1; i <= 100; i++) yield* other.say(RawClient.request(i, "Add", { label: `${round} ${i}` }))
+      assert.lengthOf(added, round * 100)
+      const first = added.length - 100
+      assert.isAbove(acknowledged.length, 10, "at least for each 1024 bytes, of which a message has 100")
+      assert.isBelow(acknowledged.length, 50)
+      assert.isAbove(acknowledged.at(-1)!, first)
+      yield* pass("31 seconds")
+      assert.strictEqual(acknowledged.at(-1), 1 + round * 100, "the subscription, and all events")
+    }
+    assert.strictEqual(yield* statusOf(tally), "connected")
   }))
 
 it.scoped("E3 a reader that falls behind finds a gap in the place of what it has lost, and does not hurt others", () =>

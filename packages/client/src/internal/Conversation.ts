@@ -11,7 +11,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Call, Calls } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
-import type { Channel, FrameOf } from "./OpenLink.ts"
+import type { Channel, FrameOf, OpenLink } from "./OpenLink.ts"
 import type { Subscriptions } from "./Subscriptions.ts"
 
 type MessageOf<Tag extends Frame.ServerMessage["_tag"]> = Extract<Frame.ServerMessage, { readonly _tag: Tag }>
@@ -136,12 +136,19 @@ export class Conversation implements Acknowledged {
 
   onMessage({ seq, payload }: FrameOf<"Message">): void {
     if (!this.place) return
-    this.place.link.writer.acknowledge(this)
+    this.acknowledge(this.place.link, payload)
     const position = this.inbox.accept(seq)
     if (position === "gap") {
       return this.options.onViolation(`message ${seq} came after message ${this.inbox.received}`)
     }
     if (position === "next") this.onServerMessage(payload)
+  }
+
+  /** Answers at once: what the server keeps of them is no longer needed. Events with what is sent next, or if many wait. */
+  private acknowledge({ heardBytes, writer }: OpenLink, { _tag }: Frame.ServerMessage): void {
+    this.inbox.unacknowledged += heardBytes
+    if (_tag === "Event" && this.inbox.unacknowledged <= this.opened.unacknowledgedMax) writer.acknowledgeLater(this)
+    else writer.acknowledge(this)
   }
 
   /** An event that has no number: it is not acknowledged. */

@@ -43,6 +43,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   lastHeard = 0
   /** How many messages have come. */
   heard = 0
+  heardBytes = 0
   retryAfterMillis = 0
   openBytesMax = messageSizeMax
   messageBytesMax = Infinity
@@ -62,6 +63,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
     if (this.over) return
     this.lastHeard = this.supervisor.services.clock.unsafeCurrentTimeMillis()
     this.heard++
+    this.heardBytes = text.length * Bytes.perUnitMax
     const frames = Frame.decodeServer(text)
     if (!frames) return this.undecodable("the message is not a JSON array")
     for (const frame of frames) {

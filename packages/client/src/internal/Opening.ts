@@ -235,6 +235,7 @@ export class Opening implements Receiver {
   /** Nothing is known of a connection any more. */
   private forget(): void {
     this.channel?.release()
+    this.conversation?.detach()
     this.channel = this.asked = this.conversation = undefined
   }
 

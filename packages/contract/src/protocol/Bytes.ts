@@ -1,5 +1,8 @@
 /** Sizes of texts as UTF-8, without encoding them. */
 
+/** How many bytes a UTF-16 code unit of a text has at most. */
+export const perUnitMax = 3
+
 /** How many bytes a text has as UTF-8. A lone surrogate counts 3, as the replacement character it is sent as. */
 export const of = (text: string): number => {
   let bytes = text.length
@@ -18,4 +21,4 @@ const isPair = (high: number, low: number): boolean =>
 
 /** Whether a text has more than `max` bytes. Looks at the units only where their number does not decide it. */
 export const exceed = (text: string, max: number): boolean =>
-  text.length > max || (text.length * 3 > max && of(text) > max)
+  text.length > max || (text.length * perUnitMax > max && of(text) > max)

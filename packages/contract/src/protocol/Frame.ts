@@ -155,14 +155,16 @@ export const Resume = Schema.TaggedStruct("Resume", {
 })
 
 /**
- * The connection stands. `window` is how many calls may be in flight, `token` resumes it. `incarnation` is how often the
- * actor has been destroyed before, as far as is remembered: what was sent to another one is not sent again.
+ * The connection stands. `window` is how many calls may be in flight, `token` resumes it. Events of up to
+ * `unacknowledgedMax` bytes may be acknowledged later, with what is sent next. `incarnation` is how often the actor has
+ * been destroyed before, as far as is remembered: what was sent to another one is not sent again.
  */
 export const Opened = Schema.TaggedStruct("Opened", {
   channel: Channel,
   connectionId: ConnectionId,
   token: Secret,
   window: Schema.Int.pipe(Schema.positive()),
+  unacknowledgedMax: Schema.Int.pipe(Schema.nonNegative()),
   retentionMillis: Millis,
   incarnation: Schema.Int.pipe(Schema.nonNegative())
 })

@@ -5,6 +5,7 @@ import type { Inbox } from "./Sequence.ts"
 
 /** One direction of a connection on this link: what is acknowledged, and where. */
 export interface Acknowledged {
+  /** 0 if it has none any more. */
   readonly channel: number
   readonly inbox: Inbox
 }
@@ -42,9 +43,17 @@ export class FrameWriter {
     this.flushLater()
   }
 
+  /** Acknowledges what a connection will have received by then when something is sent the next time. */
+  acknowledgeLater(connection: Acknowledged): void {
+    this.unacknowledged.add(connection)
+  }
+
   /** Sends what has been written so far now, for a link that is about to be closed. */
   flush(): void {
-    for (const { channel, inbox } of this.unacknowledged) this.frames.push(Frame.encodeAck(channel, inbox.received))
+    for (const { channel, inbox } of this.unacknowledged) {
+      inbox.unacknowledged = 0
+      if (channel > 0) this.frames.push(Frame.encodeAck(channel, inbox.received))
+    }
     this.unacknowledged.clear()
     this.send()
   }

@@ -78,6 +78,8 @@ export class Outbox<A = never> {
 /** The receiving half: the number of the last message that arrived. */
 export class Inbox {
   received = 0
+  /** How large what was not acknowledged at once is at most, in bytes. */
+  unacknowledged = 0
 
   /** `next` if the message is to be taken now, `seen` if it is a repetition, `gap` if one before it is missing. */
   accept(seq: number): "next" | "seen" | "gap" {

@@ -46,6 +46,9 @@ export interface Recipient {
   readonly pushFresh: (fresh: Fresh) => void
 }
 
+/** How many bytes of events a client may leave unacknowledged: it must not look slow for that. */
+const unacknowledgedMax = (outboxBytesMax: number) => Math.min(64 * 1024, Math.floor(outboxBytesMax / 8))
+
 /** A connection's channel on a link, as the gateway provides it. */
 export interface Attachment {
   readonly channel: number
@@ -209,6 +212,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
       connectionId: this.id,
       token: this.token,
       window: options.window,
+      unacknowledgedMax: unacknowledgedMax(options.outboxBytesMax),
       retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER),
       incarnation: this.owner.incarnation
     }))

@@ -76,6 +76,7 @@ class Script {
       connectionId: ConnectionId.ConnectionId.make(++this.secrets),
       token: this.token(),
       window: this.window,
+      unacknowledgedMax: 0,
       retentionMillis: this.retentionMillis,
       incarnation: this.incarnation
     })
