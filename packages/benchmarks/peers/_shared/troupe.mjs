@@ -1,11 +1,11 @@
 // Troupe as its documentation sets it up: one contract, a store file, `HttpLayerRouter`, and a client per socket.
 import { HttpLayerRouter } from "@effect/platform"
 import { Rpc, RpcGroup } from "@effect/rpc"
-import { ActorClient } from "@troupe/client"
+import { ActorClient, Promises } from "@troupe/client"
 import { Actor, Gap } from "@troupe/contract"
 import { NodeActors, NodeWebSocketTransport, SqliteStore } from "@troupe/node"
 import { ActorHost, ActorServer, LocalTransport } from "@troupe/server"
-import { Context, Effect, Exit, Layer, Logger, LogLevel, Ref, Schema, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Logger, LogLevel, Ref, Schema, Scope } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
@@ -84,13 +84,11 @@ export const connect = async ({ url }) => {
   const inScope = (effect) => Effect.runPromise(Effect.provideService(effect, Scope.Scope, scope))
   const Client = ActorClient.layer().pipe(Layer.provide(NodeWebSocketTransport.layer({ url })), Layer.provide(quiet))
   const context = await Effect.runPromise(Layer.buildWithScope(Client, scope))
-  const { events, rpc } = await inScope(Context.get(context, ActorClient.ActorClient).connect(Counter, "a"))
+  // what measures is no Effect program
+  const counter = Promises.of(await inScope(Context.get(context, ActorClient.ActorClient).connect(Counter, "a")))
   return {
-    increment: (op) => Effect.runPromise(rpc.Increment({ by: 1, op: op ?? null })),
-    subscribe: async (f) => {
-      const said = await inScope(events("said"))
-      Effect.runFork(Stream.runForEach(Gap.ignore(said), (text) => Effect.sync(() => f(text))))
-    },
+    increment: (op) => counter.rpc.Increment({ by: 1, op: op ?? null }),
+    subscribe: (f) => counter.on("said", (item) => Gap.isGap(item) || f(item)),
     close: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }
 }

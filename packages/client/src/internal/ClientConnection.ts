@@ -9,13 +9,14 @@ import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
-import type { CallOptions } from "@troupe/contract/protocol/RpcObject"
+import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
@@ -29,6 +30,12 @@ import type { OpenLink } from "./OpenLink.ts"
 import { StreamReader } from "./StreamReader.ts"
 import { Subscriptions } from "./Subscriptions.ts"
 import { Watched } from "./Watched.ts"
+
+type CallOptions = RpcObject.CallOptions
+
+interface PromiseOptions extends Pick<CallOptions, "headers"> {
+  readonly signal?: AbortSignal | undefined
+}
 
 /** A call that is made now. */
 interface Beginning extends Pick<Call, "codec" | "end" | "span"> {
@@ -47,8 +54,8 @@ export class ClientConnection {
   private readonly opening: Opening
 
   constructor(
-    services: ClientServices,
-    private readonly target: Target,
+    private readonly services: ClientServices,
+    readonly target: Target,
     /** It has ended for good. */
     private readonly onClosed: (connection: ClientConnection) => void
   ) {
@@ -110,6 +117,40 @@ export class ClientConnection {
         return Effect.sync(() => this.cancel(call))
       }))
 
+  /** The same for a promise: without a fiber, unless somebody looks at spans. */
+  callPromise(codec: Codec.RpcCodec, payload: unknown, { headers, signal }: PromiseOptions = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const made = RpcObject.construct(codec, payload)
+      let cancel = () => {}
+      const abort = () => {
+        reject(signal!.reason)
+        cancel()
+      }
+      signal?.addEventListener("abort", abort, { once: true })
+      cancel = this.start(codec, made, { headers }, (exit) => {
+        signal?.removeEventListener("abort", abort)
+        if (Exit.isSuccess(exit)) resolve(exit.value)
+        else reject(Cause.squash(exit.cause))
+      })
+    })
+  }
+
+  /** Makes a call, and returns what cancels it. It may have ended by then. */
+  private start(
+    codec: Codec.RpcCodec,
+    payload: unknown,
+    options: CallOptions,
+    end: (exit: Exit.Exit<unknown, unknown>) => void
+  ): () => void {
+    const { runtime, traced } = this.services
+    if (traced) return Runtime.runCallback(runtime)(this.call(codec, payload, options), { onExit: end })
+    const call = this.begin({ codec, payload, options, end, span: undefined })
+    if (!Exit.isExit(call)) return () => this.cancel(call)
+    end(call)
+    return () => {}
+  }
+
   /** The values of a stream rpc. The call ends with the stream, whoever ends it. */
   readonly stream = (
     codec: Codec.RpcCodec,
@@ -166,6 +207,25 @@ export class ClientConnection {
 
   unsubscribe(event: string, reader: EventReader): void {
     this.subscriptions.remove(event, reader)
+  }
+
+  /** Adds a listener to an event. The promise is fulfilled when it is live, with what removes it. */
+  listen(
+    event: string,
+    listener: (item: unknown) => void,
+    ended?: (error: ConnectionError) => void
+  ): Promise<() => void> {
+    return new Promise((resolve, reject) => {
+      const remove = () => reader && this.unsubscribe(event, reader)
+      const reader = this.subscribe(
+        event,
+        Exit.match({
+          onFailure: (cause) => reject(Cause.squash(cause)),
+          onSuccess: () => resolve(remove)
+        })
+      )
+      reader?.listen(listener, ended)
+    })
   }
 
   // --- the link ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ import type { Secrets } from "@troupe/contract/Secrets"
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import type { Bounds } from "./Calls.ts"
 
@@ -13,6 +14,9 @@ export interface ClientServices {
   /** Runs a task at the end of the tick. */
   readonly flush: (task: () => void) => void
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** Whether somebody looks at spans, as far as the client was told when it was made. */
+  readonly traced: boolean
+  readonly runtime: Runtime.Runtime<never>
   readonly bounds: Bounds
   readonly eventBufferMax: number
   readonly stableAfterMillis: number

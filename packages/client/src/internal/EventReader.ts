@@ -9,6 +9,15 @@ import type { EventBuffer } from "./EventBuffer.ts"
 
 type Events = Channel.Channel<Chunk.Chunk<unknown>, unknown, ConnectionError>
 
+/** Somebody else's mistake is shown where such are shown, and stops nobody. */
+const tell = <A>(listener: (value: A) => void, value: A): void => {
+  try {
+    listener(value)
+  } catch (error) {
+    void Promise.reject(error)
+  }
+}
+
 export class EventReader {
   /** How the stream ends, after what has arrived. */
   private ending: Option.Option<ConnectionError> | undefined
@@ -31,6 +40,17 @@ export class EventReader {
   end(error?: ConnectionError): void {
     this.ending ??= Option.fromNullable(error)
     this.wake?.()
+  }
+
+  /** Hands what arrives to a listener at once, from what is kept on, in place of the stream. */
+  listen(listener: (event: unknown) => void, ended?: (error: ConnectionError) => void): void {
+    this.wake = () => {
+      for (const event of this.buffer.takeAll()) tell(listener, event)
+      if (!this.ending) return
+      this.wake = undefined
+      if (ended && Option.isSome(this.ending)) tell(ended, this.ending.value)
+    }
+    this.wake()
   }
 
   /** What arrives, from what is kept on. */

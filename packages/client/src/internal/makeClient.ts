@@ -1,18 +1,15 @@
 /** Puts a client together: the supervisor of its link, and its connections. */
-import type { ConnectionError } from "@troupe/contract/ConnectionError"
+import { isTraced } from "@troupe/contract/CallSpan"
 import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
 import * as Codec from "@troupe/contract/protocol/Codec"
-import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import { Secrets } from "@troupe/contract/Secrets"
 import { Transport } from "@troupe/contract/Transport"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
 import type * as Subscribable from "effect/Subscribable"
 import type { ConnectOptions, Options } from "../ClientOptions.ts"
 import type { Connection } from "../Connection.ts"
@@ -20,6 +17,7 @@ import type { ConnectionStatus } from "../ConnectionStatus.ts"
 import { ClientConnection } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import { LinkSupervisor } from "./LinkSupervisor.ts"
+import { toPublic } from "./publicConnection.ts"
 
 /** The client's service, with the types of contracts forgotten. */
 interface Service {
@@ -33,26 +31,6 @@ interface Service {
   readonly resume: Effect.Effect<void>
 }
 
-const toPublic = (connection: ClientConnection, codec: Codec.ContractCodec): Connection<any> => ({
-  rpc: RpcObject.make(codec.rpcs, connection.call, connection.stream) as Connection<any>["rpc"],
-  events: (name: string) => subscribe(connection, name) as never,
-  status: connection.status.subscribable,
-  pending: connection.pending.subscribable
-})
-
-/** Subscribes with the scope; returns when the server has acknowledged it. */
-const subscribe = (
-  connection: ClientConnection,
-  event: string
-): Effect.Effect<Stream.Stream<unknown, ConnectionError>, ConnectionError, Scope.Scope> =>
-  Effect.suspend(() => {
-    const ready = Deferred.unsafeMake<void, ConnectionError>(FiberId.none)
-    return Effect.acquireRelease(
-      Effect.sync(() => connection.subscribe(event, (exit) => Deferred.unsafeDone(ready, exit))),
-      (reader) => Effect.sync(() => reader && connection.unsubscribe(event, reader))
-    ).pipe(Effect.flatMap((reader) => Effect.map(Deferred.await(ready), () => reader!.stream)))
-  })
-
 export const makeClient = Effect.fnUntraced(function*(
   options: Required<Options>
 ): Effect.fn.Return<Service, never, Transport | Scope.Scope> {
@@ -65,6 +43,8 @@ export const makeClient = Effect.fnUntraced(function*(
     schedule: options.schedule,
     flush: (yield* Flush).schedule,
     fork: (effect) => Runtime.runFork(runtime)(effect, { scope }),
+    traced: yield* Effect.withFiberRuntime<boolean>((fiber) => Effect.succeed(isTraced(fiber))),
+    runtime,
     bounds: options,
     eventBufferMax: options.eventBufferMax,
     stableAfterMillis: Duration.toMillis(options.stableAfter),

@@ -13,12 +13,20 @@ export interface Acknowledged {
 /** The brackets of a message. */
 const envelopeSize = 2
 
+/** What is longer is sent before the tick ends, so that the other side has something to do meanwhile. */
+const aheadSize = 2048
+
+/** How many rounds of tasks it takes until what was received has led to the next call, or to an answer. */
+const acknowledgeAfter = 8
+
 /** Writes to one link. A message is kept below `messageSizeMax` unless a single frame is larger. */
 export class FrameWriter {
   private frames: Array<string> = []
   private size = 0
   private readonly unacknowledged = new Set<Acknowledged>()
   private scheduled = false
+  /** How many rounds acknowledgements still wait for frames to go with. */
+  private rounds = 0
 
   constructor(
     private readonly link: Pick<Link, "send">,
@@ -34,13 +42,14 @@ export class FrameWriter {
     if (this.size > 0 && this.size + size + envelopeSize > this.messageSizeMax) this.send()
     this.frames.push(frame)
     this.size += size + 1
-    this.flushLater()
+    if (this.size > aheadSize) this.flush()
+    else this.flushLater()
   }
 
-  /** Acknowledges, at the end of this tick, what a connection will have received by then. */
+  /** Acknowledges what a connection has received: with the frames of this tick, or alone if there are none. */
   acknowledge(connection: Acknowledged): void {
     this.unacknowledged.add(connection)
-    this.flushLater()
+    if (!this.scheduled && this.rounds === 0) this.await(acknowledgeAfter)
   }
 
   /** Acknowledges what a connection will have received by then when something is sent the next time. */
@@ -55,6 +64,7 @@ export class FrameWriter {
       if (channel > 0) this.frames.push(Frame.encodeAck(channel, inbox.received))
     }
     this.unacknowledged.clear()
+    this.rounds = 0
     this.send()
   }
 
@@ -64,6 +74,16 @@ export class FrameWriter {
     this.schedule(() => {
       this.scheduled = false
       this.flush()
+    })
+  }
+
+  /** Flushes after some rounds, unless something else does it before. */
+  private await(rounds: number): void {
+    this.rounds = rounds
+    this.schedule(() => {
+      if (this.rounds === 0) return
+      if (rounds > 1) this.await(rounds - 1)
+      else this.flush()
     })
   }
 

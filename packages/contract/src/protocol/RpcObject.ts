@@ -22,27 +22,28 @@ type Stream_ = Stream.Stream<unknown, unknown>
 export const construct = ({ rpc: { payloadSchema } }: RpcCodec, payload: unknown): unknown =>
   payloadSchema.make ? payloadSchema.make(payload) : payload
 
-/**
- * An object with a method for each rpc. As in @effect/rpc, a tag `a.b` becomes the method `b` of the property `a`, and the
- * payload is made with the constructor of its schema.
- */
-export const make = (
-  codecs: ReadonlyMap<string, RpcCodec>,
-  call: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Effect.Effect<unknown, unknown>,
-  /** Performs the calls of stream rpcs, if there are any. */
-  stream: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Stream_ = () => Stream.empty
-): object => {
+/** An object with a method for each rpc. As in @effect/rpc, a tag `a.b` becomes the method `b` of the property `a`. */
+export const of = (codecs: ReadonlyMap<string, RpcCodec>, methodOf: (codec: RpcCodec) => unknown): object => {
   const client: Record<string, any> = {}
   for (const codec of codecs.values()) {
     const { _tag: tag } = codec.rpc
     const dot = tag.indexOf(".")
     const target = dot === -1 ? client : client[tag.slice(0, dot)] ??= {}
-    target[tag.slice(dot + 1)] = (payload: unknown, options?: CallOptions) => {
-      if (!codec.element) return Effect.suspend(() => call(codec, construct(codec, payload), options))
-      const values = Stream.suspend(() => stream(codec, construct(codec, payload), options))
-      const capacity = options?.streamBufferSize ?? 16
-      return options?.asMailbox ? Mailbox.fromStream(values, { capacity, strategy: "suspend" }) : values
-    }
+    target[tag.slice(dot + 1)] = methodOf(codec)
   }
   return client
 }
+
+/** The object of an `RpcClient`: payloads are made with the constructor of their schema. */
+export const make = (
+  codecs: ReadonlyMap<string, RpcCodec>,
+  call: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Effect.Effect<unknown, unknown>,
+  /** Performs the calls of stream rpcs, if there are any. */
+  stream: (codec: RpcCodec, payload: unknown, options: CallOptions | undefined) => Stream_ = () => Stream.empty
+): object =>
+  of(codecs, (codec) => (payload: unknown, options?: CallOptions) => {
+    if (!codec.element) return Effect.suspend(() => call(codec, construct(codec, payload), options))
+    const values = Stream.suspend(() => stream(codec, construct(codec, payload), options))
+    const capacity = options?.streamBufferSize ?? 16
+    return options?.asMailbox ? Mailbox.fromStream(values, { capacity, strategy: "suspend" }) : values
+  })

@@ -261,7 +261,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** A message of the client. */
   receive(attachment: Attachment, seq: number, message: Frame.ClientMessage): void {
     this.confirm()
-    attachment.writer.acknowledge(this)
+    // with its answer, or with a sign of life: the client needs to know neither to go on
+    attachment.writer.acknowledgeLater(this)
     const position = this.inbox.accept(seq)
     if (position === "next") this.owner.onMessage(this, message)
     else if (position === "gap") this.violation(`message ${seq} came after message ${this.inbox.received}`)

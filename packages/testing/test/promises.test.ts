@@ -1,0 +1,193 @@
+/** A connection as promises and listeners, for code that does not use Effect. */
+import { assert, it } from "@effect/vitest"
+import { Promises } from "@troupe/client"
+import { ConnectionError, Gap } from "@troupe/contract"
+import { Effect, Exit, Scope } from "effect"
+import { Refusal, Tally } from "./support/tally.ts"
+import { RecordingTracer } from "./support/tracer.ts"
+import { atOnce, begin, makeWorld, pass, result, settle, type World } from "./support/world.ts"
+
+const options = { params: { who: "ann" } }
+
+/** A promise, and how it has ended so far. */
+const watch = <A>(promise: Promise<A>) => {
+  const watched = {
+    end: undefined as string | undefined,
+    value: undefined as A | undefined,
+    error: undefined as unknown
+  }
+  promise.then(
+    (value) => Object.assign(watched, { end: "fulfilled", value }),
+    (error) => Object.assign(watched, { end: "rejected", error })
+  )
+  return watched
+}
+
+/** Lets promises that are settled tell so. */
+const told = Effect.zipRight(settle, Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
+
+const goOffline = ({ network }: World) =>
+  network.setReachability("refused").pipe(Effect.zipRight(network.cut), Effect.zipRight(settle))
+
+const goOnline = ({ network }: World) => Effect.zipRight(network.setReachability("reachable"), pass("31 seconds"))
+
+const connect = (world: World) => Effect.flatMap(world.client(), (client) => client.connect(Tally, "a", options))
+
+it.scoped("C7 calls are answered, in one order with those of effects, and through a drop", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* connect(world)
+    const { rpc } = Promises.of(tally)
+    const labels: Array<string> = []
+    for (const round of ["x", "y"]) {
+      const first = watch(rpc.Add({ label: `${round} 1` }))
+      const second = yield* begin(tally.rpc.Add({ label: `${round} 2` }))
+      yield* goOffline(world)
+      const third = watch(rpc.Add({ label: `${round} 3` }))
+      const fourth = yield* begin(tally.rpc.Add({ label: `${round} 4` }))
+      yield* told
+      assert.strictEqual(third.end, undefined)
+      yield* goOnline(world)
+      yield* told
+      labels.push(...[1, 2, 3, 4].map((n) => `${round} ${n}`))
+      assert.deepStrictEqual(
+        [first.value, yield* result(second), third.value, yield* result(fourth)],
+        [3, 2, 1, 0].map((less) => labels.length - less)
+      )
+    }
+    assert.deepStrictEqual(world.labels(), labels)
+  }))
+
+it.scoped("an rpc's own error, a payload that is none, and the end of the connection reject the promise", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const scope = yield* Scope.make()
+    const { rpc } = Promises.of(yield* Scope.extend(connect(world), scope))
+    const failed = watch(rpc.AddAndFail({ label: "x" }))
+    const wrong = watch(rpc.Add({ label: 1 as unknown as string }))
+    const held = watch(rpc.Hold({ label: "held", gate: "never" }))
+    yield* told
+    assert.deepStrictEqual(failed.error, new Refusal({ label: "x" }))
+    assert.strictEqual(wrong.end, "rejected")
+    assert.include(String(wrong.error), "label")
+    assert.strictEqual(held.end, undefined)
+    yield* Scope.close(scope, Exit.void)
+    const late = watch(rpc.Add({ label: "late" }))
+    yield* told
+    for (const [{ error }, sent] of [[held, "maybe"], [late, "no"]] as const) {
+      assert.instanceOf(error, ConnectionError.ConnectionClosed)
+      assert.strictEqual(error.sent, sent)
+    }
+  }))
+
+it.scoped("C6 a signal cancels a call that waits, so that it never runs, and one that runs", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const { rpc } = Promises.of(yield* connect(world))
+    for (const round of ["x", "y"]) {
+      const running = new AbortController()
+      const held = watch(rpc.Hold({ label: `${round} held`, gate: "never" }, { signal: running.signal }))
+      yield* told
+      running.abort("enough")
+      yield* told
+      assert.strictEqual(held.error, "enough")
+      assert.strictEqual(world.trace.count(`interrupted ${round} held`), 1)
+
+      yield* goOffline(world)
+      const waiting = new AbortController()
+      const queued = watch(rpc.Add({ label: `${round} queued` }, { signal: waiting.signal }))
+      const next = watch(rpc.Add({ label: `${round} next` }, { signal: waiting.signal }))
+      yield* told
+      waiting.abort("enough")
+      const early = watch(rpc.Add({ label: `${round} early` }, { signal: waiting.signal }))
+      const kept = watch(rpc.Add({ label: `${round} kept` }))
+      yield* goOnline(world)
+      yield* told
+      assert.deepStrictEqual([queued.error, next.error, early.error], ["enough", "enough", "enough"])
+      assert.strictEqual(kept.end, "fulfilled")
+    }
+    assert.deepStrictEqual(world.labels(), ["x kept", "y kept"])
+  }))
+
+it.scoped("E1 E2 E4 a listener hears every event from when the promise is fulfilled, until it is removed", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { outboxBytesMax: 10_000 } })
+    yield* world.serve()
+    const client = yield* world.client(atOnce)
+    const promised = Promises.of(yield* client.connect(Tally, "a", options))
+    const { rpc } = Promises.of(yield* connect(world))
+    const heard: Array<unknown> = []
+    const ended: Array<unknown> = []
+    const listening = watch(promised.on("blob", (item) => heard.push(Gap.isGap(item) ? "gap" : item.length)))
+    // somebody else's mistake does not concern it
+    const wrong = new Error("a listener's own")
+    const reported: Array<unknown> = []
+    const onRejection = (error: unknown) => reported.push(error)
+    const listeners = process.listeners("unhandledRejection")
+    process.removeAllListeners("unhandledRejection").on("unhandledRejection", onRejection)
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        process.removeAllListeners("unhandledRejection")
+        for (const listener of listeners) process.on("unhandledRejection", listener)
+      })
+    )
+    const other = watch(promised.on("blob", () => {
+      throw wrong
+    }, (error) => ended.push(error)))
+    yield* told
+    assert.deepStrictEqual([listening.end, other.end], ["fulfilled", "fulfilled"])
+    for (const size of [1, 2]) watch(rpc.Blow({ size }))
+    yield* told
+    assert.deepStrictEqual(heard, [1, 2])
+    assert.deepStrictEqual(reported, [wrong, wrong])
+
+    yield* client.pause
+    yield* settle
+    for (let i = 0; i < 4; i++) {
+      watch(rpc.Blow({ size: 3000 }))
+      yield* told
+    }
+    yield* client.resume
+    yield* told
+    watch(rpc.Blow({ size: 3 }))
+    yield* told
+    assert.deepStrictEqual(heard, [1, 2, "gap", 3])
+
+    listening.value!()
+    watch(rpc.Blow({ size: 4 }))
+    yield* told
+    assert.deepStrictEqual(heard, [1, 2, "gap", 3])
+    watch(promised.rpc.Leave({ reason: "done" }))
+    yield* told
+    assert.deepStrictEqual(ended.map((error) => error instanceof ConnectionError.ConnectionClosed), [true])
+    const late = watch(promised.on("blob", () => {}))
+    yield* told
+    assert.instanceOf(late.error, ConnectionError.ConnectionClosed)
+  }))
+
+it.scoped("calls of promises have spans where somebody looks at them, and can be cancelled", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tracer = new RecordingTracer()
+    const client = yield* tracer.with(world.client(atOnce))
+    const { rpc } = Promises.of(yield* client.connect(Tally, "a", options))
+    const controller = new AbortController()
+    const added = watch(rpc.Add({ label: "x" }))
+    const failed = watch(rpc.AddAndFail({ label: "y" }))
+    const held = watch(rpc.Hold({ label: "held", gate: "never" }, { signal: controller.signal }))
+    yield* told
+    controller.abort("enough")
+    yield* told
+    assert.strictEqual(added.value, 1)
+    assert.deepStrictEqual(failed.error, new Refusal({ label: "y" }))
+    assert.strictEqual(held.error, "enough")
+    assert.strictEqual(world.trace.count("interrupted held"), 1)
+    assert.sameMembers(
+      tracer.spans.filter(({ kind }) => kind === "client").map(({ name }) => name),
+      ["Tally/Add", "Tally/AddAndFail", "Tally/Hold"]
+    )
+  }))
