@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as MutableList from "effect/MutableList"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
@@ -55,10 +56,19 @@ const interruptChildren = (fiber: Fiber.RuntimeFiber<any, any>): void => {
   children.clear()
 }
 
-/** Sets a fiber's own value at once. An effect that does it costs more than most handlers; the method is not public. */
-const setFiberRef = <A>(fiber: Fiber.RuntimeFiber<any, any>, fiberRef: FiberRef.FiberRef<A>, value: A): void =>
-  (fiber as unknown as { readonly setFiberRef: (fiberRef: FiberRef.FiberRef<A>, value: A) => void })
-    .setFiberRef(fiberRef, value)
+type Locals = FiberRefs.FiberRefs["locals"]
+
+/** What a fiber has of its own when no turn runs. */
+interface Own {
+  readonly locals: Locals
+  readonly context: Context.Context<never>
+  readonly annotations: LogAnnotations.Annotations
+}
+
+/** Sets all values of a fiber at once. An effect that does it costs more than most handlers; the method is not public. */
+const setFiberRefs = (fiber: Fiber.RuntimeFiber<any, any>, locals: Locals): void =>
+  (fiber as unknown as { readonly setFiberRefs: (refs: FiberRefs.FiberRefs) => void })
+    .setFiberRefs(FiberRefs.unsafeMake(locals))
 
 const contextOf = (turn: Turn, base: Context.Context<never>): Context.Context<never> => {
   const context = Context.add(base, CurrentTurn, turn)
@@ -74,8 +84,6 @@ export class TurnLoop {
   private running: Job | undefined
   /** The fiber of the running job. */
   private fiber: Fiber.RuntimeFiber<void> | undefined
-  /** For whom the logs of the fiber are annotated now; `null` if for nobody yet. */
-  private annotatedFor: Turn["caller"] | null = null
   private scheduled = false
   private draining = false
   /** Whether nothing is taken any more. */
@@ -188,22 +196,23 @@ export class TurnLoop {
       this.draining = false
       // an actor at rest keeps neither the fiber nor the last caller in memory
       this.fiber = undefined
-      this.annotatedFor = null
       if (MutableList.length(this.ring) > 0) this.wake()
       else if (this.size === 0) this.onIdle()
     })
   }
 
   private readonly loop = Effect.withFiberRuntime<void>((fiber) => {
-    const base = fiber.currentContext
+    const own = {
+      locals: fiber.getFiberRefs().locals,
+      context: fiber.currentContext,
+      annotations: fiber.getFiberRef(FiberRef.currentLogAnnotations)
+    }
     this.fiber = fiber
-    this.annotatedFor = null
-    const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
     let job: Job | undefined
     let leave = false
     return Effect.whileLoop({
       while: () => !leave && (job = this.next()) !== undefined,
-      body: () => this.runJob(fiber, job!, base, annotations),
+      body: () => this.runJob(fiber, job!, own),
       step: () => {
         interruptChildren(fiber)
         // it may be told so too late for the job it was meant for, and must not run another one
@@ -212,33 +221,23 @@ export class TurnLoop {
     })
   })
 
-  /** Sets what its logs are annotated with, if the caller is another one than before. */
-  private annotate(
-    fiber: Fiber.RuntimeFiber<any, any>,
-    caller: Turn["caller"],
-    base: LogAnnotations.Annotations
-  ): void {
-    if (caller === this.annotatedFor) return
-    this.annotatedFor = caller
-    const annotations = caller
+  private annotationsOf({ caller }: Turn, base: LogAnnotations.Annotations): LogAnnotations.Annotations {
+    return caller
       ? caller.logAnnotations ??= LogAnnotations.add(base, this.address, caller.id)
       : LogAnnotations.add(base, this.address)
-    setFiberRef(fiber, FiberRef.currentLogAnnotations, annotations)
   }
 
-  /** `context` and `annotations` are those of the fiber when no turn runs. */
-  private runJob(
-    fiber: Fiber.RuntimeFiber<any, any>,
-    job: Job,
-    context: Context.Context<never>,
-    annotations: LogAnnotations.Annotations
-  ): Effect.Effect<void> {
+  /** What a handler sets for its fiber does not reach the next one. */
+  private runJob(fiber: Fiber.RuntimeFiber<any, any>, job: Job, own: Own): Effect.Effect<void> {
     job.phase = "running"
     this.running = job
     const turn = job.options.start()
     turn.observed?.started()
-    setFiberRef(fiber, FiberRef.currentContext, contextOf(turn, context))
-    this.annotate(fiber, turn.caller, annotations)
+    const locals = new Map(own.locals)
+    const set = <A>(fiberRef: FiberRef.FiberRef<A>, value: A) => locals.set(fiberRef, [[fiber.id(), value]])
+    set(FiberRef.currentContext, contextOf(turn, own.context))
+    set(FiberRef.currentLogAnnotations, this.annotationsOf(turn, own.annotations))
+    setFiberRefs(fiber, locals)
     const ended = (exit: Exit.Exit<unknown, unknown>) => {
       this.endJob(job, turn, exit)
       return Effect.void
