@@ -51,7 +51,8 @@ const clientFrames: ReadonlyArray<Encoded> = [
     key: "lobby",
     connectionId,
     token: secret,
-    received: 7
+    received: 7,
+    resumption: 2
   },
   { _tag: "Close", channel: 2, reason: { _tag: "ClientClosed" } }
 ]

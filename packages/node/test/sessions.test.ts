@@ -127,11 +127,12 @@ it.scopedLive("S4 over sockets, a wrong token is refused, a resume can be repeat
     }))
     const opened = yield* first.next("Opened")
     if (opened._tag !== "Opened") return assert.fail(opened._tag)
+    let resumptions = 0
     const resume = (token: string) =>
       Effect.gen(function*() {
         const link = yield* rawLink(port)
         const { connectionId } = opened
-        const position = { contract: "Log", key: "a", connectionId, token, received: 0 }
+        const position = { contract: "Log", key: "a", connectionId, token, received: 0, resumption: ++resumptions }
         yield* link.send(Frame.encode({ _tag: "Resume", channel: 1, ...position }))
         const answer = yield* link.next("Resumed", "Close")
         return { link, token: answer._tag === "Resumed" ? answer.token : undefined }

@@ -6,5 +6,10 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly found:
   { seed: 7, found: "an open that came late, on a link its client had left, superseded the newer connection for good" },
   { seed: 107, found: "a client that asked anew because a call was given up lost the recorded answers of its others" },
   { seed: 197, found: "two turns whose states did not encode, in one commit, took each other with them for ever" },
-  { seed: 952, found: "onDisconnect ran while onConnect was still at work, in an activation that was lost" }
+  { seed: 952, found: "onDisconnect ran while onConnect was still at work, in an activation that was lost" },
+  { seed: 9409, found: "a call was sent after a resume though the records of what it had brought about had expired" },
+  {
+    seed: 10603,
+    found: "a Resume that came late, on a link its client had left, took the connection from the newer link"
+  }
 ]

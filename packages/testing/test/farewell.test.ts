@@ -49,7 +49,8 @@ it.scoped("A7 S4 only the one who was disconnected is told why", () =>
     yield* Effect.exit(tally.rpc.Leave({ reason: "secret reason" }))
     yield* pass("1 second")
     const stranger = yield* world.rawLink
-    const resume = { channel: 1, contract: "Tally", key: "a", connectionId: id, token: "0".repeat(32), received: 0 }
+    const position = { connectionId: id, token: "0".repeat(32), received: 0, resumption: 1 }
+    const resume = { channel: 1, contract: "Tally", key: "a", ...position }
     yield* stranger.send(JSON.stringify({ _tag: "Hello", version: 1 }), JSON.stringify({ _tag: "Resume", ...resume }))
     assert.deepStrictEqual(stranger.of("Close").map(({ reason }) => reason._tag), ["ResumeExpired"])
   }))

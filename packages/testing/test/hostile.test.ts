@@ -115,7 +115,8 @@ it.effect("X1 a frame for a channel that is not there is answered, or dropped, a
       key: "main",
       connectionId: 1,
       token: "0".repeat(32),
-      received: 0
+      received: 0,
+      resumption: 1
     })
     assert.strictEqual((resumed[0]!.reason as Json)._tag, "ActivationLost")
     assert.strictEqual((yield* say(open({ name: "bob" })))[0]!._tag, "Opened")

@@ -84,6 +84,31 @@ it.scoped("C15 what counts is when it was first sent: neither when it was made, 
     assert.deepStrictEqual(world.labels(), [])
   }))
 
+it.scoped("C15 a call that an earlier connection may have brought about is not sent late on the one that stands", () =>
+  Effect.gen(function*() {
+    const world = yield* makePatientWorld
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    for (const round of ["x", "y"]) {
+      const old = yield* begin(tally.rpc.Hold({ label: `${round} old`, gate: "never" }))
+      // it is sent again to the next server, and does not arrive
+      yield* world.network.onMessage(({ from, text }) =>
+        from === "client" && text.includes("\"Request\"") ? "cut-before" : undefined
+      )
+      yield* loseServer(world)
+      yield* findServer(world)
+      yield* world.network.setReachability("refused")
+      yield* world.network.onMessage(() => undefined)
+      yield* pass("10 minutes")
+      const other = yield* begin(tally.rpc.Add({ label: `${round} other` }))
+      yield* findServer(world)
+      assertUnknown(yield* failure(old))
+      yield* result(other)
+      assert.strictEqual(world.trace.count(`hold ${round} old`), 1)
+    }
+    assert.deepStrictEqual(world.labels(), ["x other", "y other"])
+  }))
+
 it.scoped("C15 age does not matter while the connection stands, nor where nothing is recorded", () =>
   Effect.gen(function*() {
     const world = yield* makePatientWorld

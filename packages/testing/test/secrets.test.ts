@@ -161,6 +161,7 @@ const run = Effect.gen(function*() {
     key: "a",
     connectionId: 1,
     received: 0,
+    resumption: 1,
     token: "7e".repeat(16)
   })
   yield* raw.say(RawClient.request(9, "Put", { text: secret("out of order") }))

@@ -32,8 +32,14 @@ const open = (who: string, more: { readonly pending?: ReadonlyArray<number>; rea
     pending: more.pending ?? []
   })
 
-const resume = (connectionId: ConnectionId, token: string, received = 0, channel = 1) =>
-  Frame.encode({ _tag: "Resume", channel, contract: "Tally", key: "a", connectionId, token, received })
+let resumptions = 0
+
+const resume = (
+  connectionId: ConnectionId,
+  token: string,
+  received = 0,
+  { channel = 1, resumption = ++resumptions } = {}
+) => Frame.encode({ _tag: "Resume", channel, contract: "Tally", key: "a", connectionId, token, received, resumption })
 
 const add = (seq: number, label: string, channel = 1) =>
   Frame.encodeMessage(channel, seq, Frame.encodeRequest(seq, "Add", { label }))
@@ -112,6 +118,30 @@ it.scoped("S2 the end of the window runs the release once, with the reason, and 
       assert.strictEqual(world.trace.entries("release").length, round)
     }
     assert.strictEqual(ids.size, 3, "no id is used again")
+  }))
+
+it.scoped("S1 a Resume that comes late, on a link its client has left, does not take the connection from the newer link", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const { connectionId, link, token } = yield* opened(world, "ann")
+    yield* link.close
+    let known = token
+    for (const round of [1, 2]) {
+      const late = yield* world.rawLink
+      const newer = yield* world.rawLink
+      yield* late.send(hello)
+      yield* newer.send(hello, resume(connectionId, known, 0, { resumption: 2 * round }))
+      // its token is valid: the client may not have heard of the next one
+      yield* late.send(resume(connectionId, known, 0, { resumption: 2 * round - 1 }))
+      assert.lengthOf(late.of("Resumed"), 0)
+      assert.lengthOf(late.of("Close"), 1)
+      known = newer.of("Resumed")[0]!.token
+      yield* newer.send(add(round, `${round}`))
+      assert.strictEqual(newer.of("Message").at(-1)!.payload._tag, "Exit")
+      yield* newer.close
+    }
+    assert.deepStrictEqual(world.labels(), ["1", "2"])
   }))
 
 it.scoped("S2 a client that has gone without a word frees what it had, and others see it go", () =>

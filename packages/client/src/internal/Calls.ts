@@ -11,6 +11,7 @@ import {
   OutcomeUnknown,
   QueueFull
 } from "@troupe/contract/ConnectionError"
+import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import * as Delivery from "@troupe/contract/Delivery"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { RpcCodec } from "@troupe/contract/protocol/Codec"
@@ -20,11 +21,16 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { StreamReader } from "./StreamReader.ts"
 
-/** When a call was first handed to a link, in milliseconds since the epoch, and to which incarnation of the actor. */
+/** How a call was first handed to a link. */
 export interface Sending {
+  /** In milliseconds since the epoch. */
   readonly at: number
   readonly incarnation: number
+  readonly connectionId: ConnectionId
 }
+
+/** The answers of calls that were first sent before this may have been deleted. Clocks differ a little. */
+export const keptSince = (now: number, retentionMillis: number): number => now - retentionMillis * 0.9
 
 /** What holds for calls that were sent on a connection that is lost. */
 export interface Terms {
@@ -56,6 +62,13 @@ export interface Bounds {
   readonly pendingBytesMax: number
 }
 
+/** Whether a call was first sent so long ago that another run of it would not be known for one. */
+export const isOverdue = ({ codec }: Call, sent: Sending, keptSince: number): boolean =>
+  Delivery.of(codec.rpc) === "exactly-once"
+  // the server tells whether it still runs: nothing of it is recorded
+  && !codec.forked
+  && sent.at < keptSince
+
 /** How many cancelled entries the queue may hold in any case. */
 const cancelledMax = 64
 
@@ -74,9 +87,9 @@ const obstacle = (
     case "at-most-once":
       return unknown("the connection was lost, and the rpc is delivered at most once")
     case "exactly-once":
-      // the server tells whether it still runs: nothing of it is recorded
-      if (call.codec.forked) return undefined
-      return sent.at < keptSince ? unknown("it was sent longer ago than the server keeps answers") : undefined
+      return isOverdue(call, sent, keptSince)
+        ? unknown("it was sent longer ago than the server keeps answers")
+        : undefined
   }
 }
 

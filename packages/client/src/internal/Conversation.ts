@@ -9,7 +9,7 @@ import type { Acknowledged } from "@troupe/contract/protocol/FrameWriter"
 import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import type { Call, Calls } from "./Calls.ts"
+import { type Call, type Calls, isOverdue, keptSince } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import type { Channel, FrameOf, OpenLink } from "./OpenLink.ts"
 import type { Subscriptions } from "./Subscriptions.ts"
@@ -30,10 +30,11 @@ const envelopeBytesMax = 128
 
 export class Conversation implements Acknowledged {
   readonly inbox = new Inbox()
-  private readonly outbox = new Outbox()
+  private readonly outbox = new Outbox<Call>()
   /** The calls that were sent and have no answer: what credit bounds. */
   private readonly inFlight = new Set<number>()
   private token: string
+  private resumptions = 0
   private readonly since: number
 
   constructor(
@@ -65,10 +66,10 @@ export class Conversation implements Acknowledged {
 
   // --- its links -----------------------------------------------------------------------------------------------------
 
-  /** What resumes it. */
-  get resumption() {
+  /** What resumes it, on another link each time. */
+  nextResumption() {
     const { inbox: { received }, opened: { connectionId }, token } = this
-    return { received, connectionId, token }
+    return { received, connectionId, token, resumption: ++this.resumptions }
   }
 
   /** The link is gone. */
@@ -76,10 +77,12 @@ export class Conversation implements Acknowledged {
     this.place = undefined
   }
 
-  /** Goes on where the server is. Returns false if the server claims to have what was never sent. */
+  /** Goes on where the server is. Returns false if it cannot: what is to be sent would be wrong there. */
   resume(place: Channel, { received, token }: FrameOf<"Resumed">): boolean {
     this.token = token
+    // the server claims to have what was never sent
     if (!this.outbox.acknowledge(received)) return false
+    if (this.outbox.some((call) => this.isTooLate(call))) return false
     this.place = place
     this.options.calls.onConnected(true)
     const { writer } = place.link
@@ -90,11 +93,18 @@ export class Conversation implements Acknowledged {
     return true
   }
 
+  /** A call that an earlier connection may have brought about, and that has been on its way on this one for too long. */
+  private isTooLate(call: Call): boolean {
+    const { connectionId, retentionMillis } = this.opened
+    return call.sent !== undefined && call.sent.connectionId !== connectionId
+      && isOverdue(call, call.sent, keptSince(this.now, retentionMillis))
+  }
+
   // --- sending -------------------------------------------------------------------------------------------------------
 
   /** Sends a message in its place among the calls; without a link, when there is one again. */
-  send(text: string): void {
-    const seq = this.outbox.push(text)
+  send(text: string, call?: Call): void {
+    const seq = this.outbox.push(text, call)
     this.place?.link.writer.write(Frame.encodeMessage(this.place.number, seq, text))
   }
 
@@ -123,9 +133,10 @@ export class Conversation implements Acknowledged {
     const issue = sizeIssue(call, this.place!.link.messageBytesMax)
     if (issue) return this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
     call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
-    call.sent ??= { at: this.now, incarnation: this.opened.incarnation }
+    const { connectionId, incarnation } = this.opened
+    call.sent ??= { at: this.now, incarnation, connectionId }
     this.inFlight.add(call.number)
-    this.send(call.text)
+    this.send(call.text, call)
   }
 
   // --- hearing -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { Attempts } from "./Attempts.ts"
+import { keptSince } from "./Calls.ts"
 import { Conversation, type ConversationOptions } from "./Conversation.ts"
 import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
 
@@ -70,9 +71,14 @@ export class Opening implements Receiver {
     if (!this.conversation) return this.open()
     this.channel = link.newChannel(this)
     const { target: { contract: { contract }, key } } = this.options
-    const { resumption } = this.conversation
     link.writer.write(
-      Frame.encode({ _tag: "Resume", channel: this.channel.number, contract, key, ...resumption })
+      Frame.encode({
+        _tag: "Resume",
+        channel: this.channel.number,
+        contract,
+        key,
+        ...this.conversation.nextResumption()
+      })
     )
   }
 
@@ -158,7 +164,7 @@ export class Opening implements Receiver {
     calls.sendAgain({
       address: Address.make(contract.contract, key),
       incarnation,
-      keptSince: services.clock.unsafeCurrentTimeMillis() - retentionMillis * 0.9
+      keptSince: keptSince(services.clock.unsafeCurrentTimeMillis(), retentionMillis)
     })
   }
 

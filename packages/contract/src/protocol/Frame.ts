@@ -144,14 +144,18 @@ export const Open = Schema.TaggedStruct("Open", {
   pending: Schema.Array(Call)
 })
 
-/** Continues a connection on this link. `received` is the number of the last message the client has. */
+/**
+ * Continues a connection on this link. `received` is the number of the last message the client has, `resumption` counts the
+ * `Resume`s of the connection, from 1: one that comes after a later one, late on an old link, is refused.
+ */
 export const Resume = Schema.TaggedStruct("Resume", {
   channel: Channel,
   contract: Name,
   key: Schema.String,
   connectionId: ConnectionId,
   token: Secret,
-  received: Sequence
+  received: Sequence,
+  resumption: Schema.Int.pipe(Schema.positive())
 })
 
 /**

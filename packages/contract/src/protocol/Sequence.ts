@@ -62,6 +62,15 @@ export class Outbox<A = never> {
     return true
   }
 
+  /** Whether this holds for something that was attached to a message which is kept. */
+  some(predicate: (attached: A) => boolean): boolean {
+    for (let i = this.head; i < this.entries.length; i++) {
+      const { attached } = this.entries[i]!
+      if (attached !== undefined && predicate(attached)) return true
+    }
+    return false
+  }
+
   /** Forgets all messages: nobody will ask for them. */
   clear(): void {
     this.entries = []

@@ -64,7 +64,15 @@ const frame = fc.oneof(
   tagged("Message", { channel: small, seq: number, payload: fc.oneof(message, json) }),
   tagged("Ack", { channel: small, received: number }),
   tagged("Close", { channel: small, reason: fc.oneof(fc.constant({ _tag: "ClientClosed" }), json) }),
-  tagged("Resume", { channel: small, contract, key, connectionId: number, token: secret, received: number }),
+  tagged("Resume", {
+    channel: small,
+    contract,
+    key,
+    connectionId: number,
+    token: secret,
+    received: number,
+    resumption: number
+  }),
   tagged("Ping", {}),
   tagged("Pong", {}),
   Arbitrary.make(Frame.ClientFrame),

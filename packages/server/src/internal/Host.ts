@@ -400,11 +400,11 @@ export class Host {
   }
 
   private readonly resume = (
-    { contract, key, connectionId, token, received }: FrameOf<"Resume">,
+    { contract, key, connectionId, ...resumption }: FrameOf<"Resume">,
     attachment: Attachment
   ): DisconnectReason | undefined => {
     const activation = this.awakeNow(Address.make(contract, key))
-    if (activation) return activation.resume(connectionId, token, received, attachment)
+    if (activation) return activation.resume(connectionId, resumption, attachment)
     this.registrations.get(contract)?.meters.resumed("refused")
     return { _tag: "ActivationLost" }
   }

@@ -27,7 +27,7 @@ import type { Origin } from "./Origin.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
 import * as Room from "./Room.ts"
-import { type Attachment, type Owner, ServerConnection } from "./ServerConnection.ts"
+import { type Attachment, type Owner, type Resumption, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
 import { type CallEntry, Session } from "./Session.ts"
 import { Subscribers } from "./Subscribers.ts"
@@ -378,10 +378,10 @@ export class LiveActivation implements Owner, Expirable {
   }
 
   /** Resumes a connection on a link. Returns why not, if it cannot be. */
-  resume(id: ConnectionId, token: string, received: number, attachment: Attachment): DisconnectReason | undefined {
-    const resumed = this.admission.get(id)?.resume(attachment, token, received) === true
+  resume(id: ConnectionId, resumption: Resumption, attachment: Attachment): DisconnectReason | undefined {
+    const resumed = this.admission.get(id)?.resume(attachment, resumption) === true
     this.registration.meters.resumed(resumed ? "resumed" : "refused")
-    return resumed ? undefined : this.farewells.onResume(id, token) ?? { _tag: "ResumeExpired" }
+    return resumed ? undefined : this.farewells.onResume(id, resumption.token) ?? { _tag: "ResumeExpired" }
   }
 
   readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {

@@ -46,6 +46,13 @@ export interface Recipient {
   readonly pushFresh: (fresh: Fresh) => void
 }
 
+/** What a client says to go on with a connection. */
+export interface Resumption {
+  readonly token: string
+  readonly received: number
+  readonly resumption: number
+}
+
 /** How many bytes of events a client may leave unacknowledged: it must not look slow for that. */
 const unacknowledgedMax = (outboxBytesMax: number) => Math.min(64 * 1024, Math.floor(outboxBytesMax / 8))
 
@@ -84,6 +91,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   token: string
   /** The token before, until the client has shown that it has the new one. */
   previousToken: string | undefined
+  /** The count of the last `Resume` that was taken. */
+  private resumption = 0
   private readonly outbox = new Outbox<CallEntry>()
   /** How many bytes of the outbox the metrics know of. */
   private measured = 0
@@ -226,8 +235,11 @@ export class ServerConnection implements ReplyTarget, Recipient {
   }
 
   /** Goes on with a link. Returns false if the token is not one of this connection, or nothing can be continued. */
-  resume(attachment: Attachment, token: string, received: number): boolean {
+  resume(attachment: Attachment, { received, resumption, token }: Resumption): boolean {
     if (this.ended || !this.knows(token)) return false
+    // it was written on a link that the client has left since
+    if (resumption <= this.resumption) return false
+    this.resumption = resumption
     if (!this.arrived(received)) return false
     this.leave()?.release()
     this.owner.services.resumeWindows.stop(this)

@@ -1,0 +1,2 @@
+import { startServer } from "../_shared/troupe.mjs"
+export const start = startServer("commit", { padding: 10 * 1024 })
