@@ -29,21 +29,21 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Admission.ts`,
     find: `connection.session.connection?.end({ _tag: "Superseded" })`,
     replace: "",
-    seed: 7
+    seed: 6
   },
   {
     name: "an open that is late takes the place of a newer connection",
     file: `${server}/Admission.ts`,
     find: "if (open.opening <= newest)",
     replace: "if (open.opening < 0)",
-    seed: 31
+    seed: 287
   },
   {
     name: "an open that is late forgets answers that it does not know of",
     file: `${server}/LiveActivation.ts`,
     find: " || entry.number >= open.sentBelow",
     replace: "",
-    seed: 431
+    seed: 175
   },
   {
     name: "no version guard",
@@ -87,14 +87,14 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/ServerConnection.ts`,
     find: "return token === this.token || token === this.previousToken",
     replace: "return token === this.token",
-    seed: 123
+    seed: 35
   },
   {
     name: "recorded replies are deleted before their client has them",
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
     replace: "this.options.recorded.settle(segment); if (!awaited || session.gone) this.settle(session, entry)",
-    seed: 1
+    seed: 16
   },
   {
     name: "a turn that fails sends its events",
@@ -109,35 +109,35 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/TurnLoop.ts`,
     find: "if (MutableList.length(this.ring) > 0) this.wake()",
     replace: "if (false) this.wake()",
-    seed: 409
+    seed: 169
   },
   {
     name: "what was missed in an absence is not told",
     file: `${client}/Subscriptions.ts`,
     find: "if (subscription.live) { for",
     replace: "if (false) { for",
-    seed: 6
+    seed: 1
   },
   {
     name: "the client ignores the retention",
     file: `${client}/Calls.ts`,
-    find: "return sent.at < keptSince ?",
-    replace: "return false ?",
-    seed: 42
+    find: "&& sent.at < keptSince",
+    replace: "&& false",
+    seed: 56
   },
   {
     name: "no careful mode",
     file: `${server}/Turns.ts`,
     find: "const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)",
     replace: "const careful = false",
-    seed: 13
+    seed: 14
   },
   {
     name: "careful mode ends before the failure is recorded",
     file: `${server}/Turns.ts`,
     find: "      this.carefulTurns = carefulTurnsMax\n",
     replace: "      this.carefulTurns = 0\n",
-    seed: 62
+    seed: 157
   },
   {
     name: "the hooks of a connection's end run twice",
@@ -151,7 +151,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Turns.ts`,
     find: "turn.calledOthers || !kept",
     replace: "turn.calledOthers",
-    seed: 31
+    seed: 55
   },
   {
     name: "an alarm that has fired is not used up",
@@ -165,7 +165,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/InternalCalls.ts`,
     find: "const found = this.known.get(id) ?? this.fromRecorded(id)",
     replace: "const found = undefined as Known | undefined",
-    seed: 31
+    seed: 25
   },
   {
     name: "what has not arrived is not sent again after a resume",
@@ -180,6 +180,6 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Opening.ts`,
     find: `this.tellClosed({ _tag: "Superseded" })`,
     replace: `this.tellClosed({ _tag: "ClientClosed" })`,
-    seed: 287
+    seed: 382
   }
 ]

@@ -64,13 +64,13 @@ const faultsOf = ({ theme }: Plan): Partial<Simulation.Faults> => {
     case "outage":
       return { ...linksOnly, refusal: 1 }
     case "late":
-      return { latencyMax: 20, stall: 0.3, cut: 0.05, silence: 0, slow: 0, refusal: 0, hang: 0, storeLoss: 0.3 }
+      return { latencyMax: 20, stall: 0.5, cut: 0.02, silence: 0, slow: 0, refusal: 0, hang: 0, storeLoss: 0.7 }
   }
 }
 
 const themeOf = (seed: number): Plan["theme"] => {
   if (seed % 8 === 3) return "links"
-  if (seed % 8 === 7) return "late"
+  if (seed % 8 >= 6) return "late"
   return seed % 32 === 5 ? "outage" : "anything"
 }
 
