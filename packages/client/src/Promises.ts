@@ -2,7 +2,6 @@
  * A connection for code that does not use Effect: calls give promises, and events come to listeners. Neither takes a fiber.
  * Calls of both kinds stand in one order.
  */
-import type * as Headers from "@effect/platform/Headers"
 import type * as Rpc from "@effect/rpc/Rpc"
 import type { RpcClient } from "@effect/rpc/RpcClient"
 import type * as RpcSchema from "@effect/rpc/RpcSchema"
@@ -12,13 +11,10 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import type * as Schema from "effect/Schema"
 import type { Connection } from "./Connection.ts"
+import type { PromiseOptions } from "./internal/ClientConnection.ts"
 import { connectionOf } from "./internal/publicConnection.ts"
 
-export interface CallOptions {
-  readonly headers?: Headers.Input | undefined
-  /** Cancels the call, as an interruption of its effect does, and rejects its promise with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
-}
+export type { PromiseOptions } from "./internal/ClientConnection.ts"
 
 /** Those rpcs that have one answer. */
 type Unary<R extends Rpc.Any> = R extends Rpc.Any
@@ -28,7 +24,7 @@ type Unary<R extends Rpc.Any> = R extends Rpc.Any
 type From<R extends Rpc.Any, Prefix extends string> = {
   readonly [Current in Unary<R> as Current["_tag"] extends `${Prefix}.${infer Method}` ? Method : Current["_tag"]]: (
     input: Rpc.PayloadConstructor<Current>,
-    options?: CallOptions
+    options?: PromiseOptions
   ) => Promise<Rpc.Success<Current>>
 }
 
@@ -61,7 +57,7 @@ export const of = <D extends Definition>(connection: Connection<D>): PromiseConn
   return {
     rpc: RpcObject.of(
       Codec.ofContract(own.target.contract).rpcs,
-      (codec) => (payload: unknown, options?: CallOptions) => own.callPromise(codec, payload, options)
+      (codec) => (payload: unknown, options?: PromiseOptions) => own.callPromise(codec, payload, options)
     ) as PromiseRpcs<Rpcs<D>>,
     on: (name, listener, ended) => own.listen(name, listener as (item: unknown) => void, ended)
   }

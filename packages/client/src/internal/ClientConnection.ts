@@ -33,7 +33,9 @@ import { Watched } from "./Watched.ts"
 
 type CallOptions = RpcObject.CallOptions
 
-interface PromiseOptions extends Pick<CallOptions, "headers"> {
+/** What may be said beside the payload of a call whose answer is a promise. */
+export interface PromiseOptions extends Pick<CallOptions, "headers"> {
+  /** Cancels the call, as an interruption of its effect does, and rejects its promise with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
 

@@ -38,10 +38,7 @@ export class FrameWriter {
 
   /** Sends a frame with those of this tick. */
   write(frame: string): void {
-    const size = this.sizeOf(frame)
-    if (this.size > 0 && this.size + size + envelopeSize > this.messageSizeMax) this.send()
-    this.frames.push(frame)
-    this.size += size + 1
+    this.push(frame)
     if (this.size > aheadSize) this.flush()
     else this.flushLater()
   }
@@ -61,11 +58,18 @@ export class FrameWriter {
   flush(): void {
     for (const { channel, inbox } of this.unacknowledged) {
       inbox.unacknowledged = 0
-      if (channel > 0) this.frames.push(Frame.encodeAck(channel, inbox.received))
+      if (channel > 0) this.push(Frame.encodeAck(channel, inbox.received))
     }
     this.unacknowledged.clear()
     this.rounds = 0
     this.send()
+  }
+
+  private push(frame: string): void {
+    const size = this.sizeOf(frame)
+    if (this.size > 0 && this.size + size + envelopeSize > this.messageSizeMax) this.send()
+    this.frames.push(frame)
+    this.size += size + 1
   }
 
   private flushLater(): void {
