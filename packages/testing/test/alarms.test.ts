@@ -368,6 +368,53 @@ it.effect("L3 an alarm whose rpc is gone, or whose payload does not decode any m
     { host: { alarmRetriesMax: 3 } }
   ))
 
+/** A host that is gone has committed, late, an alarm of `main` that was due before those the clock has handed out since. */
+const committedLate = Effect.gen(function*() {
+  const { store } = yield* TestStore.TestStore
+  const { epoch, state = "{\"items\":[]}", version } = yield* store.claim(address)
+  const alarm = { id: "late", due: 1, tag: "Script", payload: "{\"script\":\"ring\"}", attempt: 0, firing: "late.1" }
+  yield* store.commit([{
+    address,
+    epoch,
+    version,
+    state,
+    replies: [],
+    settledSegments: [],
+    fsync: false,
+    alarms: [{ id: alarm.id, alarm }]
+  }])
+})
+
+const behindTheClock = Effect.gen(function*() {
+  const { probe } = yield* ringing
+  yield* inTurn((room) => ring(room, "1 second"))
+  yield* pass("10 minutes")
+  assert.strictEqual(probe.count("ring"), 1)
+  yield* committedLate
+  yield* pass("1 second")
+  assert.strictEqual(probe.count("ring"), 1, "the clock is past it")
+  return probe
+})
+
+it.effect("L3 an alarm that another host has committed behind the clock fires when its actor wakes", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* behindTheClock
+    const ann = yield* connect("ann")
+    assert.strictEqual(probe.count("ring"), 2)
+    assert.lengthOf(yield* ann.rpc.Items(), 2)
+    yield* pass("5 minutes")
+    assert.strictEqual(probe.count("ring"), 2)
+  })))
+
+it.effect("L3 an alarm that another host has committed behind the clock fires within the hour if its actor sleeps", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* behindTheClock
+    yield* pass("1 hour")
+    assert.strictEqual(probe.count("ring"), 2)
+    yield* pass("3 hours")
+    assert.strictEqual(probe.count("ring"), 2)
+  })))
+
 it.effect("L3 an actor with alarms and connections goes on with both", () =>
   run(Effect.gen(function*() {
     const { probe } = yield* ringing

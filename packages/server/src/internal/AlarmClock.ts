@@ -1,7 +1,8 @@
 /**
  * Knows when the next actor of a contract has an alarm, and tells it, whether it is in memory or asleep. What sleeps costs
- * no memory here: the clock walks along the alarms in the store, in the order in which they are due. It has a fiber only
- * while it knows of an alarm.
+ * no memory here: the clock walks along the alarms in the store, in the order in which they are due, and once in a while
+ * anew, because a host that believed to own an actor may commit an alarm after the clock has passed its place. Without a
+ * store it has a fiber only while it knows of an alarm.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -28,12 +29,14 @@ const pageMax = 256
 /** How many actors are told at the same time. They may have to be woken, and the others wait. */
 const deliveriesMax = 1000
 
-/** How long the clock sleeps at most, so that a machine that was suspended is not late for long. */
+/** How long the clock sleeps at most, so that a machine that was suspended is not late for long, and walks on. */
 const sleepMax = 60 * 60 * 1000
 
 export class AlarmClock {
   /** Everything in the store up to here has been handed out. */
   private cursor: Position | undefined
+  /** When it has begun at the first one. */
+  private begunAt = Number.NEGATIVE_INFINITY
   /** Alarms that the cursor has passed: at most one for each key, the earliest. */
   private readonly passed = new AlarmIndex()
   private readonly passedByKey = new Map<string, number>()
@@ -88,6 +91,11 @@ export class AlarmClock {
     return this.options.clock.unsafeCurrentTimeMillis()
   }
 
+  /** When it is to walk along the store anew. */
+  private get beginsAgainAt(): number {
+    return this.options.scan ? this.begunAt + sleepMax : Number.POSITIVE_INFINITY
+  }
+
   private pass(key: string, due: number): void {
     const known = this.passedByKey.get(key)
     if (known !== undefined && known <= due) return
@@ -106,7 +114,7 @@ export class AlarmClock {
   }
 
   private readonly run: Effect.Effect<void> = Effect.suspend(() => {
-    const delay = this.next - this.now
+    const delay = Math.min(this.next, this.beginsAgainAt) - this.now
     if (this.phase === "stopped") return Effect.void
     if (delay === Number.POSITIVE_INFINITY) {
       this.phase = "idle"
@@ -126,7 +134,12 @@ export class AlarmClock {
   private readonly handOut: Effect.Effect<void> = Effect.suspend(() => {
     const { scan } = this.options
     this.handOutPassed()
-    return scan ? this.handOutStored(scan) : Effect.void
+    if (!scan) return Effect.void
+    if (this.now >= this.beginsAgainAt) {
+      this.begunAt = this.now
+      this.cursor = undefined
+    }
+    return this.handOutStored(scan)
   })
 
   private handOutPassed(): void {

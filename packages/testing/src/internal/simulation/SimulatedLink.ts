@@ -41,6 +41,8 @@ class Direction {
   silent = false
   buffered = 0
   private lastArrival = 0
+  /** What is on its way, in order. */
+  private readonly onWay: Array<{ readonly bytes: number; readonly arrive: () => void }> = []
   /** Until then nothing arrives. */
   private heldUntil = 0
 
@@ -53,14 +55,15 @@ class Direction {
     const at = Math.max(this.lastArrival, time.now + dice.between(0, faults().latencyMax)) + took
     this.lastArrival = at
     this.buffered += bytes
-    time.after(at - time.now, () => this.arriveInTime(bytes, arrive))
+    this.onWay.push({ bytes, arrive })
+    time.after(at - time.now, this.arriveInTime)
   }
 
-  private arriveInTime(bytes: number, arrive: () => void): void {
+  /** It is time for one more to arrive: the first, whichever was to come now before the clock jumped. */
+  private readonly arriveInTime = (): void => {
     const { time } = this.around
-    if (time.now < this.heldUntil) {
-      return void time.after(this.heldUntil - time.now, () => this.arriveInTime(bytes, arrive))
-    }
+    if (time.now < this.heldUntil) return void time.after(this.heldUntil - time.now, this.arriveInTime)
+    const { bytes, arrive } = this.onWay.shift()!
     this.buffered -= bytes
     if (!this.silent) arrive()
   }
