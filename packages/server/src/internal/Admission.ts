@@ -5,7 +5,7 @@ import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -20,7 +20,7 @@ import type { Registration } from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Session } from "./Session.ts"
 import type { Subscribers } from "./Subscribers.ts"
-import { Cell, CurrentTurn, Turn } from "./Turn.ts"
+import { Cell, currentTurn, Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
 import type { Turns } from "./Turns.ts"
 
@@ -104,9 +104,9 @@ export class Admission {
     const hook = this.behavior.onBeforeConnect
     if (!hook) return Effect.succeed(undefined)
     const turn = new Turn(this.options.turns, { readOnly: true })
-    const context = Context.add(this.options.runtime.context, CurrentTurn, turn)
     const run = Effect.suspend((): Effect.Effect<unknown, unknown, any> => hook({ params, request } as never))
-    return Effect.provide(run, context as Context.Context<any>).pipe(
+    return Effect.provide(run, this.options.runtime.context as Context.Context<any>).pipe(
+      Effect.locally(currentTurn, turn),
       Effect.annotateLogs(LogAnnotations.of(this.options.turns.address)),
       Effect.flatMap((state) => this.validateState(state)),
       this.withTimeout,
@@ -258,7 +258,7 @@ export class Admission {
     const { onGone, runtime, turns } = this.options
     this.withdraw(connection)
     const turn = this.disconnectTurn(connection)
-    const dropped = Effect.provideService(this.onDisconnect(connection, reason), CurrentTurn, turn).pipe(
+    const dropped = Effect.locally(this.onDisconnect(connection, reason), currentTurn, turn).pipe(
       Effect.annotateLogs(LogAnnotations.of(turns.address, connection.id))
     )
     Runtime.runFork(runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(() => onGone(connection))))

@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Answers, encodeOutput } from "./Answers.ts"
 import type { CallEntry, Session } from "./Session.ts"
-import { CurrentTurn, nothing, ofFiber, Turn } from "./Turn.ts"
+import { currentTurn, nothing, ofFiber, Turn } from "./Turn.ts"
 import type { Turns } from "./Turns.ts"
 
 export interface ForksOptions {
@@ -114,7 +114,7 @@ export const forkBeside = <A, E>(
     const { owner, caller, request } = ofFiber(fiber)!
     const turn = new Turn(owner, { caller, request })
     turn.sealed = true
-    return Effect.forkIn(Effect.provideService(effect, CurrentTurn, turn), scope)
+    return Effect.forkIn(Effect.locally(effect, currentTurn, turn), scope)
   })
 
 const toStream = (result: unknown): Stream.Stream<unknown, unknown> =>

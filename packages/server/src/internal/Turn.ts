@@ -2,14 +2,14 @@
  * A turn: one handler run to completion, the unit of atomicity. It stages what the handler changes and sends; nothing of
  * it is seen outside before the handler has succeeded.
  *
- * A turn is carried in its fiber's context and inherited by the fibers forked in it. Nothing is ambient: a fiber that
+ * A turn is carried by its fiber and inherited by the fibers forked in it. Nothing is ambient: a fiber that
  * outlives its turn still finds its own, sealed, and never the one that happens to run.
  */
 import type { Connection } from "@troupe/contract/Connection"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Readable from "effect/Readable"
 import * as Ref from "effect/Ref"
 import type { Alarm } from "../ActorStore.ts"
@@ -74,8 +74,8 @@ export class Turn {
   readonly readOnly: boolean
   readonly suspect: boolean
   /**
-   * The turn that what was acquired in this one is released in. Effect runs a release with the context of its
-   * acquisition, so it finds this turn and has to be led to the other.
+   * The turn that what was acquired in this one is released in. Effect runs a release with what its acquisition was run
+   * with, so it finds this turn and has to be led to the other.
    */
   successor: Turn | undefined
   private writes: Map<Cell<any>, unknown> | undefined
@@ -127,12 +127,14 @@ export class Turn {
   }
 }
 
-/** The turn a fiber was started in. */
-export class CurrentTurn extends Context.Tag("@troupe/server/internal/Turn/CurrentTurn")<CurrentTurn, Turn>() {}
+/** The turn a fiber was started in. Whoever joins a fiber does not take its turn over. */
+export const currentTurn: FiberRef.FiberRef<Turn | undefined> = FiberRef.unsafeMake<Turn | undefined>(undefined, {
+  join: (own) => own
+})
 
 /** The turn a fiber was started in, sealed or not. */
 export const ofFiber = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined => {
-  const turn: Turn | undefined = fiber.currentContext.unsafeMap.get(CurrentTurn.key)
+  const turn = fiber.getFiberRef(currentTurn)
   return turn?.successor ?? turn
 }
 

@@ -14,7 +14,7 @@ import * as MutableList from "effect/MutableList"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 import * as LogAnnotations from "./LogAnnotations.ts"
-import { CurrentTurn, type Turn } from "./Turn.ts"
+import { currentTurn, type Turn } from "./Turn.ts"
 
 /** What a job does. */
 export interface JobOptions {
@@ -69,12 +69,6 @@ interface Own {
 const setFiberRefs = (fiber: Fiber.RuntimeFiber<any, any>, locals: Locals): void =>
   (fiber as unknown as { readonly setFiberRefs: (refs: FiberRefs.FiberRefs) => void })
     .setFiberRefs(FiberRefs.unsafeMake(locals))
-
-const contextOf = (turn: Turn, base: Context.Context<never>): Context.Context<never> => {
-  const context = Context.add(base, CurrentTurn, turn)
-  const span = turn.observed?.span
-  return span ? Context.add(context, Tracer.ParentSpan, span) : context
-}
 
 export class TurnLoop {
   private jobs = 0
@@ -235,7 +229,9 @@ export class TurnLoop {
     turn.observed?.started()
     const locals = new Map(own.locals)
     const set = <A>(fiberRef: FiberRef.FiberRef<A>, value: A) => locals.set(fiberRef, [[fiber.id(), value]])
-    set(FiberRef.currentContext, contextOf(turn, own.context))
+    set(currentTurn, turn)
+    const span = turn.observed?.span
+    if (span) set(FiberRef.currentContext, Context.add(own.context, Tracer.ParentSpan, span))
     set(FiberRef.currentLogAnnotations, this.annotationsOf(turn, own.annotations))
     setFiberRefs(fiber, locals)
     const ended = (exit: Exit.Exit<unknown, unknown>) => {

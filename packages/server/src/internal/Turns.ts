@@ -1,6 +1,6 @@
 /** The turns of one activation, and the state they work on: run one after another, committed in order. */
 import type { Address } from "@troupe/contract/Address"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -15,7 +15,6 @@ import type { Services } from "./Services.ts"
 import {
   Cell,
   type Changes,
-  CurrentTurn,
   isNothing,
   nothing,
   type Occasion,
@@ -211,11 +210,7 @@ export class Turns implements TurnAccess {
         return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : effect
       }
       const { currentContext } = fiber
-      return this.run(Effect.mapInputContext(
-        effect,
-        (context: Context.Context<never>) =>
-          Context.add(currentContext, CurrentTurn, Context.unsafeGet(context, CurrentTurn)) as Context.Context<R>
-      ))
+      return this.run(Effect.mapInputContext(effect, () => currentContext as Context.Context<R>))
     })
 
   submit(lane: Lane, job: Job): void {
