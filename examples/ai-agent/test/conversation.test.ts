@@ -37,8 +37,8 @@ it.scoped("a question whose answer is lost on the way is asked once", () =>
     yield* world.serve
     const ada = yield* world.enter
     let cut = false
-    yield* world.network.onMessage(({ from, text }) => {
-      if (cut || from === "client" || !text.includes("\"Exit\"")) return
+    yield* world.network.onMessage(({ carries, from }) => {
+      if (cut || from === "client" || !carries("Exit")) return
       cut = true
       return "cut-before"
     })

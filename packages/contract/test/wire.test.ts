@@ -7,6 +7,7 @@ import { assert, describe, expect, it } from "@effect/vitest"
 import { ConnectionId } from "@troupe/contract/ConnectionId"
 import { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Frame from "@troupe/contract/protocol/Frame"
+import * as ShortFrame from "@troupe/contract/protocol/ShortFrame"
 import * as Either from "effect/Either"
 import * as AST from "effect/SchemaAST"
 import * as SchemaText from "./support/SchemaText.ts"
@@ -105,6 +106,7 @@ const serverMessages: Record<string, ReadonlyArray<string>> = {
       "{\"_tag\":\"Failure\",\"cause\":{\"_tag\":\"Die\",\"defect\":{\"_tag\":\"ServerDefect\",\"id\":\"0011\"}}}"
     )
   ],
+  encodeStoredExit: [Frame.encodeStoredExit(4, "{\"_tag\":\"Success\",\"value\":1}")],
   encodeChunk: [Frame.encodeChunk(5, 1, ["1", "{\"text\":\"hello\"}"])],
   encodeLost: [Frame.encodeLost(5)],
   encodeRejected: [Frame.encodeRejected(5, "ChatRoom has no rpc Shout")],
@@ -119,8 +121,14 @@ const latest = [
   Frame.encodeLatest(1, undefined, Frame.encodeEvent("cursor", `{"x":1}`))
 ]
 
+const { Ack, Event, Exit, Latest, Message, Request } = ShortFrame
+const shortForms = { Ack, Message, Request, Exit, Event, Latest }
+
 const inMessages = (samples: Record<string, ReadonlyArray<string>>) =>
   Object.values(samples).flat().map((payload, index) => Frame.encodeMessage(1, index + 1, payload))
+
+const inMessagesOf = (samples: Record<string, ReadonlyArray<string>>) =>
+  Object.entries(samples).flatMap(([name, texts]) => texts.map((text) => `${name}: ${Frame.encodeMessage(1, 2, text)}`))
 
 const section = (title: string, lines: ReadonlyArray<string>) => [`# ${title}`, "", ...lines, ""]
 
@@ -137,13 +145,17 @@ const text = [
   ...section("Frames of a server", members(Frame.ServerFrame, names)),
   ...section("Messages of a server (ServerMessage)", members(Frame.ServerMessage, names)),
   ...section("Reasons (DisconnectReason)", members(DisconnectReason, new Map())),
+  ...section(
+    "Short forms, each of both sides or of one, which are written where there is one",
+    Object.entries(shortForms).map(([name, { ast }]) => `${name}: ${SchemaText.render(ast, names)}`)
+  ),
   ...section("Samples of a client", [
     ...clientFrames.map((frame) => `encode: ${Frame.encode(frame)}`),
-    ...samplesOf(clientMessages)
+    ...inMessagesOf(clientMessages)
   ]),
   ...section("Samples of a server", [
     ...serverFrames.map((frame) => `encode: ${Frame.encode(frame)}`),
-    ...samplesOf(serverMessages),
+    ...inMessagesOf(serverMessages),
     ...samplesOf({ encodeLatest: latest })
   ]),
   ...section("Samples of both", [

@@ -114,7 +114,7 @@ class Peer implements Link {
     const encoded = JSON.stringify(payload)
     this.say(Array.from({ length: count }, () => {
       const seq = ++this.seq
-      return Frame.encodeMessage(1, seq, `{"_tag":"Request","id":"${seq}","tag":"${tag}","payload":${encoded}}`)
+      return Frame.encodeMessage(1, seq, `${seq},"${tag}",${encoded}`)
     }))
     await answered
     this.acknowledge()

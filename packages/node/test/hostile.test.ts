@@ -1,7 +1,7 @@
 /** Strangers at a real server process: what they may send, for how long, and that a client beside them notices nothing. */
 import { assert, it } from "@effect/vitest"
 import * as Frame from "@troupe/contract/protocol/Frame"
-import { Effect, type Scope } from "effect"
+import { Effect, Either, type Scope } from "effect"
 import * as Net from "node:net"
 import { type ClientOptions, WebSocket } from "ws"
 import { connect, serve } from "./utils/FeedServer.ts"
@@ -30,7 +30,10 @@ const stranger = (port: number, options: ClientOptions = {}): Effect.Effect<Stra
       socket.on("unexpected-response", (_, { statusCode }) => resume(Effect.fail(statusCode ?? 0)))
       socket.on("error", () => {})
       socket.on("close", (code) => (closed = code))
-      socket.on("message", (data: Buffer) => frames.push(...JSON.parse(data.toString()) as Array<Frame.ServerFrame>))
+      socket.on(
+        "message",
+        (data: Buffer) => frames.push(...Frame.decodeServer(data.toString())!.map(Either.getOrThrow))
+      )
       socket.on("open", () =>
         resume(Effect.succeed({
           socket,

@@ -128,7 +128,7 @@ it.scopedLive(
   () =>
     Effect.gen(function*() {
       const { bytes, cuts, positions } = yield* sweep("coming back", comeBack)
-      assert.isAbove(Math.min(bytes.toServer, bytes.toClient), 400)
+      assert.isAbove(Math.min(bytes.toServer, bytes.toClient), 300)
       // the first of them is the loss of the link that was to come back
       assert.deepStrictEqual(positions.filter((_, i) => cuts[i]! < 2), [])
     }),

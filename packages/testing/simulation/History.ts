@@ -4,6 +4,7 @@
  */
 import { ConnectionError } from "@troupe/contract"
 import type { ActorStore } from "@troupe/server"
+import type { MemoryTransport } from "@troupe/testing"
 import { Schema } from "effect"
 
 export type Kind =
@@ -119,18 +120,24 @@ export class History {
     this.committed.set(key, ops)
   }
 
-  /** An event that leaves must be in the store by then. */
-  readonly onMessage = (from: "client" | "server", text: string): string | undefined => {
-    if (from === "client") return this.onSent(text)
-    if (!text.includes("\"added\"")) return undefined
-    for (
-      const [, log, op, index] of text.matchAll(
-        /"event":"added","payload":\{"log":"(\w+)","op":"([^"]+)","index":(\d+)\}/g
-      )
-    ) {
-      if (this.committed.get(log!)?.[Number(index)] !== op) return `the event of ${op} has left before its commit`
+  /** An event that leaves must be in the store by then, and a call that leaves must be waited for. */
+  readonly onMessage = ({ frames }: MemoryTransport.Sent): string | undefined => {
+    for (const frame of frames) {
+      if (frame._tag !== "Message") continue
+      const { payload } = frame
+      const issue = payload._tag === "Request"
+        ? this.onSent(payload.payload)
+        : payload._tag === "Event"
+        ? this.onEvent(payload.payload)
+        : undefined
+      if (issue !== undefined) return issue
     }
     return undefined
+  }
+
+  private onEvent(added: unknown): string | undefined {
+    const { index, log, op } = added as { readonly log: string; readonly op: string; readonly index: number }
+    return this.committed.get(log)?.[index] === op ? undefined : `the event of ${op} has left before its commit`
   }
 
   /** Whether an activation was to be lost because its state could not be stored. */
@@ -139,14 +146,12 @@ export class History {
   }
 
   /** A call that nobody waits for any more is not sent. */
-  private onSent(text: string): string | undefined {
-    for (const [, op] of text.matchAll(/"payload":\{"op":"([^"]+)"/g)) {
-      if (this.sent.has(op!)) continue
-      this.sent.add(op!)
-      const operation = this.operations.find((operation) => operation.op === op)
-      if (operation && operation.outcome._tag !== "Running") return `${op} was sent when it had ended already`
-    }
-    return undefined
+  private onSent(payload: unknown): string | undefined {
+    const { op } = (payload ?? {}) as { readonly op?: string }
+    if (op === undefined || this.sent.has(op)) return undefined
+    this.sent.add(op)
+    const operation = this.operations.find((operation) => operation.op === op)
+    return operation && operation.outcome._tag !== "Running" ? `${op} was sent when it had ended already` : undefined
   }
 
   readonly watch = {

@@ -13,8 +13,9 @@ import type * as Scope from "effect/Scope"
 import * as Internal from "./internal/Network.ts"
 import type { Controls } from "./internal/Route.ts"
 
-export type { Fate, Side } from "./internal/MemoryLink.ts"
-export type { Controls, Reachability, Sent } from "./internal/Route.ts"
+export type { Fate } from "./internal/MemoryLink.ts"
+export type { Controls, Reachability } from "./internal/Route.ts"
+export type { Sent, Side, Tag } from "./internal/Sent.ts"
 
 /** The way of one client to a server, which can fail while those of the others do not. */
 export interface Line extends Controls {

@@ -7,20 +7,30 @@ import { type DialError, Transport } from "@troupe/contract/Transport"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { settle } from "./TestTime.ts"
 
-/** A frame as it is on the wire. */
+/** A frame as it may be on the wire, in its long form. */
 export interface Json {
   readonly [field: string]: unknown
+}
+
+const encode = Schema.encodeSync(Frame.ServerFrame)
+
+/** The frames of a server's message, in their long form. */
+export const framesOf = (text: string): ReadonlyArray<Json> => {
+  const wire = JSON.parse(text) as ReadonlyArray<Json>
+  const frames = Frame.decodeServer(text) ?? []
+  return frames.map((frame, i) => Either.isRight(frame) ? encode(frame.right) : wire[i]!)
 }
 
 /** A link, and what has come over it. */
 export interface RawClient {
   /** All frames of the server, in order. After its last one stands `{ _tag: "LinkClosed", code, reason }`. It grows. */
   readonly heard: ReadonlyArray<Json>
-  /** Sends frames in one message, and returns what came back without time passing. */
-  readonly say: (...frames: ReadonlyArray<Json>) => Effect.Effect<ReadonlyArray<Json>>
+  /** Sends frames, long or short, in one message, and returns what came back without time passing. */
+  readonly say: (...frames: ReadonlyArray<Json | ReadonlyArray<unknown>>) => Effect.Effect<ReadonlyArray<Json>>
   /** The same, with a text that need not be one of frames. */
   readonly sayText: (text: string) => Effect.Effect<ReadonlyArray<Json>>
   /** The frames of the server with this tag so far, decoded. A defect if one does not decode. */
@@ -38,7 +48,7 @@ export const make: Effect.Effect<RawClient, DialError, Transport | Scope.Scope> 
   const scope = yield* Effect.acquireRelease(Scope.make(), Scope.close)
   const link = yield* Scope.extend(
     dial({
-      onMessage: (text) => heard.push(...JSON.parse(text) as ReadonlyArray<Json>),
+      onMessage: (text) => heard.push(...framesOf(text)),
       onClose: ({ code, reason }) => heard.push({ _tag: "LinkClosed", code, reason })
     }),
     scope

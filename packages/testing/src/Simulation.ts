@@ -23,10 +23,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Sent } from "./internal/Sent.ts"
 import { Dice } from "./internal/simulation/Dice.ts"
 import * as Faults from "./internal/simulation/Faults.ts"
 import { Hosts } from "./internal/simulation/Hosts.ts"
-import type { Side } from "./internal/simulation/SimulatedLink.ts"
 import { World } from "./internal/simulation/World.ts"
 import { layerServer } from "./MemoryTransport.ts"
 
@@ -61,7 +61,7 @@ export interface Options<Actors extends ReadonlyArray<Any>> {
   /** Called for each commit that the store has applied. */
   readonly onCommit?: (commit: Commit) => void
   /** Called for each message that one side hands to a link. Returns what is wrong with it, if something is. */
-  readonly onMessage?: (from: Side, text: string) => string | undefined
+  readonly onMessage?: (sent: Sent) => string | undefined
   /** Whether the lines of the trace are kept. Default: no. */
   readonly keepTrace?: boolean
 }
@@ -100,8 +100,8 @@ class Run<Actors extends ReadonlyArray<Any>> {
       seed,
       keepTrace,
       onCommit,
-      onMessage: (from, text) => {
-        const issue = onMessage?.(from, text)
+      onMessage: (sent) => {
+        const issue = onMessage?.(sent)
         if (issue !== undefined) this.problem(issue)
       }
     })

@@ -415,6 +415,24 @@ it.effect("L3 an alarm that another host has committed behind the clock fires wi
     assert.strictEqual(probe.count("ring"), 2)
   })))
 
+it.effect("L3 an alarm whose commits fail does not take its actor from its clients each time they wake it", () =>
+  run(Effect.gen(function*() {
+    const { probe } = yield* ringing
+    yield* inTurn((room) => ring(room, "1 minute"))
+    yield* pass("50 seconds")
+    const store = yield* TestStore.TestStore
+    yield* store.fail(...Array.from({ length: 50 }, () => "failed" as const))
+    yield* TestClock.adjust("10 seconds")
+    yield* settle
+    const rung = probe.count("ring")
+    assert.isAtLeast(rung, 1)
+    for (let i = 0; i < 10; i++) assert.strictEqual(yield* (yield* backend).Count(), 0)
+    assert.isAtMost(probe.count("ring"), rung + 1)
+    yield* store.recover
+    yield* pass("1 minute")
+    assert.strictEqual(yield* (yield* backend).Count(), 1)
+  })))
+
 it.effect("L3 an actor with alarms and connections goes on with both", () =>
   run(Effect.gen(function*() {
     const { probe } = yield* ringing

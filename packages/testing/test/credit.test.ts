@@ -22,13 +22,14 @@ const options = { params: { who: "ann" } }
 const watchRequests = (world: World) =>
   Effect.gen(function*() {
     const seen = { requests: 0, inFlight: 0, most: 0 }
-    yield* world.network.onMessage(({ from, text }) => {
-      for (const frame of JSON.parse(text) as Array<{ readonly payload?: { readonly _tag?: string } }>) {
-        if (from === "client" && frame.payload?._tag === "Request") {
+    yield* world.network.onMessage(({ frames }) => {
+      for (const frame of frames) {
+        if (frame._tag !== "Message") continue
+        if (frame.payload._tag === "Request") {
           seen.requests++
           seen.most = Math.max(seen.most, ++seen.inFlight)
         }
-        if (from === "server" && frame.payload?._tag === "Exit") seen.inFlight--
+        if (frame.payload._tag === "Exit") seen.inFlight--
       }
     })
     return seen

@@ -60,8 +60,8 @@ it.scoped("L4 a call belongs to the actor it was first sent to, also when it was
 /** The server commits a call and is gone before the answer arrives; another one takes over. */
 const loseTheAnswer = <A, E>(world: World, call: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
-    yield* world.network.onMessage(({ from, text }) =>
-      from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+    yield* world.network.onMessage(({ carries, from }) =>
+      from === "server" && carries("Exit") ? "cut-before" : undefined
     )
     yield* world.network.setReachability("refused")
     const fiber = yield* begin(call)

@@ -25,13 +25,11 @@ const gap = new Gap.Gap()
 const watch = ({ network }: World) =>
   Effect.gen(function*() {
     const sent: Array<string> = []
-    yield* network.onMessage(({ text }) => {
-      for (
-        const { payload } of JSON.parse(text) as Array<
-          { readonly payload?: { readonly _tag: string; readonly event?: string } }
-        >
-      ) {
-        if (payload?.event !== undefined) sent.push(`${payload._tag} ${payload.event}`)
+    yield* network.onMessage(({ frames }) => {
+      for (const frame of frames) {
+        if (frame._tag === "Message" && "event" in frame.payload) {
+          sent.push(`${frame.payload._tag} ${frame.payload.event}`)
+        }
       }
     })
     return sent
@@ -148,8 +146,8 @@ it.scoped("E2 short drops lose no event, repeat none and keep the order, without
     for (const round of ["x", "y", "z"]) {
       yield* say(`${round} before`)
       // the next event does not arrive
-      yield* world.network.onMessage(({ from, text }) =>
-        from === "server" && text.includes("\"Event\"") ? "cut-before" : undefined
+      yield* world.network.onMessage(({ carries, from }) =>
+        from === "server" && carries("Event") ? "cut-before" : undefined
       )
       yield* world.network.setReachability("silent")
       const lost = yield* begin(other.rpc.Add({ label: `${round} lost` }))
@@ -258,8 +256,8 @@ it.scoped("E2 events are acknowledged by several, before they fill the outbox, a
     const world = yield* makeWorld({ host: { outboxBytesMax: 8192 } })
     yield* world.serve()
     const acknowledged: Array<number> = []
-    yield* world.network.onMessage(({ from, text }) => {
-      for (const frame of JSON.parse(text))
+    yield* world.network.onMessage(({ frames, from }) => {
+      for (const frame of frames)
         if (from === "client" && frame._tag === "Ack") acknowledged.push(frame.received)
     })
     const tally = yield* (yield* world.client()).connect(Tally, "a", options)

@@ -14,8 +14,8 @@ it.scoped("A7 who was disconnected while away is told so on resuming, and what w
       const tally = yield* client.connect(Tally, "a", { params: { who: "ann" } })
       let lost = false
       // the answer and the farewell are lost with the link
-      yield* world.network.onMessage(({ from, text }) => {
-        if (lost || from !== "server" || !text.includes("\"Close\"")) return undefined
+      yield* world.network.onMessage(({ carries, from }) => {
+        if (lost || from !== "server" || !carries("Close")) return undefined
         lost = true
         return "cut-before"
       })

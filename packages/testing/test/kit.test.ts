@@ -87,8 +87,8 @@ describe("a crash", () => {
       const client = yield* TestClient.make()
       const till = yield* client.connect(Till, "shop")
       let crashed = false
-      yield* client.line.onMessage(({ from, text }) => {
-        if (crashed || from === "client" || !text.includes(`"Exit"`)) return
+      yield* client.line.onMessage(({ carries, from }) => {
+        if (crashed || from === "client" || !carries("Exit")) return
         crashed = true
         Effect.runFork(host.crash)
         return "cut-before"

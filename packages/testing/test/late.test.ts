@@ -78,15 +78,15 @@ it.scoped("C14 a client that asks anew because a call was given up finds what is
       yield* host.crash
       yield* host.start
       // given up when the connection that asks for both stands, and its client does not know yet
-      yield* network.onMessage(({ from, text }) => {
+      yield* network.onMessage(({ carries, from, text }) => {
         if (from === "server") return
-        if (text.includes("\"Close\"")) closes.push(text)
-        else if (text.includes("\"Open\"")) Effect.runSync(network.hold)
+        if (carries("Close")) closes.push(text)
+        else if (carries("Open")) Effect.runSync(network.hold)
       })
       yield* TestTime.pass("1 second")
       yield* Fiber.interrupt(givenUp)
       yield* TestTime.settle
-      yield* network.onMessage(({ text }) => void (text.includes("\"Close\"") && closes.push(text)))
+      yield* network.onMessage(({ carries, text }) => void (carries("Close") && closes.push(text)))
       yield* network.release
       yield* TestTime.pass("1 minute")
       yield* Fiber.join(kept)

@@ -27,10 +27,12 @@ const points = (board: Connected, count: number) =>
 const watch = Effect.gen(function*() {
   const network = yield* MemoryTransport.MemoryNetwork
   const seen = { sent: [] as Array<string>, acknowledgements: 0 }
-  yield* network.onMessage(({ from, text }) => {
-    for (const frame of JSON.parse(text) as Array<any>) {
+  yield* network.onMessage(({ frames, from }) => {
+    for (const frame of frames) {
       if (from === "client") { if (frame._tag === "Ack") seen.acknowledgements++ }
-      else if (frame.payload?._tag === "Event") seen.sent.push(`${frame._tag} ${frame.payload.event}`)
+      else if ("payload" in frame && frame.payload._tag === "Event") {
+        seen.sent.push(`${frame._tag} ${frame.payload.event}`)
+      }
     }
   })
   return seen

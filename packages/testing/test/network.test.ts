@@ -116,9 +116,9 @@ it.scoped("a message's fate is decided for one line, or for all", () =>
     const seen: Array<string> = []
     let fate: MemoryTransport.Fate = "cut-after"
     yield* network.onMessage(({ from }) => void seen.push(`network ${from}`))
-    yield* ann.line.onMessage(({ from, text }) => {
+    yield* ann.line.onMessage(({ carries, from }) => {
       seen.push(`ann ${from}`)
-      return text.includes("Request") ? fate : undefined
+      return carries("Request") ? fate : undefined
     })
     const cut = yield* Effect.fork(ann.till.rpc.Pay({ cents: 1 }))
     assert.strictEqual(yield* statusOf(ann.till), "waiting 1 LinkLost")

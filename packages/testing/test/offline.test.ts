@@ -127,8 +127,8 @@ it.scoped("C4 the order of calls holds across a reconnect: on their way, answere
       })
     for (const round of ["x", "y", "z"]) {
       // its answer is lost
-      yield* world.network.onMessage(({ from, text }) =>
-        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+      yield* world.network.onMessage(({ carries, from }) =>
+        from === "server" && carries("Exit") ? "cut-before" : undefined
       )
       yield* call(`${round} answered`)
       yield* world.network.onMessage(() => undefined)
@@ -218,8 +218,8 @@ it.scoped("C7 a server that is gone from one moment to the next: what was commit
     const calls: Array<Fiber.RuntimeFiber<number, unknown>> = []
     for (const round of ["x", "y", "z"]) {
       // committed, but the answer is lost
-      yield* world.network.onMessage(({ from, text }) =>
-        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+      yield* world.network.onMessage(({ carries, from }) =>
+        from === "server" && carries("Exit") ? "cut-before" : undefined
       )
       yield* world.network.setReachability("silent")
       calls.push(yield* add(tally, `${round} committed`))
@@ -542,8 +542,8 @@ it.scoped("C8 an at-most-once call whose answer is lost with the connection fail
     const tally = yield* (yield* world.client()).connect(Tally, "a", options)
     yield* world.trace.open("open")
     for (const round of ["x", "y"]) {
-      yield* world.network.onMessage(({ from, text }) =>
-        from === "server" && text.includes("\"Exit\"") ? "cut-before" : undefined
+      yield* world.network.onMessage(({ carries, from }) =>
+        from === "server" && carries("Exit") ? "cut-before" : undefined
       )
       yield* world.network.setReachability("refused")
       const once = yield* begin(tally.rpc.Once({ label: round, gate: "open" }))
@@ -566,15 +566,15 @@ const moments: Record<string, (world: World) => Effect.Effect<void>> = {
   dialling: ({ network }) =>
     network.setReachability("silent").pipe(Effect.zipRight(network.cut), Effect.zipRight(pass("1 second"))),
   "being greeted": ({ network }) =>
-    network.onMessage(({ text }) => text.includes("Welcome") ? "cut-before" : undefined).pipe(
+    network.onMessage(({ carries }) => carries("Welcome") ? "cut-before" : undefined).pipe(
       Effect.zipRight(network.cut),
       Effect.zipRight(pass("1 second"))
     ),
   resuming: ({ network }) =>
     network.cut.pipe(
       Effect.zipRight(settle),
-      Effect.zipRight(network.onMessage(({ text }) => {
-        if (text.includes("\"Resume\"")) Effect.runSync(network.setFrozen(true))
+      Effect.zipRight(network.onMessage(({ carries }) => {
+        if (carries("Resume")) Effect.runSync(network.setFrozen(true))
       })),
       Effect.zipRight(pass("1 second"))
     ),

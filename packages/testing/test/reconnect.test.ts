@@ -357,8 +357,8 @@ it.scoped("C13 a dial that hangs is abandoned after 10 seconds, whether the sock
     for (const hang of ["socket", "greeting"]) {
       if (hang === "socket") yield* world.network.setReachability("silent")
       else {
-        yield* world.network.onMessage(({ text }) => {
-          if (text.includes("Hello")) Effect.runSync(world.network.setFrozen(true))
+        yield* world.network.onMessage(({ carries }) => {
+          if (carries("Hello")) Effect.runSync(world.network.setFrozen(true))
         })
       }
       yield* world.network.cut

@@ -92,8 +92,8 @@ it.scoped("C15 a call that an earlier connection may have brought about is not s
     for (const round of ["x", "y"]) {
       const old = yield* begin(tally.rpc.Hold({ label: `${round} old`, gate: "never" }))
       // it is sent again to the next server, and does not arrive
-      yield* world.network.onMessage(({ from, text }) =>
-        from === "client" && text.includes("\"Request\"") ? "cut-before" : undefined
+      yield* world.network.onMessage(({ carries, from }) =>
+        from === "client" && carries("Request") ? "cut-before" : undefined
       )
       yield* loseServer(world)
       yield* findServer(world)

@@ -1,6 +1,7 @@
 /**
  * The wire protocol: every frame, and the schema of each. A WebSocket message is a JSON array of frames; what happens in
- * one tick travels in one message. `docs/protocol.md` tells the story these shapes play in.
+ * one tick travels in one message. Messages and acknowledgements are written in the shorter forms of `ShortFrame`, and read
+ * in both. `docs/protocol.md` tells the story these shapes play in.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -8,7 +9,7 @@ import { idLengthMax, type Trace } from "../CallSpan.ts"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
 import * as Codec from "./Codec.ts"
-import * as CommonFrame from "./CommonFrame.ts"
+import * as ShortFrame from "./ShortFrame.ts"
 
 /** Stands in `Hello`. A server that does not speak it answers with a `Refused` for the link and closes it. */
 export const version = 1
@@ -18,7 +19,7 @@ const Sequence = Schema.Int.pipe(Schema.nonNegative())
 const Call = Schema.Int.pipe(Schema.positive())
 const Millis = Schema.Finite.pipe(Schema.nonNegative())
 const Secret = Schema.String.pipe(Schema.minLength(32), Schema.maxLength(64))
-const Name = Schema.String.pipe(Schema.maxLength(CommonFrame.nameLengthMax))
+const Name = Schema.String.pipe(Schema.maxLength(ShortFrame.nameLengthMax))
 const TraceId = Schema.String.pipe(Schema.maxLength(idLengthMax))
 
 // --- what travels inside `Message` -----------------------------------------------------------------------------------
@@ -225,16 +226,17 @@ export type ServerFrame = typeof ServerFrame.Type
 export const encode = (frame: Exclude<ClientFrame | ServerFrame, { readonly _tag: "Message" | "Latest" }>): string =>
   JSON.stringify(frame)
 
-/** A `Message` around a payload that is text already, so that a broadcast is encoded once for all its receivers. */
-export const encodeMessage = (channel: number, seq: number, payload: string): string =>
-  `{"_tag":"Message","channel":${channel},"seq":${seq},"payload":${payload}}`
+/**
+ * A `Message` around a payload that is text already, so that a broadcast is encoded once for all its receivers: what the
+ * functions below write is all that stands behind the number, in the short form or the long one.
+ */
+export const encodeMessage = (channel: number, seq: number, payload: string): string => `[${channel},${seq},${payload}]`
 
 /** A `Latest` around an event that is text already, likewise. */
 export const encodeLatest = (channel: number, sender: number | undefined, event: string): string =>
-  `{"_tag":"Latest","channel":${channel}${sender === undefined ? "" : `,"sender":${sender}`},"payload":${event}}`
+  `[${channel},0,${sender ?? 0},${event}]`
 
-export const encodeAck = (channel: number, received: number): string =>
-  `{"_tag":"Ack","channel":${channel},"received":${received}}`
+export const encodeAck = (channel: number, received: number): string => `[${channel},${received}]`
 
 /** `payload` is undefined where the rpc has none. */
 export const encodeRequest = (
@@ -244,16 +246,26 @@ export const encodeRequest = (
   headers?: ReadonlyArray<readonly [string, string]>,
   trace?: Trace
 ): string => {
+  if (headers || trace) return JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers, ...trace })
   const text: string | undefined = JSON.stringify(payload)
-  const given = text === undefined ? "" : `,"payload":${text}`
-  const rest = headers || trace ? `,${JSON.stringify({ headers, ...trace }).slice(1, -1)}` : ""
-  return `{"_tag":"Request","id":"${id}","tag":${JSON.stringify(tag)}${given}${rest}}`
+  return text === undefined ? `${id},${JSON.stringify(tag)}` : `${id},${JSON.stringify(tag)},${text}`
 }
 
 export const encodeInterrupt = (id: number): string => `{"_tag":"Interrupt","requestId":"${id}"}`
 
-/** `exit` is text: it was encoded when the turn ended, and may have been stored since. */
-export const encodeExit = (id: number, exit: string): string => `{"_tag":"Exit","requestId":"${id}","exit":${exit}}`
+/** How the text of a success begins, and that of one without a value. */
+const success = "{\"_tag\":\"Success\",\"value\":"
+const successOfNothing = "{\"_tag\":\"Success\"}"
+
+/** `exit` is the text of an encoded `Exit`, as `JSON` has written it. */
+export const encodeExit = (id: number, exit: string): string => {
+  if (exit.startsWith(success)) return `${id},${exit.slice(success.length, -1)}`
+  return exit === successOfNothing ? `${id}` : encodeStoredExit(id, exit)
+}
+
+/** The same where `exit` may be written in another way, as what comes from a store may be: any JSON. */
+export const encodeStoredExit = (id: number, exit: string): string =>
+  `{"_tag":"Exit","requestId":"${id}","exit":${exit}}`
 
 export const encodeStreamAck = (id: number): string => `{"_tag":"Ack","requestId":"${id}"}`
 
@@ -268,7 +280,7 @@ export const encodeRejected = (id: number, issue: string): string =>
 
 /** `payload` is text, or undefined where the event has none. */
 export const encodeEvent = (event: string, payload: string | undefined): string =>
-  `{"_tag":"Event","event":${JSON.stringify(event)}${payload === undefined ? "" : `,"payload":${payload}`}}`
+  payload === undefined ? JSON.stringify(event) : `${JSON.stringify(event)},${payload}`
 
 export const encodeSubscription = (tag: "Subscribe" | "Unsubscribe", event: string): string =>
   JSON.stringify({ _tag: tag, event })
@@ -281,17 +293,18 @@ export const encodeSubscribeRejected = (event: string, issue: string): string =>
 /** Frames as one message. */
 export const join = (frames: ReadonlyArray<string>): string => `[${frames.join(",")}]`
 
-/** Decodes a frame by its schema, unless it is one of those that come by the thousand. */
-const decoder = <A, I>(common: (frame: unknown) => A | undefined, schema: Schema.Schema<A, I>) => {
+/** Decodes a frame by its schema, unless it is a short one. */
+const decoder = <A, I>(ofShort: (frame: ReadonlyArray<unknown>) => A | undefined, schema: Schema.Schema<A, I>) => {
   const decode = Codec.decoder(schema)
   return (frame: unknown): ReturnType<typeof decode> => {
-    const known = common(frame)
-    return known === undefined ? decode(frame) : Either.right(known)
+    if (!Array.isArray(frame)) return decode(frame)
+    const known = ofShort(frame)
+    return known === undefined ? decode(ShortFrame.toLong(frame)) : Either.right(known)
   }
 }
 
-const decodeClientFrame = decoder(CommonFrame.ofClient, ClientFrame)
-const decodeServerFrame = decoder(CommonFrame.ofServer, ServerFrame)
+const decodeClientFrame = decoder(ShortFrame.ofClient, ClientFrame)
+const decodeServerFrame = decoder(ShortFrame.ofServer, ServerFrame)
 
 const list = (text: string): ReadonlyArray<unknown> | undefined => {
   try {

@@ -19,7 +19,7 @@ const titleOf = (ast: AST.Refinement): string =>
 const wireOf = (ast: AST.AST): AST.AST => AST.isTransformation(ast) ? wireOf(ast.from) : ast
 
 const tuple = ({ elements, rest }: AST.TupleType, names: Names): string => {
-  const first = elements.map(({ type }) => render(type, names))
+  const first = elements.map(({ isOptional, type }) => `${render(type, names)}${isOptional ? "?" : ""}`)
   return rest.length === 0 ? `[${first.join(", ")}]` : `Array<${render(rest[0]!.type, names)}>`
 }
 
@@ -47,6 +47,7 @@ export const render = (ast: AST.AST, names: Names): string => {
     case "NumberKeyword":
     case "BooleanKeyword":
     case "UnknownKeyword":
+    case "ObjectKeyword":
       return ast.toString()
   }
   throw new TypeError(`no text for ${ast._tag}: ${ast}`)

@@ -56,12 +56,19 @@ const open = tagged("Open", {
   pending: fc.array(number, { maxLength: 3 })
 })
 
+const seq = small.map((n) => n + 1)
+
 /** Frames that a client could send, in no order that makes sense. */
 const frame = fc.oneof(
   { weight: 2, arbitrary: tagged("Hello", { version: fc.oneof(fc.constant(Frame.version), number) }) },
   { weight: 4, arbitrary: open },
-  { weight: 6, arbitrary: tagged("Message", { channel: small, seq: small.map((n) => n + 1), payload: message }) },
+  { weight: 6, arbitrary: tagged("Message", { channel: small, seq, payload: message }) },
   tagged("Message", { channel: small, seq: number, payload: fc.oneof(message, json) }),
+  // the same in short
+  { weight: 6, arbitrary: fc.tuple(small, seq, seq, rpc, payload) },
+  fc.tuple(small, seq, message),
+  fc.tuple(small, number),
+  fc.array(fc.oneof(number, rpc, json), { maxLength: 6 }),
   tagged("Ack", { channel: small, received: number }),
   tagged("Close", { channel: small, reason: fc.oneof(fc.constant({ _tag: "ClientClosed" }), json) }),
   tagged("Resume", {

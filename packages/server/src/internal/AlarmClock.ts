@@ -42,6 +42,8 @@ export class AlarmClock {
   private readonly passedByKey = new Map<string, number>()
   /** How often an actor was told in vain, or was lost, since it has fired an alarm for good. */
   private readonly failures = new Map<string, number>()
+  /** Actors that are being told. */
+  private readonly telling = new Set<string>()
   private readonly deliveries = Effect.unsafeMakeSemaphore(deliveriesMax)
   private phase: "idle" | "working" | "sleeping" | "stopped" = "idle"
   /** The store is being read: the cursor may pass what is committed meanwhile, and is not in what was read. */
@@ -66,6 +68,11 @@ export class AlarmClock {
   watch(key: string, due: number): void {
     if (!this.options.scan || this.scanning || (this.cursor && due <= this.cursor.due)) this.pass(key, due)
     this.wakeAt(due)
+  }
+
+  /** An actor has woken, and its next alarm is due then. It is told, unless it is, or is to be told later for its failures. */
+  meet(key: string, due: number): void {
+    if (!this.telling.has(key) && !this.failures.has(key)) this.watch(key, due)
   }
 
   /** An actor was lost, and with it what it may have fired. It is told again, after delays that grow. */
@@ -185,7 +192,9 @@ export class AlarmClock {
   private readonly roomForMore = this.deliveries.withPermits(1)(Effect.void)
 
   private tell(key: string): void {
-    const delivery = Effect.matchCauseEffect(this.options.deliver(key), {
+    this.telling.add(key)
+    const told = Effect.ensuring(this.options.deliver(key), Effect.sync(() => this.telling.delete(key)))
+    const delivery = Effect.matchCauseEffect(told, {
       onFailure: () => this.tellAgain(key),
       onSuccess: (fired) => Effect.sync(() => fired || this.onFired(key))
     })

@@ -240,8 +240,7 @@ export class Host {
         meters?.activations(1)
         this.slots.set(id, { _tag: "Awake", activation: exit.value })
         Deferred.unsafeDone(done, Exit.succeed(exit.value))
-        // the clock may not know of them: a host that is gone may have committed them late
-        exit.value.fireDue()
+        exit.value.showAlarms()
         exit.value.restIfIdle()
         return Effect.void
       }

@@ -317,6 +317,12 @@ export class LiveActivation implements Owner, Expirable {
     this.options.onDestroyed(this)
   }
 
+  /** The clock may not know of an alarm that it was given: a host that is gone may have committed it late. */
+  showAlarms(): void {
+    const { next } = this.turns.alarms
+    if (next !== undefined) this.registration.alarmClock.meet(this.address.key, next)
+  }
+
   /** Fires the alarms that are due. Returns whether something is being fired. */
   fireDue(): boolean {
     return this.alarms.fireDue()

@@ -201,7 +201,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (call.exit === undefined || call.sentOn === this || this.ended) return
     call.sentOn = this
     this.inFlight.delete(call.number)
-    this.push(Frame.encodeExit(call.number, call.exit), call)
+    const encode = call.stored ? Frame.encodeStoredExit : Frame.encodeExit
+    this.push(encode(call.number, call.exit), call)
   }
 
   // --- the link ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ export interface ReplyTarget extends Caller {
 export class CallEntry {
   /** The encoded `Exit`, once it may leave. */
   exit: string | undefined
+  /** Whether that comes from a store, where others may have written it. */
+  stored = false
   /** How much of what the session may have unread its answer is, in units of UTF-16. */
   bytes = 0
   /** The stored segment that holds the answer, if it was recorded. */
@@ -48,6 +50,7 @@ export class CallEntry {
   static answered(number: number, exit: string, segment: number | undefined): CallEntry {
     const entry = new CallEntry(number)
     entry.exit = exit
+    entry.stored = true
     entry.segment = segment
     return entry
   }

@@ -13,6 +13,7 @@ import { ServerDefect } from "@troupe/contract/ServerDefect"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -189,7 +190,7 @@ export class ShortConnection {
   private onText(text: string): void {
     this.collected += text.length
     // it is our own server that speaks
-    for (const frame of JSON.parse(text) as ReadonlyArray<Frame.ServerFrame>) if (!this.over) this.onFrame(frame)
+    for (const frame of Frame.decodeServer(text)!) if (!this.over) this.onFrame(Either.getOrThrow(frame))
     this.pump()
     const max = this.options.collectedBytesMax
     if (this.collected > max) this.fail({ _tag: "LimitReached", limit: "collectedBytesMax", max })
@@ -222,15 +223,15 @@ export class ShortConnection {
   private onMessage(message: Frame.ServerMessage): void {
     switch (message._tag) {
       case "Exit":
-        return this.answer(Number(message.requestId), message.exit)
+        return this.answer(message.requestId, message.exit)
       case "Rejected":
-        return this.answerWith(Number(message.requestId), new CallRejected({ issue: message.issue, sent: "no" }))
+        return this.answerWith(message.requestId, new CallRejected({ issue: message.issue, sent: "no" }))
       case "Lost": {
         const cause = "the activation was lost"
-        return this.answerWith(Number(message.requestId), new OutcomeUnknown({ cause, sent: "maybe" }))
+        return this.answerWith(message.requestId, new OutcomeUnknown({ cause, sent: "maybe" }))
       }
       case "Chunk":
-        return this.onChunk(Number(message.requestId), message.values)
+        return this.onChunk(message.requestId, message.values)
     }
   }
 

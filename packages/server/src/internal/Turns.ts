@@ -12,16 +12,7 @@ import type { Expiry } from "./Expiry.ts"
 import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
-import {
-  Cell,
-  type Changes,
-  isNothing,
-  nothing,
-  type Occasion,
-  ofFiber,
-  Turn,
-  type TurnAccess
-} from "./Turn.ts"
+import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
 import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
 
 /** Why an activation was lost. */

@@ -2,9 +2,7 @@
 import * as Headers from "@effect/platform/Headers"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import * as Link from "@troupe/contract/Link"
-
-/** An end of a link. */
-export type Side = "client" | "server"
+import type { Side } from "./Sent.ts"
 
 /** What becomes of a message: it arrives, or its link is cut before or after that. */
 export type Fate = void | "cut-before" | "cut-after"

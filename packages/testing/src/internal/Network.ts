@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MemoryLink, type Surroundings } from "./MemoryLink.ts"
 import { Route } from "./Route.ts"
+import { Sent } from "./Sent.ts"
 
 export type Accept = (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
 
@@ -82,7 +83,7 @@ export class Line extends Route implements Surroundings {
   readonly isHeld = (): boolean => this.held || this.network.held
 
   readonly fate: Surroundings["fate"] = (from, text) => {
-    const sent = { from, text }
+    const sent = new Sent(from, text)
     const ofNetwork = this.network.tap(sent)
     return this.tap(sent) ?? ofNetwork
   }

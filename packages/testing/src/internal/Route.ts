@@ -1,15 +1,10 @@
 /** What can be done to messages on their way. The network is a route, and so is each line on it. */
 import * as Effect from "effect/Effect"
-import type { Fate, MemoryLink, Side } from "./MemoryLink.ts"
+import type { Fate, MemoryLink } from "./MemoryLink.ts"
+import type { Sent, Side } from "./Sent.ts"
 
 /** What a dial meets: a server, a refusal, or silence. */
 export type Reachability = "reachable" | "refused" | "silent"
-
-/** A message on its way. */
-export interface Sent {
-  readonly from: Side
-  readonly text: string
-}
 
 /** What can be done to the links of one client, or to all of a network. */
 export interface Controls {

@@ -22,7 +22,7 @@ export const listen = Effect.gen(function*() {
   yield* network.onMessage(({ from, text }) => {
     if (from === "client") return
     texts.push(text)
-    for (const frame of JSON.parse(text) as Array<Json>) {
+    for (const frame of RawClient.framesOf(text)) {
       if (frame._tag === "Message") messages.push(frame.payload as Json)
     }
   })

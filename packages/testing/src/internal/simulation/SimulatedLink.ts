@@ -4,12 +4,11 @@
  */
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import * as Link from "@troupe/contract/Link"
+import { Sent, type Side } from "../Sent.ts"
 import type { Dice } from "./Dice.ts"
 import type { Faults } from "./Faults.ts"
 import type { Trace } from "./Trace.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
-
-export type Side = "client" | "server"
 
 export type Accept = (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
 
@@ -19,7 +18,7 @@ export interface Surroundings {
   readonly dice: Dice
   readonly trace: Trace
   readonly faults: () => Faults
-  readonly onMessage: (from: Side, text: string) => void
+  readonly onMessage: (sent: Sent) => void
 }
 
 const lost: Link.CloseEvent = { code: Link.codeAbnormal, reason: "lost" }
@@ -113,7 +112,7 @@ export class SimulatedLink {
 
   private send(from: Side, text: string): void {
     if (this.closed.has(from)) return
-    this.around.onMessage(from, text)
+    this.around.onMessage(new Sent(from, text))
     this.directions[from].travel(text.length, () => this.arrive(from, text))
   }
 

@@ -15,9 +15,9 @@ import * as LogLevel from "effect/LogLevel"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import type { Sent } from "../Sent.ts"
 import { Dice } from "./Dice.ts"
 import { type Faults, none } from "./Faults.ts"
-import type { Side } from "./SimulatedLink.ts"
 import { SimulatedNetwork } from "./SimulatedNetwork.ts"
 import { SimulatedStore } from "./SimulatedStore.ts"
 import { Trace } from "./Trace.ts"
@@ -29,7 +29,7 @@ export interface WorldOptions {
   /** A commit has been applied. */
   readonly onCommit: (commit: Commit) => void
   /** A message is handed to a link. */
-  readonly onMessage: (from: Side, text: string) => void
+  readonly onMessage: (sent: Sent) => void
 }
 
 /** The first of January 2026. */
