@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Frame } from "@troupe/contract"
+import * as Codec from "@troupe/contract/protocol/Codec"
 import * as ShortFrame from "@troupe/contract/protocol/ShortFrame"
 import { Arbitrary, Effect, Either, FastCheck as fc, Schema } from "effect"
 
@@ -169,6 +170,25 @@ it("a success is written short, whatever its value is, and all else as it is", (
   ])
 })
 
+it("a failure is what the schema says it is, recognised or not", () => {
+  const decode = Codec.decoder(Frame.ServerFrame)
+  const field = fc.oneof(call.map(String), fc.constantFrom<unknown>("0", "01", " 1", "1e3", 1, null), json)
+  const exit = fc.record({ _tag: fc.constantFrom("Exit", "Chunk"), requestId: field, exit: json, extra: json }, {
+    requiredKeys: ["_tag"]
+  })
+  let recognised = 0
+  fc.assert(
+    fc.property(exit, (payload) => {
+      const known = ShortFrame.ofServer([1, 2, payload])
+      if (known === undefined) return
+      recognised++
+      assert.deepStrictEqual(known, Either.getOrThrow(decode({ _tag: "Message", channel: 1, seq: 2, payload })))
+    }),
+    { numRuns: 2000 }
+  )
+  assert.isAbove(recognised, 100)
+})
+
 it("messages are read in their long form too", () => {
   const long = (payload: unknown) => ({ _tag: "Message", channel: 1, seq: 2, payload })
   const read = (decode: typeof Frame.decodeClient | typeof Frame.decodeServer, payload: unknown) =>
@@ -331,6 +351,8 @@ for (
     const seen = { recognised: 0, refused: 0 }
     fc.assert(
       fc.property(shortFrame, (frame) => {
+        // a failure is recognised too, in its long form
+        if (typeof frame[2] === "object") return
         const known = recognise(frame)
         assert.strictEqual(known !== undefined, fits(frame))
         seen[known ? "recognised" : "refused"]++

@@ -121,8 +121,10 @@ export class History {
   }
 
   /** An event that leaves must be in the store by then, and a call that leaves must be waited for. */
-  readonly onMessage = ({ frames }: MemoryTransport.Sent): string | undefined => {
-    for (const frame of frames) {
+  readonly onMessage = (sent: MemoryTransport.Sent): string | undefined => {
+    // most are neither
+    if (!sent.text.includes("\"op\"")) return undefined
+    for (const frame of sent.frames) {
       if (frame._tag !== "Message") continue
       const { payload } = frame
       const issue = payload._tag === "Request"

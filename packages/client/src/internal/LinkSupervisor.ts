@@ -11,14 +11,16 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { Backoff } from "./Backoff.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import * as Counters from "./Counters.ts"
+import { Heartbeat, type Living } from "./Heartbeat.ts"
 import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
 import { Watched } from "./Watched.ts"
 
@@ -35,13 +37,11 @@ const LinkEnd = Data.taggedEnum<LinkEnd>()
 const messageSizeMax = 16 * 1024
 
 /** One link, from the dial to its end. */
-class ClientLink implements LinkModule.LinkHandler, OpenLink {
+class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   draining = false
   readonly ended: Deferred.Deferred<LinkEnd> = Deferred.unsafeMake(FiberId.none)
-  readonly welcome: Deferred.Deferred<FrameOf<"Welcome">> = Deferred.unsafeMake(FiberId.none)
   writer!: FrameWriter
   lastHeard = 0
-  /** How many messages have come. */
   heard = 0
   heardBytes = 0
   retryAfterMillis = 0
@@ -51,7 +51,16 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
   private lastChannel = 0
   private over = false
 
-  constructor(private readonly supervisor: LinkSupervisor) {}
+  constructor(
+    private readonly services: ClientServices,
+    private readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void
+  ) {}
+
+  /** There is a link: the server is greeted. */
+  begin(sender: LinkModule.Link): void {
+    this.writer = new FrameWriter(sender, this.services.flush, messageSizeMax, Bytes.of)
+    this.writer.write(Frame.encode({ _tag: "Hello", version: Frame.version }))
+  }
 
   readonly newChannel = (receiver: Receiver): Channel => {
     const number = ++this.lastChannel
@@ -61,7 +70,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
 
   readonly onMessage = (text: string): void => {
     if (this.over) return
-    this.lastHeard = this.supervisor.services.clock.unsafeCurrentTimeMillis()
+    this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
     this.heard++
     this.heardBytes = text.length * Bytes.perUnitMax
     const frames = Frame.decodeServer(text)
@@ -80,6 +89,11 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
         : LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.LinkLost({ code, reason }) })
     )
   }
+
+  readonly ping = (): void => this.writer.write(Frame.encode({ _tag: "Ping" }))
+
+  readonly onSilence = (millis: number): void =>
+    this.onClose({ code: LinkModule.codeAbnormal, reason: `nothing was heard for ${millis} ms` })
 
   end(end: LinkEnd): void {
     this.over = true
@@ -102,7 +116,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink {
         this.openBytesMax = frame.openBytesMax
         this.messageBytesMax = frame.messageBytesMax
         this.writer.messageSizeMax = Math.min(messageSizeMax, frame.openBytesMax)
-        return Deferred.unsafeDone(this.welcome, Exit.succeed(frame))
+        return this.onWelcome(this, frame)
       case "Ping":
         return this.writer.write(Frame.encode({ _tag: "Pong" }))
       case "Pong":
@@ -124,8 +138,12 @@ export class LinkSupervisor {
   private readonly backoff: Backoff
   private paused = false
   private link: ClientLink | undefined
-  private ready = false
+  /** That of the link, once the server has said `Welcome`. */
+  private heartbeat: Heartbeat | undefined
+  /** Ends the attempt that has not led to a `Welcome` in time. */
+  private deadline: Fiber.RuntimeFiber<void> | undefined
   private upSince = 0
+  /** Ends the wait for the next dial. */
   private nudged: (() => void) | undefined
 
   constructor(
@@ -138,7 +156,7 @@ export class LinkSupervisor {
 
   add(connection: ClientConnection): void {
     this.connections.add(connection)
-    if (this.link && this.ready) return connection.onLink(this.link)
+    if (this.link && this.heartbeat) return connection.onLink(this.link)
     if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
     this.nudge()
   }
@@ -179,11 +197,11 @@ export class LinkSupervisor {
   }
 
   /** Cuts a wait for the next dial short, and puts a link that stands to the test. */
-  readonly nudge = (): void => this.nudged?.()
+  readonly nudge = (): void => this.nudged ? this.nudged() : this.heartbeat?.probe()
 
   /** Runs for as long as the client lives. */
   readonly run: Effect.Effect<never> = Effect.suspend(() => {
-    if (this.paused || this.connections.size === 0) return Effect.zipRight(this.nextNudge, this.run)
+    if (this.paused || this.connections.size === 0) return Effect.zipRight(this.nudgeOr(Infinity), this.run)
     return Effect.flatMap(this.useOneLink, (end) => Effect.zipRight(this.afterLink(end), this.run))
   })
 
@@ -200,88 +218,70 @@ export class LinkSupervisor {
     for (const connection of this.connections) connection.onLinkStatus(status)
   }
 
-  private readonly nextNudge: Effect.Effect<void> = Effect.async((resume) => {
-    this.nudged = () => {
-      this.nudged = undefined
-      resume(Effect.void)
-    }
-    return Effect.sync(() => {
-      this.nudged = undefined
+  /** Waits until somebody nudges, or for so long. */
+  private nudgeOr(millis: number): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      const timer = millis === Infinity ? undefined : this.services.fork(Effect.sleep(millis))
+      const end = () => {
+        this.nudged = undefined
+        timer?.unsafeInterruptAsFork(FiberId.none)
+      }
+      const goOn = () => {
+        end()
+        resume(Effect.void)
+      }
+      this.nudged = goOn
+      timer?.addObserver((exit) => Exit.isSuccess(exit) && goOn())
+      return Effect.sync(end)
     })
-  })
+  }
 
-  /** Dials, and stays with the link until it ends. */
-  private readonly useOneLink: Effect.Effect<LinkEnd> = Effect.suspend(() => {
-    const link = new ClientLink(this)
+  /** Dials, and stays with the link until it ends. While it stands nothing but its heartbeat has a fiber beside this one. */
+  private readonly useOneLink: Effect.Effect<LinkEnd> = Effect.scopedWith((scope) => {
+    const { fork } = this.services
+    const link = new ClientLink(this.services, this.onWelcome)
     this.link = link
     this.setStatus(ConnectionStatus.Connecting())
-    return Effect.scoped(
-      this.greet(link).pipe(
-        Effect.matchEffect({
-          onFailure: (error) => {
-            Counters.dial("failed")
-            return Effect.succeed(LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.DialFailed({ error }) }))
-          },
-          onSuccess: (welcome) => this.onWelcome(link, welcome)
-        }),
-        Effect.raceFirst(Deferred.await(link.ended))
-      )
-    ).pipe(Effect.ensuring(Effect.sync(() => this.onLinkGone())))
-  })
+    const late = new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` })
+    this.deadline = fork(Effect.delay(Effect.sync(() => this.onDialFailed(link, late)), this.dialTimeoutMillis))
+    const dialling = fork(Scope.extend(this.dial(link), scope))
+    const over = Fiber.interruptAll([dialling, this.deadline])
+    return Effect.ensuring(Deferred.await(link.ended), over)
+  }).pipe(Effect.ensuring(Effect.sync(() => this.onLinkGone())))
 
-  private greet(link: ClientLink): Effect.Effect<FrameOf<"Welcome">, DialError, Scope.Scope> {
+  private dial(link: ClientLink): Effect.Effect<void, never, Scope.Scope> {
     return this.transport.dial(link).pipe(
-      Effect.flatMap((sender) => {
-        link.writer = new FrameWriter(sender, this.services.flush, messageSizeMax, Bytes.of)
-        link.writer.write(Frame.encode({ _tag: "Hello", version: Frame.version }))
-        return Deferred.await(link.welcome)
-      }),
-      Effect.timeoutFail({
-        duration: this.dialTimeoutMillis,
-        onTimeout: () => new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` })
-      })
+      // without a link the client would wait for one for ever
+      Effect.catchAllDefect((defect) => new DialError({ message: `the transport has died: ${String(defect)}` })),
+      Effect.match({ onFailure: (error) => this.onDialFailed(link, error), onSuccess: (sender) => link.begin(sender) })
     )
   }
 
-  private onWelcome(link: ClientLink, welcome: FrameOf<"Welcome">): Effect.Effect<never> {
-    return Effect.suspend(() => {
-      this.upSince = this.services.clock.unsafeCurrentTimeMillis()
-      this.ready = true
-      Counters.dial("up")
-      this.status.set(ConnectionStatus.Connected({ resumed: false }))
-      for (const connection of Array.from(this.connections)) connection.onLink(link)
-      return this.heartbeat(link, welcome)
-    })
+  private onDialFailed(link: ClientLink, error: DialError): void {
+    Counters.dial("failed")
+    link.end(LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.DialFailed({ error }) }))
   }
 
-  /**
-   * Sends signs of life, and ends the link when none come back. After an opportunity it is not waited for long: the network
-   * that the link was made in may be gone, and the browser does not say so.
-   */
-  private heartbeat(link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): Effect.Effect<never> {
-    const ping = () => link.writer.write(Frame.encode({ _tag: "Ping" }))
-    const silent = () => this.services.clock.unsafeCurrentTimeMillis() - link.lastHeard
-    const giveUp = () => link.onClose({ code: LinkModule.codeAbnormal, reason: `nothing was heard for ${silent()} ms` })
-    const beat = Effect.sync(() => silent() < silenceMillis ? ping() : giveUp())
-    const probe = Effect.suspend(() => {
-      const { heard } = link
-      ping()
-      return Effect.delay(
-        Effect.sync(() => link.heard > heard || giveUp()),
-        Math.min(this.dialTimeoutMillis, heartbeatMillis)
-      )
+  private readonly onWelcome = (link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void => {
+    if (this.link !== link || this.heartbeat) return
+    this.deadline?.unsafeInterruptAsFork(FiberId.none)
+    this.upSince = this.services.clock.unsafeCurrentTimeMillis()
+    this.heartbeat = new Heartbeat(this.services, link, {
+      heartbeatMillis,
+      silenceMillis,
+      probeMillis: this.dialTimeoutMillis
     })
-    return Effect.raceFirst(
-      Effect.as(Effect.sleep(heartbeatMillis), beat),
-      Effect.as(this.nextNudge, probe)
-    ).pipe(Effect.flatten, Effect.forever)
+    this.heartbeat.start()
+    Counters.dial("up")
+    this.status.set(ConnectionStatus.Connected({ resumed: false }))
+    for (const connection of Array.from(this.connections)) connection.onLink(link)
   }
 
   private onLinkGone(): void {
     const upMillis = this.services.clock.unsafeCurrentTimeMillis() - this.upSince
-    if (this.ready && upMillis >= this.services.stableAfterMillis) this.backoff.reset()
-    this.ready = false
-    this.link = undefined
+    if (this.heartbeat && upMillis >= this.services.stableAfterMillis) this.backoff.reset()
+    this.heartbeat?.stop()
+    this.heartbeat = this.link = undefined
     for (const connection of this.connections) connection.onLinkLost()
   }
 
@@ -302,7 +302,7 @@ export class LinkSupervisor {
         this.setStatus(
           ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt: Option.some(at), cause })
         )
-        return Effect.raceFirst(Effect.sleep(at - now), this.nextNudge)
+        return this.nudgeOr(at - now)
       })
   }) as (end: LinkEnd) => Effect.Effect<void>
 }

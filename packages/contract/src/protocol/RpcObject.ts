@@ -18,9 +18,14 @@ export interface CallOptions {
 
 type Stream_ = Stream.Stream<unknown, unknown>
 
-/** The payload of a call, made with the constructor of its schema if it has one, as @effect/rpc does. */
+const notYet = { disableValidation: true }
+
+/**
+ * The payload of a call, made with the constructor of its schema if it has one, as @effect/rpc does. What does not fit is
+ * found when it is encoded.
+ */
 export const construct = ({ rpc: { payloadSchema } }: RpcCodec, payload: unknown): unknown =>
-  payloadSchema.make ? payloadSchema.make(payload) : payload
+  payloadSchema.make ? payloadSchema.make(payload, notYet) : payload
 
 /** An object with a method for each rpc. As in @effect/rpc, a tag `a.b` becomes the method `b` of the property `a`. */
 export const of = (codecs: ReadonlyMap<string, RpcCodec>, methodOf: (codec: RpcCodec) => unknown): object => {

@@ -3,6 +3,7 @@
  * as the object that the schemas of `Frame` describe. They are read here, without a schema; what is not recognised is not
  * refused, but left to the schemas. A test holds every answer of these functions to that of the schemas.
  */
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { ConnectionId } from "../ConnectionId.ts"
 
@@ -71,6 +72,16 @@ const success = (frame: Elements) => {
   return { _tag: "Exit" as const, requestId, exit }
 }
 
+/** A failure stands there as it is. */
+const failure = (message: unknown) => {
+  if (!Predicate.isTagged(message, "Exit")) return undefined
+  const { exit, requestId: text } = message as { readonly exit?: unknown; readonly requestId?: unknown }
+  const requestId = Number(text)
+  return isPositive(requestId) && String(requestId) === text && exit !== undefined
+    ? { _tag: "Exit" as const, requestId, exit }
+    : undefined
+}
+
 /** The event that begins at an index, and ends the frame. */
 const event = (frame: Elements, index: number) => {
   const name = frame[index]
@@ -98,7 +109,14 @@ export const ofClient = (frame: Elements) => frame.length === 2 ? ack(frame) : m
 export const ofServer = (frame: Elements) => {
   if (frame.length === 2) return ack(frame)
   if (frame[1] === 0) return latest(frame)
-  return message(frame, typeof frame[2] === "string" ? event(frame, 2) : success(frame))
+  switch (typeof frame[2]) {
+    case "string":
+      return message(frame, event(frame, 2))
+    case "number":
+      return message(frame, success(frame))
+    default:
+      return frame.length === 3 ? message(frame, failure(frame[2])) : undefined
+  }
 }
 
 /** The form the schemas describe, of a message that has no shorter one than that with its number. */
