@@ -60,9 +60,13 @@ export const status: Effect.Effect<Subscribable.Subscribable<ConnectionStatus>, 
   (client) => client.status
 )
 
-/** A client over a transport. It dials when the first connection is asked for. */
+/**
+ * A client over a transport, for as long as the scope is open: one of several in a process, each with a link of its own.
+ * It dials when the first connection is asked for.
+ */
+export const make = (options: Options = {}): Effect.Effect<ActorClient["Type"], never, Scope.Scope | Transport> =>
+  makeClient({ ...defaults, ...options }) as Effect.Effect<ActorClient["Type"], never, Scope.Scope | Transport>
+
+/** The client of an app. It dials when the first connection is asked for. */
 export const layer = (options: Options = {}): Layer.Layer<ActorClient, never, Transport> =>
-  Layer.scoped(
-    ActorClient,
-    makeClient({ ...defaults, ...options }) as Effect.Effect<ActorClient["Type"], never, Scope.Scope | Transport>
-  )
+  Layer.scoped(ActorClient, make(options))

@@ -7,8 +7,10 @@ import { WebSocket } from "ws"
 import { socketOptions } from "./internal/LinkEndpoint.ts"
 
 /** A transport over the sockets of `ws`, without compression. */
-export const layer = (options: WebSocketLink.Options): Layer.Layer<Transport> =>
-  Layer.succeed(Transport, {
-    dial: WebSocketLink.dial(options, (url) => new WebSocket(url, socketOptions)),
-    onOpportunity: () => Effect.void
-  })
+export const make = (options: WebSocketLink.Options): Transport["Type"] => ({
+  dial: WebSocketLink.dial(options, (url) => new WebSocket(url, socketOptions)),
+  onOpportunity: () => Effect.void
+})
+
+/** The same as a layer. */
+export const layer = (options: WebSocketLink.Options): Layer.Layer<Transport> => Layer.succeed(Transport, make(options))

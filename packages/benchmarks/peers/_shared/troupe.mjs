@@ -2,7 +2,7 @@
 import { HttpLayerRouter } from "@effect/platform"
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { ActorClient, Promises } from "@troupe/client"
-import { Actor, Gap } from "@troupe/contract"
+import { Actor, Gap, Transport } from "@troupe/contract"
 import { NodeActors, NodeWebSocketTransport, SqliteStore } from "@troupe/node"
 import { ActorHost, ActorServer, LocalTransport } from "@troupe/server"
 import { Context, Effect, Exit, Layer, Logger, LogLevel, Ref, Schema, Scope } from "effect"
@@ -82,10 +82,10 @@ export const startServer = (durability, { padding = 0 } = {}) => async (ctx) => 
 export const connect = async ({ url }) => {
   const scope = Effect.runSync(Scope.make())
   const inScope = (effect) => Effect.runPromise(Effect.provideService(effect, Scope.Scope, scope))
-  const Client = ActorClient.layer().pipe(Layer.provide(NodeWebSocketTransport.layer({ url })), Layer.provide(quiet))
-  const context = await Effect.runPromise(Layer.buildWithScope(Client, scope))
+  const transport = NodeWebSocketTransport.make({ url })
+  const client = await inScope(Effect.provideService(ActorClient.make(), Transport.Transport, transport))
   // what measures is no Effect program
-  const counter = Promises.of(await inScope(Context.get(context, ActorClient.ActorClient).connect(Counter, "a")))
+  const counter = Promises.of(await inScope(client.connect(Counter, "a")))
   return {
     increment: (op) => counter.rpc.Increment({ by: 1, op: op ?? null }),
     subscribe: (f) => counter.on("said", (item) => Gap.isGap(item) || f(item)),

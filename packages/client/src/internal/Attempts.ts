@@ -34,7 +34,12 @@ export class Attempts {
     this.interrupt()
     const number = ++this.started
     const fiber = this.services.fork(attempt)
-    if (number === this.started) this.fiber = fiber
+    if (number !== this.started) return
+    this.fiber = fiber
+    // one that has ended is not kept in memory
+    fiber.addObserver(() => {
+      if (number === this.started) this.fiber = undefined
+    })
   }
 
   /** At once after the first loss of a row, and on the schedule after the others. */

@@ -140,8 +140,8 @@ export class LinkSupervisor {
   private link: ClientLink | undefined
   /** That of the link, once the server has said `Welcome`. */
   private heartbeat: Heartbeat | undefined
-  /** Ends the attempt that has not led to a `Welcome` in time. */
-  private deadline: Fiber.RuntimeFiber<void> | undefined
+  /** Until the server has said `Welcome`: the dial, and what ends it if it takes too long. */
+  private dialling: ReadonlyArray<Fiber.RuntimeFiber<void>> = []
   private upSince = 0
   /** Ends the wait for the next dial. */
   private nudged: (() => void) | undefined
@@ -202,7 +202,7 @@ export class LinkSupervisor {
   /** Runs for as long as the client lives. */
   readonly run: Effect.Effect<never> = Effect.suspend(() => {
     if (this.paused || this.connections.size === 0) return Effect.zipRight(this.nudgeOr(Infinity), this.run)
-    return Effect.flatMap(this.useOneLink, (end) => Effect.zipRight(this.afterLink(end), this.run))
+    return Effect.flatMap(this.useOneLink(), (end) => Effect.zipRight(this.afterLink(end), this.run))
   })
 
   private get pausedStatus() {
@@ -237,17 +237,20 @@ export class LinkSupervisor {
   }
 
   /** Dials, and stays with the link until it ends. While it stands nothing but its heartbeat has a fiber beside this one. */
-  private readonly useOneLink: Effect.Effect<LinkEnd> = Effect.scopedWith((scope) => {
-    const { fork } = this.services
-    const link = new ClientLink(this.services, this.onWelcome)
-    this.link = link
-    this.setStatus(ConnectionStatus.Connecting())
-    const late = new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` })
-    this.deadline = fork(Effect.delay(Effect.sync(() => this.onDialFailed(link, late)), this.dialTimeoutMillis))
-    const dialling = fork(Scope.extend(this.dial(link), scope))
-    const over = Fiber.interruptAll([dialling, this.deadline])
-    return Effect.ensuring(Deferred.await(link.ended), over)
-  }).pipe(Effect.ensuring(Effect.sync(() => this.onLinkGone())))
+  private useOneLink(): Effect.Effect<LinkEnd> {
+    return Effect.scopedWith((scope) => {
+      const link = new ClientLink(this.services, this.onWelcome)
+      this.link = link
+      this.setStatus(ConnectionStatus.Connecting())
+      const late = () =>
+        this.onDialFailed(link, new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` }))
+      this.dialling = [
+        this.services.fork(Effect.zipRight(Effect.sleep(this.dialTimeoutMillis), Effect.sync(late))),
+        this.services.fork(Scope.extend(this.dial(link), scope))
+      ]
+      return Effect.ensuring(Deferred.await(link.ended), Effect.suspend(() => Fiber.interruptAll(this.dialling)))
+    }).pipe(Effect.ensuring(Effect.sync(() => this.onLinkGone())))
+  }
 
   private dial(link: ClientLink): Effect.Effect<void, never, Scope.Scope> {
     return this.transport.dial(link).pipe(
@@ -264,7 +267,8 @@ export class LinkSupervisor {
 
   private readonly onWelcome = (link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void => {
     if (this.link !== link || this.heartbeat) return
-    this.deadline?.unsafeInterruptAsFork(FiberId.none)
+    for (const fiber of this.dialling) fiber.unsafeInterruptAsFork(FiberId.none)
+    this.dialling = []
     this.upSince = this.services.clock.unsafeCurrentTimeMillis()
     this.heartbeat = new Heartbeat(this.services, link, {
       heartbeatMillis,
@@ -286,23 +290,29 @@ export class LinkSupervisor {
   }
 
   /** Waits until it is time for the next dial. */
-  private readonly afterLink = LinkEnd.$match({
-    Unwanted: () => Effect.sync(() => this.setStatus(this.paused ? this.pausedStatus : ConnectionStatus.Connecting())),
-    Closed: ({ reason }) =>
-      Effect.sync(() => {
-        for (const connection of Array.from(this.connections))
-          connection.onLinkStatus(ConnectionStatus.Closed({ reason }))
-      }),
-    Failed: ({ cause, retryAfterMillis = 0 }) =>
-      Effect.flatMap(this.backoff.next(cause), (retryAt) => {
-        if (Option.isNone(retryAt)) return this.afterLink(LinkEnd.Closed({ reason: { _tag: "GaveUp" } }))
-        const now = this.services.clock.unsafeCurrentTimeMillis()
-        // one after the other: if the longer of the two counted, all clients would come back at the moment they were told
-        const at = retryAt.value + retryAfterMillis
-        this.setStatus(
-          ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt: Option.some(at), cause })
-        )
-        return this.nudgeOr(at - now)
-      })
-  }) as (end: LinkEnd) => Effect.Effect<void>
+  private afterLink(end: LinkEnd): Effect.Effect<void> {
+    switch (end._tag) {
+      case "Unwanted":
+        return Effect.sync(() => this.setStatus(this.paused ? this.pausedStatus : ConnectionStatus.Connecting()))
+      case "Closed":
+        return Effect.sync(() => this.closeFor(end.reason))
+      case "Failed":
+        return this.redial(end)
+    }
+  }
+
+  private closeFor(reason: DisconnectReason): void {
+    for (const connection of Array.from(this.connections)) connection.onLinkStatus(ConnectionStatus.Closed({ reason }))
+  }
+
+  private redial({ cause, retryAfterMillis = 0 }: Data.TaggedEnum.Value<LinkEnd, "Failed">): Effect.Effect<void> {
+    return Effect.flatMap(this.backoff.next(cause), (retryAt) => {
+      if (Option.isNone(retryAt)) return Effect.sync(() => this.closeFor({ _tag: "GaveUp" }))
+      const now = this.services.clock.unsafeCurrentTimeMillis()
+      // one after the other: if the longer of the two counted, all clients would come back at the moment they were told
+      const at = retryAt.value + retryAfterMillis
+      this.setStatus(ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt: Option.some(at), cause }))
+      return this.nudgeOr(at - now)
+    })
+  }
 }

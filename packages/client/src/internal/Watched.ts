@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 
 export class Watched<A> {
+  private shown: Subscribable.Subscribable<A> | undefined
   private readonly listeners = new Set<(value: A) => void>()
 
   constructor(private value: A) {}
@@ -21,20 +22,22 @@ export class Watched<A> {
   }
 
   /** The value as others see it. One who watches slowly misses values in between, never the last one. */
-  readonly subscribable: Subscribable.Subscribable<A> = Subscribable.make({
-    get: Effect.sync(() => this.value),
-    changes: Stream.asyncPush<A>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const listener = (value: A) => void emit.single(value)
-            listener(this.value)
-            this.listeners.add(listener)
-            return listener
-          }),
-          (listener) => Effect.sync(() => this.listeners.delete(listener))
-        ),
-      { bufferSize: 64, strategy: "sliding" }
-    )
-  })
+  get subscribable(): Subscribable.Subscribable<A> {
+    return this.shown ??= Subscribable.make({
+      get: Effect.sync(() => this.value),
+      changes: Stream.asyncPush<A>(
+        (emit) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              const listener = (value: A) => void emit.single(value)
+              listener(this.value)
+              this.listeners.add(listener)
+              return listener
+            }),
+            (listener) => Effect.sync(() => this.listeners.delete(listener))
+          ),
+        { bufferSize: 64, strategy: "sliding" }
+      )
+    })
+  }
 }

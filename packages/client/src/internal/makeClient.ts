@@ -52,7 +52,7 @@ export const makeClient = Effect.fnUntraced(function*(
   }
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
   yield* transport.onOpportunity(supervisor.nudge)
-  yield* Effect.forkScoped(supervisor.run)
+  services.fork(supervisor.run)
   yield* Effect.addFinalizer(() => Effect.sync(() => supervisor.closeAll()))
 
   const connect = Effect.fnUntraced(function*(
@@ -81,7 +81,9 @@ export const makeClient = Effect.fnUntraced(function*(
 
   return {
     connect,
-    status: supervisor.status.subscribable,
+    get status() {
+      return supervisor.status.subscribable
+    },
     pause: Effect.sync(() => supervisor.setPaused(true)),
     resume: Effect.sync(() => supervisor.setPaused(false))
   }

@@ -13,11 +13,19 @@ import type { ClientConnection } from "./ClientConnection.ts"
 const ofPublic = new WeakMap<object, ClientConnection>()
 
 export const toPublic = (connection: ClientConnection, codec: Codec.ContractCodec): Connection<any> => {
+  let rpc: Connection<any>["rpc"] | undefined
+  // who does not look at something does not pay for it
   const made: Connection<any> = {
-    rpc: RpcObject.make(codec.rpcs, connection.call, connection.stream) as Connection<any>["rpc"],
+    get rpc() {
+      return rpc ??= RpcObject.make(codec.rpcs, connection.call, connection.stream) as Connection<any>["rpc"]
+    },
     events: (name: string) => subscribe(connection, name) as never,
-    status: connection.status.subscribable,
-    pending: connection.pending.subscribable
+    get status() {
+      return connection.status.subscribable
+    },
+    get pending() {
+      return connection.pending.subscribable
+    }
   }
   ofPublic.set(made, connection)
   return made
