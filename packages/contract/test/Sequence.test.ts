@@ -53,7 +53,11 @@ it.effect.prop(
         switch (step._tag) {
           case "push": {
             all.push(step)
-            assert.strictEqual(outbox.push(step.text, step.attached ? all.length : undefined), all.length)
+            const { attached, text } = step
+            assert.strictEqual(
+              outbox.push(text, Buffer.byteLength(text, "utf8"), attached ? all.length : undefined),
+              all.length
+            )
             break
           }
           case "acknowledge": {
@@ -114,7 +118,7 @@ it.effect.prop("over links that lose and repeat, everything arrives once and in 
     const outbox = new Sequence.Outbox<string>()
     const inbox = new Sequence.Inbox()
     const received: Array<string> = []
-    for (const text of texts) outbox.push(text, text)
+    for (const text of texts) outbox.push(text, 0, text)
     for (let round = 0; outbox.length > 0 && round < 2000; round++) {
       let up = true
       // one link: it breaks at the first loss, and all that is kept is sent again on the next

@@ -104,7 +104,8 @@ export class Conversation implements Acknowledged {
 
   /** Sends a message in its place among the calls; without a link, when there is one again. */
   send(text: string, call?: Call): void {
-    const seq = this.outbox.push(text, call)
+    // calls are bounded where they wait for their answers
+    const seq = this.outbox.push(text, 0, call)
     this.place?.link.writer.write(Frame.encodeMessage(this.place.number, seq, text))
   }
 

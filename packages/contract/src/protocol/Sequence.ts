@@ -2,8 +2,6 @@
  * Reliable, ordered delivery over links that come and go: each direction numbers its messages from 1, keeps them until
  * they are acknowledged, and drops what it has seen. Acknowledgements are cumulative.
  */
-import * as Bytes from "./Bytes.ts"
-
 interface Entry<A> {
   readonly text: string
   /** 0 if somebody else bounds how much of its kind waits here. */
@@ -29,9 +27,8 @@ export class Outbox<A = never> {
     return this.entries.length - this.head
   }
 
-  /** Keeps a message and returns its number. One that does not count is bounded by somebody else. */
-  push(text: string, attached?: A, counts = true): number {
-    const bytes = counts ? Bytes.of(text) : 0
+  /** Keeps a message and returns its number. `bytes` is its size, or 0 if somebody else bounds how much waits here. */
+  push(text: string, bytes: number, attached?: A): number {
     this.entries.push({ text, bytes, attached })
     this.bytes += bytes
     if (bytes > 0) this.counted++

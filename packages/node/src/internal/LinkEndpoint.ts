@@ -7,6 +7,7 @@ import type { LinkOptions } from "@troupe/server/LinkListener"
 import * as Http from "node:http"
 import type { Duplex } from "node:stream"
 import { WebSocket, WebSocketServer } from "ws"
+import * as TextFrame from "./TextFrame.ts"
 
 /** The message was binary: links carry text only (RFC 6455, section 7.4.1). */
 const codeUnsupported = 1003
@@ -53,7 +54,7 @@ const allow = (socket: WebSocket, messageBytesMax: number): void => {
 /** A `ws` socket as a link. */
 const toLink = (socket: WebSocket): Link.Link => ({
   send: (text) => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(text)
+    if (socket.readyState === WebSocket.OPEN) TextFrame.send(socket, text)
   },
   close: (code, reason) => {
     if (socket.readyState !== WebSocket.OPEN) return

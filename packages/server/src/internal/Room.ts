@@ -3,6 +3,7 @@ import type { Activation } from "@troupe/contract/Activation"
 import type { SetAlarm } from "@troupe/contract/Alarm"
 import type { Connection } from "@troupe/contract/Connection"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
@@ -40,9 +41,10 @@ export const makeStageEvent =
       )
       const subscribed = recipients()
       const fresh = { event, text, sender: turn.caller }
+      const bytes = Bytes.of(text)
       const send = codec.latest
         ? (recipient: Recipient) => recipient.pushFresh(fresh)
-        : (recipient: Recipient) => recipient.push(text)
+        : (recipient: Recipient) => recipient.pushEvent(text, bytes)
       turn.outputs.push(() => {
         for (const recipient of subscribed) if (recipient !== except) send(recipient)
       })

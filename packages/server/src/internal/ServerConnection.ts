@@ -4,6 +4,7 @@
  */
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
@@ -41,7 +42,7 @@ export interface Owner {
 
 /** Who an event is sent to. */
 export interface Recipient {
-  readonly push: (payload: string) => void
+  readonly pushEvent: (event: string, bytes: number) => void
   /** Of these only the latest counts. */
   readonly pushFresh: (fresh: Fresh) => void
 }
@@ -133,8 +134,17 @@ export class ServerConnection implements ReplyTarget, Recipient {
    * the session takes no new calls while too many of them wait.
    */
   push(payload: string, call?: CallEntry): void {
+    this.enqueue(payload, call && call.bytes > 0 ? 0 : Bytes.of(payload), call)
+  }
+
+  /** Sends an event, of which there are many at the same time. */
+  pushEvent(event: string, bytes: number): void {
+    this.enqueue(event, bytes)
+  }
+
+  private enqueue(payload: string, bytes: number, call?: CallEntry): void {
     if (this.ended) return
-    const seq = this.outbox.push(payload, call, !call || call.bytes === 0)
+    const seq = this.outbox.push(payload, bytes, call)
     if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
     this.measure()
     if (this.outbox.exceeds(this.owner.services.options.outboxBytesMax)) this.end({ _tag: "SlowConsumer" })
