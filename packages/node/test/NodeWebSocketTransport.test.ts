@@ -10,6 +10,7 @@ import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import { WebSocketServer } from "ws"
 import { until } from "./utils/until.ts"
 
 const transportTo = (url: WebSocketLink.Options["url"]) =>
@@ -158,21 +159,22 @@ describe("a dial", () => {
 
   it.scopedLive("ends with a link that is closed by a binary message", () =>
     Effect.gen(function*() {
-      const { listener, port } = yield* serve
-      const heard: Array<unknown> = []
-      yield* listener.listen({
-        path: "/links",
-        messageBytesMax: 1024,
-        authorize: () => true,
-        accept: (link) => {
-          link.send("before")
-          // what no link of ours would do
-          link.send(new Uint8Array(3) as never)
-          link.send("after")
-          return deaf
-        }
+      const server = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          new Promise<WebSocketServer>((resolve) => {
+            const server: WebSocketServer = new WebSocketServer({ port: 0, host: "127.0.0.1" }, () => resolve(server))
+          })
+        ),
+        (server) => Effect.promise(() => new Promise((resolve) => server.close(resolve)))
+      )
+      server.on("connection", (socket) => {
+        socket.send("before")
+        // what no link of ours would do
+        socket.send(new Uint8Array(3))
+        socket.send("after")
       })
-      const transport = yield* transportTo(`ws://127.0.0.1:${port}/links`)
+      const heard: Array<unknown> = []
+      const transport = yield* transportTo(`ws://127.0.0.1:${(server.address() as Net.AddressInfo).port}`)
       yield* transport.dial({ onMessage: (text) => heard.push(text), onClose: (event) => heard.push(event) })
       yield* until(() => heard.length === 2)
       assert.deepStrictEqual(heard, ["before", { code: 1000, reason: "links carry text" }])
