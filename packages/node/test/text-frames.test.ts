@@ -25,7 +25,10 @@ const pair = Effect.gen(function*() {
   client.on("message", (data: Buffer, isBinary) => heard.push(isBinary ? "binary" : data.toString("utf8")))
   client.on("pong", () => heard.push("pong"))
   client.on("ping", (data: Buffer) => heard.push(`ping ${data.toString()}`))
-  return { heard, socket: yield* Effect.promise(() => accepted) }
+  const open = new Promise((resolve) => client.once("open", resolve))
+  const socket = yield* Effect.promise(() => accepted)
+  yield* Effect.promise(() => open)
+  return { heard, socket }
 })
 
 /** Lengths at which the header of a frame changes. */
