@@ -476,6 +476,29 @@ it.effect("B9 a daemon forked in a turn acts as its own caller, also while anoth
     assert.strictEqual(Chunk.size(yield* Stream.runCollect(Stream.take(whispers, 2))), 2)
   })))
 
+it.effect("B9 whoever joins a fiber of another's turn goes on as its own caller", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* Probe
+    const ann = yield* connect("ann")
+    const mallory = yield* connect("mallory")
+    let fiber: Fiber.Fiber<string> | undefined
+    probe.scripts.fork = (room) =>
+      Effect.gen(function*() {
+        fiber = yield* Effect.forkDaemon(Effect.zipRight(probe.wait("joined"), Effect.orDie(nameOf(room))))
+        return "forked"
+      })
+    probe.scripts.join = (room) =>
+      Effect.gen(function*() {
+        yield* probe.open("joined")
+        const joined = yield* Fiber.join(fiber!)
+        return `${joined} and ${yield* nameOf(room)}`
+      })
+    yield* ann.rpc.Run({ script: "fork" })
+    assert.strictEqual(yield* mallory.rpc.Run({ script: "join" }), "ann and mallory")
+    yield* ann.rpc.Run({ script: "fork" })
+    assert.strictEqual(yield* ann.rpc.Run({ script: "join" }), "ann and ann")
+  })))
+
 it.effect("B9 a fiber that another turn lets go on is still its own caller's", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe

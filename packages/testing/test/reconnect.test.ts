@@ -346,6 +346,29 @@ it.scoped("C10 a server that refuses the client as a whole is not dialled again"
     }
   }))
 
+it.scoped("C2 a transport that dies is dialled again, and what it died of is not shown", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const { transport } = yield* world.network.line()
+    let dials = 0
+    const dying = Layer.succeed(Transport.Transport, {
+      ...transport,
+      dial: (handler) => ++dials <= 3 ? Effect.die(new Error("secret")) : transport.dial(handler)
+    })
+    const context = yield* Layer.build(Layer.provide(ActorClient.layer(), dying))
+    const client = Context.get(context, ActorClient.ActorClient)
+    const connecting = yield* begin(client.connect(Tally, "a", options))
+    const status = yield* client.status.get
+    assert.strictEqual(status._tag, "Waiting")
+    assert.notInclude(JSON.stringify(status), "secret")
+    assert.strictEqual(word(status), "waiting 1 DialFailed")
+    yield* pass("10 seconds")
+    const tally = yield* result(connecting)
+    assert.strictEqual(dials, 4)
+    assert.strictEqual(word(yield* tally.status.get), "connected")
+  }))
+
 // --- C13 -------------------------------------------------------------------------------------------------------------
 
 it.scoped("C13 a dial that hangs is abandoned after 10 seconds, whether the socket or the greeting hangs", () =>

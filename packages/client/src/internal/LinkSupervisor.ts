@@ -6,6 +6,7 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import { DialError, type Transport } from "@troupe/contract/Transport"
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -254,8 +255,13 @@ export class LinkSupervisor {
 
   private dial(link: ClientLink): Effect.Effect<void, never, Scope.Scope> {
     return this.transport.dial(link).pipe(
-      // without a link the client would wait for one for ever
-      Effect.catchAllDefect((defect) => new DialError({ message: `the transport has died: ${String(defect)}` })),
+      // it is dialled again, and what the defect quotes is for the log alone
+      Effect.catchAllDefect((defect) =>
+        Effect.zipRight(
+          Effect.logError("the transport has died", Cause.die(defect)),
+          new DialError({ message: "the transport has died" })
+        )
+      ),
       Effect.match({ onFailure: (error) => this.onDialFailed(link, error), onSuccess: (sender) => link.begin(sender) })
     )
   }

@@ -2,6 +2,8 @@
  * Reliable, ordered delivery over links that come and go: each direction numbers its messages from 1, keeps them until
  * they are acknowledged, and drops what it has seen. Acknowledgements are cumulative.
  */
+
+/** A message that is kept. */
 interface Entry<A> {
   readonly text: string
   /** 0 if somebody else bounds how much of its kind waits here. */

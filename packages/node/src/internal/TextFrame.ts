@@ -23,6 +23,7 @@ const header = (length: number): string =>
 
 /** On a socket that is open, not masked and not compressed: then `ws` holds nothing back that this could overtake. */
 export const send = (socket: WebSocket, text: string): void => {
+  // `ws` does not publish the stream that it writes to; without one it is left to `ws`
   const { _socket: stream } = socket as unknown as { readonly _socket: Duplex | undefined }
   if (!stream || text.length > lengthMax || !isAscii(text)) return socket.send(text)
   stream.write(header(text.length) + text, "latin1")
