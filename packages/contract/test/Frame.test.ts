@@ -303,7 +303,14 @@ it("deep nesting, long texts and names of prototypes do not throw", () => {
     }${"]".repeat(5000)}}}]`,
     `[{"__proto__":{"_tag":"Ping"}}]`,
     `[{"_tag":"__proto__"},{"_tag":"constructor"},{"_tag":"toString"}]`,
-    `[${"1,".repeat(100_000)}1]`
+    `[${"1,".repeat(100_000)}1]`,
+    // what cannot be made a number, or a string
+    ...[`{"toString":{}}`, `{"valueOf":1,"toString":1}`, `[{"toString":{}}]`].flatMap((id) => [
+      `[[1,1,{"_tag":"Exit","requestId":${id},"exit":1}]]`,
+      `[[1,1,${id},"T"],[${id},1],[1,0,${id},"e"]]`,
+      `[{"_tag":"Message","channel":1,"seq":1,"payload":{"_tag":"Request","id":${id},"tag":"T"}}]`,
+      `[{"_tag":"Message","channel":1,"seq":1,"payload":{"_tag":"Exit","requestId":${id},"exit":1}}]`
+    ])
   ]
   for (const text of texts) {
     for (const decode of [Frame.decodeClient, Frame.decodeServer]) {

@@ -76,7 +76,8 @@ const success = (frame: Elements) => {
 const failure = (message: unknown) => {
   if (!Predicate.isTagged(message, "Exit")) return undefined
   const { exit, requestId: text } = message as { readonly exit?: unknown; readonly requestId?: unknown }
-  const requestId = Number(text)
+  // anything else need not have a number, nor be able to say so
+  const requestId = typeof text === "string" ? Number(text) : undefined
   return isPositive(requestId) && String(requestId) === text && exit !== undefined
     ? { _tag: "Exit" as const, requestId, exit }
     : undefined
