@@ -4,7 +4,7 @@
  */
 import * as Context from "effect/Context"
 
-/** How many microtasks may follow each other before timers and sockets get their turn. */
+/** How many microtasks may follow each other before timers and sockets get their turn: the live event loop has no service. */
 const roundsMax = 1024
 
 let rounds = 0
@@ -20,31 +20,44 @@ const begin = (): void => {
 }
 
 let page: MessagePort | undefined
+let pageTasks: Array<() => void> = []
 
-/** Begins anew when timers and sockets have had their turn: the live clock of the event loop, which has no service. */
-const beginLater = (): void => {
-  if (typeof document === "undefined") return void setTimeout(begin, 0)
-  // the timers of a tab that is hidden come once a minute, its messages to itself at once
+/** Of a page: the timers of a tab that is hidden come once a minute, its messages to itself at once. */
+const afterMessage = (task: () => void): void => {
   if (!page) {
     const { port1, port2 } = new MessageChannel()
-    port1.onmessage = begin
+    port1.onmessage = () => {
+      const tasks = pageTasks
+      pageTasks = []
+      for (const task of tasks) queueMicrotask(task)
+    }
     page = port2
   }
-  page.postMessage(0)
+  if (pageTasks.push(task) === 1) page.postMessage(0)
 }
 
+const afterTimers = (task: () => void): void => {
+  if (typeof document === "undefined") setTimeout(task, 0)
+  else afterMessage(task)
+}
+
+/** Sooner than a timer, which takes a millisecond. Browsers have none. */
+const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => void }
+
 const schedule = (task: () => void): void => {
-  if (rounds === 0) beginLater()
+  if (rounds === 0) afterTimers(begin)
   rounds++
   if (rounds < roundsMax) queueMicrotask(task)
   else waiting.push(task)
 }
 
 /**
- * Runs a task at the end of the current tick, after those that were scheduled before. The default is a microtask: every call made, reply written and event sent
- * in one go of the event loop travels in one message, and nothing waits for a timer. A loop of calls that never waits for
- * anything else is made to wait for the event loop, once in a while.
+ * `schedule` runs a task at the end of the current tick, after those that were scheduled before. The default is a microtask:
+ * every call made, reply written and event sent in one go of the event loop travels in one message, and nothing waits for a
+ * timer. A loop of calls that never waits for anything else is made to wait for the event loop, once in a while.
+ *
+ * `later` runs one when timers and sockets have had their turn.
  */
 export class Flush extends Context.Reference<Flush>()("@troupe/contract/Flush", {
-  defaultValue: () => ({ schedule })
+  defaultValue: () => ({ schedule, later: setImmediate ?? afterTimers })
 }) {}

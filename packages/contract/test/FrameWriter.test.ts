@@ -22,3 +22,39 @@ it("acknowledgements of many connections keep to the size of a message, and go w
     Array.from({ length: 100 }, (_, i) => i + 1)
   )
 })
+
+it("events wait for their own turn, unless something goes to the same link before, and then they go first", () => {
+  const sent: Array<string> = []
+  const now: Array<() => void> = []
+  const later: Array<() => void> = []
+  const run = (tasks: Array<() => void>) => {
+    for (let task = tasks.shift(); task; task = tasks.shift()) task()
+  }
+  const writer = new FrameWriter(
+    { send: (text) => sent.push(text) },
+    (task) => now.push(task),
+    10_000,
+    undefined,
+    (task) => later.push(task)
+  )
+  writer.writeEvent("1")
+  writer.writeEvent("2")
+  run(now)
+  assert.deepStrictEqual(sent, [])
+  run(later)
+  assert.deepStrictEqual(sent, ["[1,2]"])
+  writer.writeEvent("3")
+  writer.write("4")
+  writer.writeEvent("5")
+  run(now)
+  assert.deepStrictEqual(sent, ["[1,2]", "[3,4,5]"])
+  writer.acknowledgeLater({ channel: 1, inbox: new Inbox() })
+  run(later)
+  assert.lengthOf(sent, 2, "nothing is left to be sent, and what is acknowledged later waits")
+  writer.writeEvent("6")
+  assert.lengthOf(later, 1)
+  run(later)
+  assert.deepStrictEqual(sent.slice(2), ["[6,[1,0]]"])
+  writer.writeEvent(`"${"x".repeat(3000)}"`)
+  assert.lengthOf(sent, 4, "what is long does not wait")
+})

@@ -32,7 +32,7 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
     const gateway = yield* Gateway.make(options)
     yield* listener.listen({
       path: options.path ?? "/actors",
-      messageBytesMax: options.openBytesMax ?? Gateway.defaults.openBytesMax,
+      messageBytesMax: gateway.openBytesMax,
       authorize: Origin.isAllowed(options.origins ?? []),
       accept: gateway.accept
     })

@@ -6,6 +6,7 @@ import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
 import * as Link from "@troupe/contract/Link"
+import { greetingBytesMax } from "@troupe/contract/protocol/Frame"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
@@ -14,6 +15,7 @@ import { Connections } from "./Connections.ts"
 import { toMillis } from "./HostOptions.ts"
 import { Expiry } from "./internal/Expiry.ts"
 import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
+import { Spread } from "./internal/Spread.ts"
 
 /** What a gateway can be told. Every field but `actors` has a default. */
 export interface Options {
@@ -27,7 +29,7 @@ export interface Options {
   readonly openTimeout?: Duration.DurationInput
   /** How long a message of a client may be, in bytes. Default: 1 MiB. */
   readonly messageBytesMax?: number
-  /** The same, while no connection stands on the link. Default: 16 KiB. */
+  /** The same, while no connection stands on the link: at least 1 KiB. Default: 16 KiB. */
   readonly openBytesMax?: number
   /**
    * How much may wait in a socket for a client that does not read, in bytes, for each connection on the link. Over it, the
@@ -76,8 +78,13 @@ export const defaults: Required<Omit<Options, "actors">> = {
   drainTimeout: "10 seconds"
 }
 
+/** To how many links events are sent before others get their turn: a millisecond's worth. */
+const eventLinksMax = 128
+
 /** Accepts links, until its scope closes: then clients are asked to go, and their calls in flight are waited for. */
 export interface Gateway {
+  /** How long a message may be, in bytes, while no connection stands on its link. */
+  readonly openBytesMax: number
   readonly accept: (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
 }
 
@@ -89,18 +96,20 @@ export const make = Effect.fnUntraced(function*(
   const runtime = yield* Effect.runtime<never>()
   const scope = yield* Effect.scope
   const clock = yield* Effect.clock
+  const flush = yield* Flush
   const fork: GatewayServices["fork"] = (effect) => Runtime.runFork(runtime)(effect, { scope })
   const services: GatewayServices = {
     connections: yield* Connections,
     actors: new Set(options.actors.map(({ contract }) => contract)),
     clock,
-    schedule: (yield* Flush).schedule,
+    schedule: flush.schedule,
+    scheduleEvents: new Spread(flush, eventLinksMax).schedule,
     fork,
     heartbeatMillis: toMillis(limits.heartbeat),
     silenceMillis: toMillis(limits.silence),
     openTimeoutMillis: toMillis(limits.openTimeout),
     messageBytesMax: Math.min(limits.messageBytesMax, Number.MAX_SAFE_INTEGER),
-    openBytesMax: limits.openBytesMax,
+    openBytesMax: Math.max(limits.openBytesMax, greetingBytesMax),
     bufferedBytesMax: limits.bufferedBytesMax,
     latestBufferedBytesMax: limits.latestBufferedBytesMax,
     behind: new Expiry(clock, fork, Math.max(1, toMillis(limits.latestRetry))),
@@ -143,6 +152,7 @@ export const make = Effect.fnUntraced(function*(
   )
 
   return {
+    openBytesMax: services.openBytesMax,
     accept: (link, request) => {
       const accepted = new GatewayLink(link, request, services, () => links.delete(accepted))
       links.add(accepted)

@@ -22,42 +22,42 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Calls.ts`,
     find: "if (known) return connection.join(known)",
     replace: "session.calls.delete(id)",
-    seed: 1
+    seed: 6
   },
   {
     name: "a connection that was superseded goes on",
     file: `${server}/Admission.ts`,
     find: `connection.session.connection?.end({ _tag: "Superseded" })`,
     replace: "",
-    seed: 6
+    seed: 4
   },
   {
     name: "an open that is late takes the place of a newer connection",
     file: `${server}/Admission.ts`,
     find: "if (open.opening <= newest)",
     replace: "if (open.opening < 0)",
-    seed: 287
+    seed: 6
   },
   {
     name: "an open that is late forgets answers that it does not know of",
     file: `${server}/LiveActivation.ts`,
     find: " || entry.number >= open.sentBelow",
     replace: "",
-    seed: 175
+    seed: 150
   },
   {
     name: "no version guard",
     file: "server/src/ActorStore.ts",
     find: "row.epoch !== commit.epoch || row.version !== commit.version",
     replace: "row.epoch !== commit.epoch",
-    seed: 4
+    seed: 18
   },
   {
     name: "no epoch check, and no version guard with it",
     file: "server/src/ActorStore.ts",
     find: "row.epoch !== commit.epoch || row.version !== commit.version",
     replace: "false",
-    seed: 4
+    seed: 1
   },
   {
     name: "replies and events leave before their commit",
@@ -71,7 +71,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Calls.ts`,
     find: "const live = calls.filter((call) => !call.cancelled)",
     replace: "const live = calls",
-    seed: 5
+    seed: 4
   },
   {
     name: "jitter before the cap",
@@ -94,7 +94,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
     replace: "this.options.recorded.settle(segment); if (!awaited || session.gone) this.settle(session, entry)",
-    seed: 16
+    seed: 31
   },
   {
     name: "a turn that fails sends its events",
@@ -109,35 +109,35 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/TurnLoop.ts`,
     find: "if (MutableList.length(this.ring) > 0) this.wake()",
     replace: "if (false) this.wake()",
-    seed: 169
+    seed: 311
   },
   {
     name: "what was missed in an absence is not told",
     file: `${client}/Subscriptions.ts`,
     find: "if (subscription.live) { for",
     replace: "if (false) { for",
-    seed: 1
+    seed: 6
   },
   {
     name: "the client ignores the retention",
     file: `${client}/Calls.ts`,
     find: "&& sent.at < keptSince",
     replace: "&& false",
-    seed: 56
+    seed: 13
   },
   {
     name: "no careful mode",
     file: `${server}/Turns.ts`,
     find: "const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)",
     replace: "const careful = false",
-    seed: 14
+    seed: 10
   },
   {
     name: "careful mode ends before the failure is recorded",
     file: `${server}/Turns.ts`,
     find: "      this.carefulTurns = carefulTurnsMax\n",
     replace: "      this.carefulTurns = 0\n",
-    seed: 157
+    seed: 39
   },
   {
     name: "the hooks of a connection's end run twice",
@@ -151,21 +151,21 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Turns.ts`,
     find: "turn.calledOthers || !kept",
     replace: "turn.calledOthers",
-    seed: 55
+    seed: 49
   },
   {
     name: "an alarm that has fired is not used up",
     file: `${server}/Alarms.ts`,
     find: "if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)",
     replace: "",
-    seed: 1
+    seed: 2
   },
   {
     name: "a call between actors is run again when it is made again",
     file: `${server}/InternalCalls.ts`,
     find: "const found = this.known.get(id) ?? this.fromRecorded(id)",
     replace: "const found = undefined as Known | undefined",
-    seed: 25
+    seed: 1
   },
   {
     name: "what has not arrived is not sent again after a resume",
@@ -173,13 +173,13 @@ export const planted: ReadonlyArray<Planted> = [
     find: `received: this.inbox.received }))
     this.replay(attachment)`,
     replace: "received: this.inbox.received }))",
-    seed: 1
+    seed: 3
   },
   {
     name: "a client that asks anew says that its session is over",
     file: `${client}/Opening.ts`,
     find: `this.tellClosed({ _tag: "Superseded" })`,
     replace: `this.tellClosed({ _tag: "ClientClosed" })`,
-    seed: 382
+    seed: 52
   }
 ]

@@ -236,6 +236,11 @@ export class ClientConnection {
     if (!this.closed) this.opening.onLink(link)
   }
 
+  /** The server of the link has said what it takes. */
+  onWelcome(): void {
+    if (!this.closed) this.opening.onWelcome()
+  }
+
   onLinkLost(): void {
     if (!this.closed) this.opening.onLinkLost()
   }
@@ -253,10 +258,10 @@ export class ClientConnection {
     if (this.closed) return
     this.opening.stop(reason)
     this.status.set(ConnectionStatus.Closed({ reason }))
-    const error = this.closedError()
     this.calls.close(reason)
-    this.subscriptions.close(error)
-    Deferred.unsafeDone(this.opened, Exit.failCause(cause ?? Cause.fail(error)))
+    // mostly nobody waits, and an error costs more than the rest of this
+    this.subscriptions.close(() => this.closedError())
+    Deferred.unsafeDone(this.opened, cause ? Exit.failCause(cause) : Effect.failSync(() => this.closedError()))
     this.onClosed(this)
   }
 

@@ -34,7 +34,7 @@ type LinkEnd = Data.TaggedEnum<{
 
 const LinkEnd = Data.taggedEnum<LinkEnd>()
 
-/** How large the client's own messages may be before it has been told. */
+/** How large the client's own messages are, unless a single frame is larger. */
 const messageSizeMax = 16 * 1024
 
 /** One link, from the dial to its end. */
@@ -46,7 +46,8 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   heard = 0
   heardBytes = 0
   retryAfterMillis = 0
-  openBytesMax = messageSizeMax
+  welcomed = false
+  openBytesMax = Frame.greetingBytesMax
   messageBytesMax = Infinity
   private readonly channels = new Map<number, Receiver>()
   private lastChannel = 0
@@ -57,9 +58,9 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
     private readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void
   ) {}
 
-  /** There is a link: the server is greeted. */
+  /** There is a link: the server is greeted, and connections may speak on it. */
   begin(sender: LinkModule.Link): void {
-    this.writer = new FrameWriter(sender, this.services.flush, messageSizeMax, Bytes.of)
+    this.writer = new FrameWriter(sender, this.services.flush, Frame.greetingBytesMax, Bytes.of)
     this.writer.write(Frame.encode({ _tag: "Hello", version: Frame.version }))
   }
 
@@ -114,6 +115,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   private onFrame(frame: Frame.ServerFrame): void {
     switch (frame._tag) {
       case "Welcome":
+        this.welcomed = true
         this.openBytesMax = frame.openBytesMax
         this.messageBytesMax = frame.messageBytesMax
         this.writer.messageSizeMax = Math.min(messageSizeMax, frame.openBytesMax)
@@ -157,7 +159,7 @@ export class LinkSupervisor {
 
   add(connection: ClientConnection): void {
     this.connections.add(connection)
-    if (this.link && this.heartbeat) return connection.onLink(this.link)
+    if (this.link?.writer) return connection.onLink(this.link)
     if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
     this.nudge()
   }
@@ -262,8 +264,18 @@ export class LinkSupervisor {
           new DialError({ message: "the transport has died" })
         )
       ),
-      Effect.match({ onFailure: (error) => this.onDialFailed(link, error), onSuccess: (sender) => link.begin(sender) })
+      Effect.match({
+        onFailure: (error) => this.onDialFailed(link, error),
+        onSuccess: (sender) => this.onDialled(link, sender)
+      })
     )
+  }
+
+  /** What is opened or resumed does not wait for `Welcome`: that would be a round trip more. */
+  private onDialled(link: ClientLink, sender: LinkModule.Link): void {
+    if (this.link !== link) return
+    link.begin(sender)
+    for (const connection of Array.from(this.connections)) connection.onLink(link)
   }
 
   private onDialFailed(link: ClientLink, error: DialError): void {
@@ -284,7 +296,7 @@ export class LinkSupervisor {
     this.heartbeat.start()
     Counters.dial("up")
     this.status.set(ConnectionStatus.Connected({ resumed: false }))
-    for (const connection of Array.from(this.connections)) connection.onLink(link)
+    for (const connection of Array.from(this.connections)) connection.onWelcome()
   }
 
   private onLinkGone(): void {

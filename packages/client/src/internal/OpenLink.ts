@@ -1,4 +1,4 @@
-/** A link that has been greeted, as connections use it. */
+/** A link, as connections use it from the moment on at which its server has been greeted. */
 import type * as Frame from "@troupe/contract/protocol/Frame"
 import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 
@@ -22,7 +22,9 @@ export interface Channel {
 export interface OpenLink {
   readonly writer: FrameWriter
   readonly newChannel: (receiver: Receiver) => Channel
-  /** How long an `Open` may be, in bytes. */
+  /** The server has said `Welcome`, and what it takes. */
+  readonly welcomed: boolean
+  /** How long an `Open` or a `Resume` may be, in bytes. */
   readonly openBytesMax: number
   /** How long any other message to this server may be, in bytes. */
   readonly messageBytesMax: number

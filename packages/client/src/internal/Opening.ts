@@ -48,6 +48,8 @@ export class Opening implements Receiver {
   private link: OpenLink | undefined
   private channel: Channel | undefined
   private asked: Asked | undefined
+  /** Asks for what is longer than what every server takes, when this one has said what it takes. */
+  private held: (() => void) | undefined
   /** What the server has granted last. */
   private granted: FrameOf<"Opened"> | undefined
   /** How often a connection has been asked for. */
@@ -69,21 +71,41 @@ export class Opening implements Receiver {
   onLink(link: OpenLink): void {
     this.link = link
     if (!this.conversation) return this.open()
-    this.channel = link.newChannel(this)
+    const channel = link.newChannel(this)
     const { target: { contract: { contract }, key } } = this.options
-    link.writer.write(
-      Frame.encode({
-        _tag: "Resume",
-        channel: this.channel.number,
-        contract,
-        key,
-        ...this.conversation.nextResumption()
-      })
-    )
+    const resume = Frame.encode({
+      _tag: "Resume",
+      channel: channel.number,
+      contract,
+      key,
+      ...this.conversation.nextResumption()
+    })
+    this.ask(channel, resume, () => this.onLink(link))
+  }
+
+  /** The server of the link has said what it takes. */
+  onWelcome(): void {
+    const { held } = this
+    this.held = undefined
+    held?.()
+  }
+
+  /** Sends an `Open` or a `Resume`. A server closes the link without a word, again and again, if it is too long for it. */
+  private ask(channel: Channel, frame: string, again: () => void): void {
+    const { link } = channel
+    if (!Bytes.exceed(Frame.join([frame]), link.openBytesMax)) {
+      this.channel = channel
+      return link.writer.write(frame)
+    }
+    channel.release()
+    this.asked = undefined
+    if (!link.welcomed) this.held = again
+    else this.options.end({ _tag: "LimitReached", limit: "openBytesMax", max: link.openBytesMax })
   }
 
   onLinkLost(): void {
-    this.link = this.channel = this.asked = undefined
+    this.link = this.channel = undefined
+    this.asked = this.held = undefined
     this.conversation?.detach()
     this.attempts.stop()
   }
@@ -115,11 +137,11 @@ export class Opening implements Receiver {
     setStatus(ConnectionStatus.Connecting())
     this.attempts.start(Effect.matchCause(target.params, {
       onFailure: (cause) => this.onParamsFailed(cause),
-      onSuccess: (params) => this.ask(link, params)
+      onSuccess: (params) => this.openWith(link, params)
     }))
   }
 
-  private ask(link: OpenLink, params: unknown): void {
+  private openWith(link: OpenLink, params: unknown): void {
     const { calls, codec, end, subscriptions, target: { contract: { contract }, key } } = this.options
     const encoded = codec.params.encode(params)
     if (Either.isLeft(encoded)) return end({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
@@ -140,13 +162,7 @@ export class Opening implements Receiver {
       sentBelow: calls.sentBelow,
       pending: asked.pending
     })
-    // the server would close the link without a word, again and again
-    if (Bytes.exceed(Frame.join([open]), link.openBytesMax)) {
-      channel.release()
-      return end({ _tag: "LimitReached", limit: "openBytesMax", max: link.openBytesMax })
-    }
-    this.channel = channel
-    link.writer.write(open)
+    this.ask(channel, open, () => this.openWith(link, params))
   }
 
   private onParamsFailed(cause: Cause.Cause<unknown>): void {
@@ -242,7 +258,8 @@ export class Opening implements Receiver {
   private forget(): void {
     this.channel?.release()
     this.conversation?.detach()
-    this.channel = this.asked = this.conversation = undefined
+    this.channel = this.conversation = undefined
+    this.asked = this.held = undefined
   }
 
   /** Nothing is asked, sent or heard any more. A server that does not know yet is told. */

@@ -99,10 +99,10 @@ export class Subscriptions {
   }
 
   /** Ends all streams and all that wait for one. */
-  close(error: ConnectionError): void {
+  close(error: () => ConnectionError): void {
     for (const { readers, waiters } of this.byEvent.values()) {
-      for (const reader of readers) reader.end(error)
-      for (const waiter of waiters) waiter(Exit.fail(error))
+      for (const reader of readers) reader.end(error())
+      for (const waiter of waiters) waiter(Exit.fail(error()))
     }
     this.byEvent.clear()
   }

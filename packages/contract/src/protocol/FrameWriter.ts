@@ -19,13 +19,18 @@ const aheadSize = 2048
 /** How many rounds of tasks it takes until what was received has led to the next call, or to an answer. */
 const acknowledgeAfter = 8
 
+/** How many it takes until a connection that was asked for is open, if its hooks wait for nothing. */
+const openAfter = 16
+
 /** Writes to one link. A message is kept below `messageSizeMax` unless a single frame is larger. */
 export class FrameWriter {
   private frames: Array<string> = []
   private size = 0
   private readonly unacknowledged = new Set<Acknowledged>()
   private scheduled = false
-  /** How many rounds acknowledgements still wait for frames to go with. */
+  /** What nobody waits for is to be sent when it is its turn among that of other links. */
+  private spread = false
+  /** For how many rounds what has been put off still waits for frames to go with. */
   private rounds = 0
 
   constructor(
@@ -33,7 +38,9 @@ export class FrameWriter {
     private readonly schedule: (task: () => void) => void,
     /** It may change with what the peer takes. */
     public messageSizeMax: number,
-    private readonly sizeOf: (frame: string) => number = (frame) => frame.length
+    private readonly sizeOf: (frame: string) => number = (frame) => frame.length,
+    /** When events are sent. They are sent to many at once, and nobody waits for one. */
+    private readonly scheduleEvents = schedule
   ) {}
 
   /** Sends a frame with those of this tick. */
@@ -43,10 +50,25 @@ export class FrameWriter {
     else this.flushLater()
   }
 
+  /** Sends an event, before any frame that is written later. */
+  writeEvent(frame: string): void {
+    this.push(frame)
+    if (this.size > aheadSize) return this.flush()
+    if (this.scheduled || this.spread) return
+    this.spread = true
+    this.scheduleEvents(this.flushEvents)
+  }
+
+  /** Sends a frame with what is asked for together with it, or alone if that takes longer. */
+  writeSoon(frame: string): void {
+    this.push(frame)
+    this.flushWithin(openAfter)
+  }
+
   /** Acknowledges what a connection has received: with the frames of this tick, or alone if there are none. */
   acknowledge(connection: Acknowledged): void {
     this.unacknowledged.add(connection)
-    if (!this.scheduled && this.rounds === 0) this.await(acknowledgeAfter)
+    this.flushWithin(acknowledgeAfter)
   }
 
   /** Acknowledges what a connection will have received by then when something is sent the next time. */
@@ -72,6 +94,12 @@ export class FrameWriter {
     this.size += size + 1
   }
 
+  private readonly flushEvents = (): void => {
+    this.spread = false
+    // something else may have taken them along
+    if (this.frames.length > 0) this.flush()
+  }
+
   private flushLater(): void {
     if (this.scheduled) return
     this.scheduled = true
@@ -79,6 +107,10 @@ export class FrameWriter {
       this.scheduled = false
       this.flush()
     })
+  }
+
+  private flushWithin(rounds: number): void {
+    if (!this.scheduled && this.rounds === 0) this.await(rounds)
   }
 
   /** Flushes after some rounds, unless something else does it before. */

@@ -23,6 +23,8 @@ export interface GatewayServices {
   readonly actors: ReadonlySet<string>
   readonly clock: Clock.Clock
   readonly schedule: (task: () => void) => void
+  /** The same for events, which are sent to many links at once. */
+  readonly scheduleEvents: (task: () => void) => void
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   readonly heartbeatMillis: number
   readonly silenceMillis: number
@@ -115,7 +117,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     private readonly services: GatewayServices,
     private readonly onGone: () => void
   ) {
-    this.writer = new FrameWriter({ send: this.send }, services.schedule, 16 * 1024)
+    this.writer = new FrameWriter({ send: this.send }, services.schedule, 16 * 1024, undefined, services.scheduleEvents)
     const now = this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
     this.frames = new TokenBucket(services.framesPerSecond, now)
     this.refusals = new TokenBucket(services.refusalsPerSecond, now)
@@ -293,7 +295,8 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     }
     this.greeted = true
     const { heartbeatMillis, silenceMillis, openBytesMax, messageBytesMax } = this.services
-    this.writer.write(Frame.encode({
+    // a client asks for its connections in the same message, and the first is often open at once
+    this.writer.writeSoon(Frame.encode({
       _tag: "Welcome",
       version: Frame.version,
       heartbeatMillis,

@@ -134,18 +134,21 @@ export class ServerConnection implements ReplyTarget, Recipient {
    * the session takes no new calls while too many of them wait.
    */
   push(payload: string, call?: CallEntry): void {
-    this.enqueue(payload, call && call.bytes > 0 ? 0 : Bytes.of(payload), call)
+    if (this.ended) return
+    const seq = this.outbox.push(payload, call && call.bytes > 0 ? 0 : Bytes.of(payload), call)
+    if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
+    this.bound()
   }
 
   /** Sends an event, of which there are many at the same time. */
   pushEvent(event: string, bytes: number): void {
-    this.enqueue(event, bytes)
+    if (this.ended) return
+    const seq = this.outbox.push(event, bytes)
+    if (this.attachment) this.attachment.writer.writeEvent(Frame.encodeMessage(this.attachment.channel, seq, event))
+    this.bound()
   }
 
-  private enqueue(payload: string, bytes: number, call?: CallEntry): void {
-    if (this.ended) return
-    const seq = this.outbox.push(payload, bytes, call)
-    if (this.attachment) this.attachment.writer.write(Frame.encodeMessage(this.attachment.channel, seq, payload))
+  private bound(): void {
     this.measure()
     if (this.outbox.exceeds(this.owner.services.options.outboxBytesMax)) this.end({ _tag: "SlowConsumer" })
   }
@@ -187,7 +190,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   }
 
   private writeFresh({ channel, writer }: Attachment, { sender, text }: Fresh): void {
-    writer.write(Frame.encodeLatest(channel, sender?.id, text))
+    writer.writeEvent(Frame.encodeLatest(channel, sender?.id, text))
   }
 
   /** The link is gone, and what has waited for room on it is not fresh any more when there is another. */

@@ -24,7 +24,7 @@ export interface World {
   readonly runtime: Runtime.Runtime<never>
   readonly scheduler: Scheduler.Scheduler
   readonly clock: Clock.Clock
-  readonly schedule: (task: () => void) => void
+  readonly flush: Flush["Type"]
   readonly store: ActorStore["Type"]
   readonly network: MemoryNetwork["Type"]
 }
@@ -184,14 +184,13 @@ export class Life {
 
   /** The services it finds instead of the world's. */
   get services(): Context.Context<ActorStore | MemoryNetwork> {
-    const { schedule } = this.world
+    const { flush } = this.world
+    const whileAlive = (schedule: (task: () => void) => void) => (task: () => void) => {
+      if (!this.over) schedule(this.alive(task))
+    }
     return Context.make(ActorStore, this.store).pipe(
       Context.add(MemoryNetwork, this.network),
-      Context.add(Flush, {
-        schedule: (task) => {
-          if (!this.over) schedule(this.alive(task))
-        }
-      })
+      Context.add(Flush, { schedule: whileAlive(flush.schedule), later: whileAlive(flush.later) })
     ) as Context.Context<ActorStore | MemoryNetwork>
   }
 }

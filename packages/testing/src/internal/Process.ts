@@ -39,7 +39,7 @@ export class Process<E, R> {
         runtime: yield* Effect.runtime<never>(),
         scheduler: yield* Effect.withFiberRuntime<Scheduler>((fiber) => Effect.succeed(fiber.currentScheduler)),
         clock: yield* Effect.clock,
-        schedule: (yield* Flush).schedule,
+        flush: yield* Flush,
         store: yield* ActorStore,
         network: yield* MemoryNetwork
       })

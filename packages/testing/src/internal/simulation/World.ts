@@ -66,7 +66,7 @@ export class World {
     const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
       if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) this.trace.add("log", String(message))
     })
-    const context = Context.make(Flush, { schedule: this.time.schedule }).pipe(
+    const context = Context.make(Flush, { schedule: this.time.schedule, later: this.time.schedule }).pipe(
       Context.add(Secrets, { next: () => (++this.secrets).toString(16).padStart(32, "0") })
     ) as Context.Context<never>
     return Runtime.defaultRuntime.pipe(
