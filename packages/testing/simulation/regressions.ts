@@ -16,5 +16,9 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly found:
   {
     seed: 17261,
     found: "an alarm that a host which was gone had committed late, behind what the clock had read, did not fire"
+  },
+  {
+    seed: 47074,
+    found: "the simulation itself waited for a jump of its clock that was to come after everything had healed"
   }
 ]

@@ -136,7 +136,7 @@ class Run<Actors extends ReadonlyArray<Any>> {
 
   private live(faults: Faults.Faults): void {
     const { faultsFor = "1 minute", settleWithin = "15 minutes" } = this.options
-    const { time, trace } = this.world
+    const { time } = this.world
     this.hosts = this.must("the hosts are made", Hosts.make(this.world, this.options.hosts ?? 1, this.layerOf))
     this.must("the hosts start", this.hosts.start)
     this.world.faults = faults
@@ -146,13 +146,11 @@ class Run<Actors extends ReadonlyArray<Any>> {
     )
     const ended = () => clients.every(({ exit }) => exit() !== null)
     time.run(ended, time.now + Duration.toMillis(faultsFor))
-    trace.add("world", "heals")
-    this.world.faults = Faults.none
-    this.hosts.heal()
+    this.world.heal()
     const settled = () => ended() && fates.every(({ exit }) => exit() !== null)
     time.run(settled, time.now + Duration.toMillis(settleWithin))
     clients.forEach(({ exit }, i) => this.expect(`client ${i + 1}`, exit()))
-    fates.forEach(({ exit }) => this.expect("the hosts", exit()))
+    fates.forEach(({ exit }, i) => this.expect(["what happens to the hosts", "what happens to the clock"][i]!, exit()))
     const { afterwards } = this.options
     if (this.problems.length === 0 && afterwards)
       this.must("what is done afterwards", this.asClient("client 0", afterwards))
@@ -196,15 +194,12 @@ class Run<Actors extends ReadonlyArray<Any>> {
   private readonly jumps: Effect.Effect<void> = Effect.suspend(() => {
     const { dice, faults, time, trace } = this.world
     if (faults.jumpMean === 0) return Effect.void
-    return Effect.zipRight(
-      Effect.sleep(dice.wait(faults.jumpMean)),
-      Effect.suspend(() => {
-        if (this.world.faults.jumpMean === 0) return Effect.void
-        const millis = dice.between(0, faults.jumpMax)
-        trace.add("world", `it is ${Math.round(millis)} ms later`)
-        time.jump(millis)
-        return this.jumps
-      })
-    )
+    return Effect.flatMap(this.world.waitForFault(dice.wait(faults.jumpMean)), (jumps) => {
+      if (!jumps) return Effect.void
+      const millis = dice.between(0, faults.jumpMax)
+      trace.add("world", `it is ${Math.round(millis)} ms later`)
+      time.jump(millis)
+      return this.jumps
+    })
   })
 }

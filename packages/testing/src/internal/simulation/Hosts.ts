@@ -41,8 +41,6 @@ class SimulatedHost {
 }
 
 export class Hosts {
-  /** Nothing goes wrong any more. */
-  private healed = false
   crashes = 0
 
   private constructor(private readonly world: World, private readonly hosts: ReadonlyArray<SimulatedHost>) {}
@@ -86,14 +84,14 @@ export class Hosts {
   private fateOf(host: SimulatedHost): Effect.Effect<void> {
     const { dice } = this.world
     return Effect.gen(this, function*() {
-      while (!this.healed) {
+      for (;;) {
         const { awayMean, crashMean, stopMean } = this.world.faults
         const crash = crashMean > 0 ? dice.wait(crashMean) : Infinity
         const stop = stopMean > 0 ? dice.wait(stopMean) : Infinity
-        if (!(yield* this.sleep(Math.min(crash, stop)))) break
+        if (!(yield* this.world.waitForFault(Math.min(crash, stop)))) break
         if (crash < stop) this.crashes++
         yield* crash < stop ? host.crash : host.stop
-        yield* this.sleep(dice.wait(awayMean))
+        yield* this.world.waitForFault(dice.wait(awayMean))
         yield* host.start
       }
       if (!host.running) yield* host.start
@@ -103,29 +101,15 @@ export class Hosts {
   private get switches(): Effect.Effect<void> {
     const { dice, network, trace } = this.world
     return Effect.gen(this, function*() {
-      while (!this.healed && this.hosts.length > 1) {
+      while (this.hosts.length > 1) {
         const { switchMean } = this.world.faults
-        if (!(yield* this.sleep(switchMean > 0 ? dice.wait(switchMean) : Infinity))) break
+        if (!(yield* this.world.waitForFault(switchMean > 0 ? dice.wait(switchMean) : Infinity))) break
         network.inCharge = dice.pick(this.hosts).name
         trace.add(network.inCharge, "is in charge")
         if (dice.happens(0.5)) network.cutOthers()
       }
       network.cutOthers()
     })
-  }
-
-  /** Waits, in steps, so that the end is noticed. Returns whether it has not come. */
-  private sleep(millis: number): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      if (this.healed || millis <= 0) return Effect.succeed(!this.healed)
-      const step = Math.min(millis, 1000)
-      return Effect.zipRight(Effect.sleep(step), this.sleep(millis - step))
-    })
-  }
-
-  /** From now on nothing happens to them. */
-  heal(): void {
-    this.healed = true
   }
 
   /** Ends them in good order. */

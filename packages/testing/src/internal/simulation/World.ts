@@ -43,6 +43,7 @@ export class World {
   readonly store: ActorStore["Type"]
   readonly runtime: Runtime.Runtime<never>
   faults: Faults = none
+  private healed = false
   private secrets = 0
 
   constructor({ keepTrace, onCommit, onMessage, seed }: WorldOptions) {
@@ -78,6 +79,22 @@ export class World {
       ),
       Runtime.updateContext(() => context)
     )
+  }
+
+  /** From now on nothing goes wrong any more. */
+  heal(): void {
+    this.trace.add("world", "heals")
+    this.faults = none
+    this.healed = true
+  }
+
+  /** Waits for something to go wrong, in steps, so that the end of all that is noticed. Returns whether it has not come. */
+  waitForFault(millis: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (this.healed || millis <= 0) return Effect.succeed(!this.healed)
+      const step = Math.min(millis, 1000)
+      return Effect.zipRight(Effect.sleep(step), this.waitForFault(millis - step))
+    })
   }
 
   /** Starts an effect. */
