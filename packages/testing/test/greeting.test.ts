@@ -1,6 +1,6 @@
 /** What is asked for on a link does not wait until the server has said what it takes, unless it may be too long. */
 import { assert, it } from "@effect/vitest"
-import { ConnectionError } from "@troupe/contract"
+import type { ConnectionError } from "@troupe/contract"
 import { Effect } from "effect"
 import { Tally } from "./support/tally.ts"
 import { begin, failure, makeWorld, pass, result, statuses, type World } from "./support/world.ts"
