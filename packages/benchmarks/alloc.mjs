@@ -7,7 +7,7 @@ const se = new inspector.Session(); se.connect()
 const live = process.argv[3] === "live"
 const post = (m, p) => new Promise((r, j) => se.post(m, p, (e, x) => e ? j(e) : r(x)))
 global.gc()
-await post("HeapProfiler.startSampling", { samplingInterval: 4096, ...(live ? {} : { includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true }) })
+await post("HeapProfiler.startSampling", { samplingInterval: Number(process.env.SI ?? 4096), ...(live ? {} : { includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true }) })
 await s.createActors(n)
 if (live) { await new Promise(r=>setTimeout(r,500)); global.gc() }
 const { profile } = await post("HeapProfiler.stopSampling")

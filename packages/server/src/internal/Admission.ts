@@ -14,15 +14,13 @@ import * as FiberId from "effect/FiberId"
 import * as HashMap from "effect/HashMap"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import type { Answers } from "./Answers.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
-import type { Registration } from "./Registration.ts"
+import type { Parts } from "./Parts.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Session } from "./Session.ts"
-import type { Subscribers } from "./Subscribers.ts"
+import { SparseMap } from "./Sparse.ts"
 import { Cell, currentTurn, Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
-import type { Turns } from "./Turns.ts"
 
 /** A request to open a connection, decoded. */
 export interface OpenRequest {
@@ -36,17 +34,14 @@ export interface OpenRequest {
   readonly pending: ReadonlyArray<number>
 }
 
-export interface AdmissionOptions {
-  readonly registration: Registration
-  readonly runtime: Runtime.Runtime<never>
-  readonly turns: Turns
-  readonly answers: Answers
-  readonly subscribers: Subscribers
-  readonly connectTimeoutMillis: number
+/** The activation that connections come to. */
+export interface AdmissionOwner
+  extends Pick<Parts, "services" | "registration" | "runtime" | "turns" | "answers" | "subscribers">
+{
   /** The newest attempt of a session that was admitted. */
   readonly openingOf: (session: string) => number
   /** Makes the connection, in its session. */
-  readonly make: (
+  readonly makeConnection: (
     open: OpenRequest,
     state: unknown,
     scope: Scope.CloseableScope
@@ -63,14 +58,14 @@ export class Admission {
   /** The connections, as the actor sees them. */
   readonly connections = new Cell(HashMap.empty<ConnectionId, Connection<any, any>>())
   behavior: AnyBehavior = {}
-  private readonly standing = new Map<ConnectionId, ServerConnection>()
+  private readonly standing = new SparseMap<ConnectionId, ServerConnection>()
   /** The newest attempt of each session that is being opened. */
-  private readonly attempts = new Map<string, { readonly opening: number }>()
+  private readonly attempts = new SparseMap<string, { readonly opening: number }>()
   /** What is to be done when the `onConnect` of a connection that has ended has ended too. */
-  private readonly leaving = new Map<ServerConnection, () => void>()
+  private readonly leaving = new SparseMap<ServerConnection, () => void>()
   private readonly hooks = new Lane()
 
-  constructor(private readonly options: AdmissionOptions) {}
+  constructor(private readonly owner: AdmissionOwner) {}
 
   /** The connections that stand now. */
   get all(): ReadonlyArray<ServerConnection> {
@@ -85,9 +80,9 @@ export class Admission {
    * Opens a connection. An attempt that is overtaken by a newer one of its session is given up, and so is one that comes
    * after a newer one: it was late, on a link that its client has left.
    */
-  readonly open = (open: OpenRequest, attachment: Attachment): Effect.Effect<ServerConnection, DisconnectReason> =>
-    Effect.suspend(() => {
-      const newest = Math.max(this.attempts.get(open.session)?.opening ?? 0, this.options.openingOf(open.session))
+  open(open: OpenRequest, attachment: Attachment): Effect.Effect<ServerConnection, DisconnectReason> {
+    return Effect.suspend(() => {
+      const newest = Math.max(this.attempts.get(open.session)?.opening ?? 0, this.owner.openingOf(open.session))
       if (open.opening <= newest) return Effect.fail<DisconnectReason>({ _tag: "Superseded" })
       const attempt = { opening: open.opening }
       const isNewest = () => this.attempts.get(open.session) === attempt
@@ -99,17 +94,18 @@ export class Admission {
         }))
       )
     })
+  }
 
   private preflight({ params, request }: OpenRequest): Effect.Effect<unknown, DisconnectReason> {
     const hook = this.behavior.onBeforeConnect
     if (!hook) return Effect.succeed(undefined)
-    const turn = new Turn(this.options.turns, { readOnly: true })
+    const turn = new Turn(this.owner.turns, { readOnly: true })
     const run = Effect.suspend((): Effect.Effect<unknown, unknown, any> => hook({ params, request } as never))
-    return Effect.provide(run, this.options.runtime.context as Context.Context<any>).pipe(
+    return Effect.provide(run, this.owner.runtime.context as Context.Context<any>).pipe(
       Effect.locally(currentTurn, turn),
-      Effect.annotateLogs(LogAnnotations.of(this.options.turns.address)),
+      Effect.annotateLogs(LogAnnotations.of(this.owner.turns.address)),
       Effect.flatMap((state) => this.validateState(state)),
-      this.withTimeout,
+      (hook) => this.withTimeout(hook),
       Effect.catchAllCause((cause) => Effect.fail(this.refusal(cause))),
       Effect.ensuring(Effect.sync(() => {
         turn.sealed = true
@@ -118,18 +114,20 @@ export class Admission {
   }
 
   private validateState(state: unknown): Effect.Effect<unknown> {
-    const valid = this.options.registration.codecs.connection(state)
+    const valid = this.owner.registration.codecs.connection(state)
     return Either.isRight(valid)
       ? Effect.succeed(state)
       : Effect.dieMessage(`onBeforeConnect returned a bad connection state: ${Codec.describeSafely(valid.left)}`)
   }
 
-  private readonly withTimeout = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | HookTimeout> =>
-    Effect.timeoutFail(effect, { duration: this.options.connectTimeoutMillis, onTimeout: () => hookTimeout })
+  private withTimeout<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | HookTimeout> {
+    const duration = this.owner.services.options.connectTimeoutMillis
+    return Effect.timeoutFail(effect, { duration, onTimeout: () => hookTimeout })
+  }
 
   /** Why a hook that failed refuses the connection. */
   private refusal(cause: Cause.Cause<unknown>): DisconnectReason {
-    const { answers, registration, connectTimeoutMillis } = this.options
+    const { answers, registration, services: { options: { connectTimeoutMillis } } } = this.owner
     const failure = Cause.failureOption(cause)
     if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report("a connect hook", cause) }
     if (failure.value === hookTimeout) return { _tag: "ConnectTimeout", afterMillis: connectTimeoutMillis }
@@ -148,13 +146,13 @@ export class Admission {
   ): Effect.Effect<ServerConnection, DisconnectReason> {
     const outcome = Deferred.unsafeMake<ServerConnection, DisconnectReason>(FiberId.none)
     return Scope.make().pipe(
-      Effect.flatMap((scope) => this.options.make(open, state, scope)),
+      Effect.flatMap((scope) => this.owner.makeConnection(open, state, scope)),
       Effect.map((connection) => {
         const job = this.connectJob(connection, open, attachment, outcome, isNewest)
         if (!isNewest()) return job.options.removed()
         connection.session.connection?.end({ _tag: "Superseded" })
-        this.options.onAdmitted(connection.session, open)
-        this.options.turns.submit(this.hooks, job)
+        this.owner.onAdmitted(connection.session, open)
+        this.owner.turns.submit(this.hooks, job)
       }),
       Effect.uninterruptible,
       Effect.zipRight(Deferred.await(outcome))
@@ -168,13 +166,13 @@ export class Admission {
     outcome: Deferred.Deferred<ServerConnection, DisconnectReason>,
     isNewest: () => boolean
   ): Job {
-    const { turns, runtime, onGone } = this.options
+    const { turns, runtime } = this.owner
     const refuse = (reason: DisconnectReason) => {
       connection.discard()
       this.withdraw(connection)
       Runtime.runFork(runtime)(Scope.close(connection.scope, Exit.succeed(reason)))
       Deferred.unsafeDone(outcome, Exit.fail(reason))
-      onGone(connection)
+      this.owner.onGone(connection)
     }
     let entered = false
     return new Job({
@@ -207,7 +205,7 @@ export class Admission {
     if (!hook) return Effect.void
     return Effect.suspend(() => hook(connection) as Effect.Effect<unknown, never, Scope.Scope>).pipe(
       Scope.extend(connection.scope),
-      this.withTimeout,
+      (hook) => this.withTimeout(hook),
       Effect.interruptible
     )
   }
@@ -215,21 +213,21 @@ export class Admission {
   private enter(connection: ServerConnection, open: OpenRequest): void {
     connection.session.connection = connection
     this.standing.set(connection.id, connection)
-    this.options.registration.meters.connections(1)
+    this.owner.registration.meters.connections(1)
     this.connections.current = HashMap.set(this.connections.current, connection.id, connection)
-    for (const event of open.events) this.options.subscribers.add(connection, event)
+    for (const event of open.events) this.owner.subscribers.add(connection, event)
   }
 
   private withdraw(connection: ServerConnection): void {
-    if (this.standing.delete(connection.id)) this.options.registration.meters.connections(-1)
+    if (this.standing.delete(connection.id)) this.owner.registration.meters.connections(-1)
     this.connections.current = HashMap.remove(this.connections.current, connection.id)
-    this.options.subscribers.removeAll(connection)
+    this.owner.subscribers.removeAll(connection)
   }
 
   /** The connection has ended: it leaves the map, and its hooks run, as a turn. */
   leave(connection: ServerConnection, reason: DisconnectReason): void {
-    const { turns, answers, onGone } = this.options
-    const gone = () => onGone(connection)
+    const { turns, answers } = this.owner
+    const gone = () => this.owner.onGone(connection)
     turns.submit(
       this.hooks,
       new Job({
@@ -255,17 +253,19 @@ export class Admission {
 
   /** The hooks of a connection's end, where nothing can be committed any more. */
   private drop(connection: ServerConnection, reason: DisconnectReason): void {
-    const { onGone, runtime, turns } = this.options
+    const { runtime, turns } = this.owner
     this.withdraw(connection)
     const turn = this.disconnectTurn(connection)
     const dropped = Effect.locally(this.onDisconnect(connection, reason), currentTurn, turn).pipe(
       Effect.annotateLogs(LogAnnotations.of(turns.address, connection.id))
     )
-    Runtime.runFork(runtime)(Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(() => onGone(connection))))
+    Runtime.runFork(runtime)(
+      Effect.ensuring(Effect.ignoreLogged(dropped), Effect.sync(() => this.owner.onGone(connection)))
+    )
   }
 
   private disconnectTurn(connection: ServerConnection): Turn {
-    const turn = new Turn(this.options.turns, { caller: connection })
+    const turn = new Turn(this.owner.turns, { caller: connection })
     if (connection.connectTurn) connection.connectTurn.successor = turn
     return turn
   }

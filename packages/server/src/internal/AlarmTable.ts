@@ -1,5 +1,6 @@
 /** The alarms of an activation as they are now, committed or on their way. */
 import type { Alarm } from "../ActorStore.ts"
+import { SparseMap } from "./Sparse.ts"
 import type { AlarmChanges } from "./Turn.ts"
 
 /** Whether there is an alarm, and it does not go by its tag. */
@@ -10,7 +11,7 @@ export class AlarmTable {
   used = false
   /** How many have ids of their own. */
   named = 0
-  private readonly byId = new Map<string, Alarm>()
+  private readonly byId = new SparseMap<string, Alarm>()
 
   constructor(alarms: Iterable<Alarm>) {
     for (const alarm of alarms) this.change(alarm.id, alarm)

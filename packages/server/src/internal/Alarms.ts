@@ -1,6 +1,5 @@
 /** The alarms of one activation: set and cancelled by its turns, fired as turns, tried again when they fail. */
 import * as Headers from "@effect/platform/Headers"
-import type { Address } from "@troupe/contract/Address"
 import * as ContractAddress from "@troupe/contract/Address"
 import { AlarmsFull } from "@troupe/contract/AlarmsFull"
 import * as Codec from "@troupe/contract/protocol/Codec"
@@ -14,31 +13,20 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import type { Alarm } from "../ActorStore.ts"
 import { toMillis } from "../HostOptions.ts"
-import type { AlarmClock } from "./AlarmClock.ts"
 import { isNamed } from "./AlarmTable.ts"
-import type { Answers } from "./Answers.ts"
-import type { Meters } from "./Meters.ts"
-import type { Observer } from "./Observed.ts"
+import type { Parts } from "./Parts.ts"
 import { Request } from "./Request.ts"
 import * as RetryDelay from "./RetryDelay.ts"
-import type { Services } from "./Services.ts"
+import { SparseSet } from "./Sparse.ts"
 import { Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
-import type { Turns } from "./Turns.ts"
 
-export interface AlarmsOptions {
-  readonly services: Services
-  readonly address: Address
-  readonly epoch: number
-  readonly codecs: Codec.ContractCodec["internal"]
-  readonly clock: AlarmClock
-  readonly observer: Observer
-  readonly meters: Meters
-  readonly turns: Turns
-  readonly answers: Answers
-  readonly runtime: Runtime.Runtime<never>
+/** The activation whose alarms they are. */
+export interface AlarmsOwner
+  extends Pick<Parts, "services" | "registration" | "address" | "epoch" | "runtime" | "turns" | "answers">
+{
   /** Runs the handler of an internal rpc. */
-  readonly handle: (
+  readonly handleInternal: (
     codec: Codec.RpcCodec,
     payload: unknown,
     headers: Headers.Headers
@@ -48,10 +36,14 @@ export interface AlarmsOptions {
 export class Alarms {
   private readonly lane = new Lane()
   /** What has been handed to the turns and has not ended. */
-  private readonly firing = new Set<string>()
+  private readonly firing = new SparseSet<string>()
   private count = 0
 
-  constructor(private readonly options: AlarmsOptions) {}
+  constructor(private readonly owner: AlarmsOwner) {}
+
+  private codecOf(tag: string): Codec.RpcCodec | undefined {
+    return this.owner.registration.codecs.contract.internal.get(tag)
+  }
 
   /** Sets an alarm in the fiber's turn. Without an id of its own it goes by its tag. */
   readonly set = (
@@ -60,15 +52,15 @@ export class Alarms {
     payload: unknown,
     { id = tag }: { readonly id?: string } = {}
   ): Effect.Effect<void, AlarmsFull> =>
-    this.options.turns.stage((turn) => {
-      const codec = this.options.codecs.get(tag)
+    this.owner.turns.stage((turn) => {
+      const codec = this.codecOf(tag)
       const issue = codec ? ContractAddress.keyIssue(id) : `there is no internal rpc ${tag}`
       if (!codec || issue) return Effect.dieMessage(`the alarm ${id} cannot be set: ${issue}`)
       const encoded = codec.payload.encode(RpcObject.construct(codec, payload))
       if (Either.isLeft(encoded)) {
         return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
       }
-      const max = this.options.services.options.alarmsMax
+      const max = this.owner.services.options.alarmsMax
       if (id !== tag && this.namedWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
       turn.changeAlarm(id, {
         id,
@@ -76,21 +68,21 @@ export class Alarms {
         tag,
         payload: encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what),
         attempt: 0,
-        firing: `${this.options.epoch}.${++this.count}`
+        firing: `${this.owner.epoch}.${++this.count}`
       })
       return Effect.void
     })
 
   readonly cancel = (id: string): Effect.Effect<void> =>
-    this.options.turns.stage((turn) => {
+    this.owner.turns.stage((turn) => {
       const staged = turn.alarmChanges
-      if (this.options.turns.alarms.get(id) || staged?.has(id)) turn.changeAlarm(id, undefined)
+      if (this.owner.turns.alarms.get(id) || staged?.has(id)) turn.changeAlarm(id, undefined)
       return Effect.void
     })
 
   /** How many alarms with ids of their own there would be with this one. */
   private namedWith(turn: Turn, id: string): number {
-    const { alarms } = this.options.turns
+    const { alarms } = this.owner.turns
     let named = alarms.named + (isNamed(alarms.get(id)) ? 0 : 1)
     turn.alarmChanges?.forEach((alarm, changed) => {
       if (changed !== id) named += Number(isNamed(alarm)) - Number(isNamed(alarms.get(changed)))
@@ -99,12 +91,12 @@ export class Alarms {
   }
 
   private get now(): number {
-    return this.options.services.clock.unsafeCurrentTimeMillis()
+    return this.owner.services.clock.unsafeCurrentTimeMillis()
   }
 
   /** Fires what is due, each as a turn. Returns whether something is being fired. */
   fireDue(): boolean {
-    const { turns, clock, address } = this.options
+    const { turns, address, registration: { alarmClock } } = this.owner
     const { now } = this
     const due: Array<Alarm & { readonly due: number }> = []
     let next = Number.POSITIVE_INFINITY
@@ -114,14 +106,16 @@ export class Alarms {
       else if (!this.firing.has(alarm.firing)) due.push(alarm)
     }
     for (const alarm of due.sort((a, b) => a.due - b.due)) this.fire(alarm)
-    if (next < Number.POSITIVE_INFINITY) clock.watch(address.key, next)
+    if (next < Number.POSITIVE_INFINITY) alarmClock.watch(address.key, next)
     return this.firing.size > 0
   }
 
   private fire(alarm: Alarm): void {
-    const { address, observer, turns } = this.options
+    const { address, registration, turns } = this.owner
     const request = Request.ofAlarm(address, alarm.firing)
-    const observed = observer.begin(address, alarm.tag, undefined, { "troupe.attempt": alarm.attempt + 1 })
+    const observed = registration.observers.alarm.begin(address, alarm.tag, undefined, {
+      "troupe.attempt": alarm.attempt + 1
+    })
     let runs = false
     this.firing.add(alarm.firing)
     const over = () => void this.firing.delete(alarm.firing)
@@ -153,33 +147,33 @@ export class Alarms {
   }
 
   private isCurrent({ id, firing }: Alarm): boolean {
-    return this.options.turns.alarms.get(id)?.firing === firing
+    return this.owner.turns.alarms.get(id)?.firing === firing
   }
 
   private call({ tag, payload }: Alarm): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
-      const codec = this.options.codecs.get(tag)
+      const codec = this.codecOf(tag)
       if (!codec) return Effect.dieMessage(`there is no internal rpc ${tag} any more`)
       const decoded = codec.payload.decode(payload === undefined ? undefined : Json.decode(payload, codec.payload.what))
       return Either.isRight(decoded)
-        ? this.options.handle(codec, decoded.right, Headers.empty)
+        ? this.owner.handleInternal(codec, decoded.right, Headers.empty)
         : Effect.dieMessage(`${codec.payload.what} does not decode: ${Codec.describeSafely(decoded.left)}`)
     })
   }
 
   /** Its commit uses the alarm up, unless the handler has set it again. */
   private onSucceeded(alarm: Alarm, turn: Turn, exit: Exit.Exit<unknown, unknown>, ran: boolean): void {
-    const { turns, services, clock, address, meters } = this.options
+    const { turns, services, address, registration: { alarmClock, meters } } = this.owner
     if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)
     turns.complete(turn, exit, () => {
       if (ran) meters.alarmed("success")
-      clock.onFired(address.key)
+      alarmClock.onFired(address.key)
       services.settle(turn.request?.made ?? [])
     })
   }
 
   private onFailed(alarm: Alarm, cause: Cause.Cause<unknown>, request: Request): void {
-    const { turns, services, answers, runtime, clock, address, meters } = this.options
+    const { turns, services, answers, runtime, address, registration: { alarmClock, meters } } = this.owner
     const attempt = alarm.attempt + 1
     const parked = alarm.attempt >= services.options.alarmRetriesMax
     const due = parked ? undefined : this.now + Runtime.runSync(runtime)(RetryDelay.millis(alarm.attempt))
@@ -195,7 +189,7 @@ export class Alarms {
       changes: { state: false, alarms, destroys: false },
       reply: undefined,
       release: () => {
-        clock.onFired(address.key)
+        alarmClock.onFired(address.key)
         // what has succeeded elsewhere is not done again when the alarm is; what has failed is
         if (parked) services.settle(request.made)
         else services.forgetFailures(request.made)

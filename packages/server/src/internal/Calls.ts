@@ -1,45 +1,30 @@
 /** The calls and subscriptions of clients: decoded, joined with what is known of them, run as turns, answered. */
 import * as Headers from "@effect/platform/Headers"
-import type { Address } from "@troupe/contract/Address"
 import { parentOf } from "@troupe/contract/CallSpan"
 import * as Delivery from "@troupe/contract/Delivery"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Json from "@troupe/contract/protocol/Json"
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import * as Answers from "./Answers.ts"
 import type { Forked, Forks } from "./Forks.ts"
-import type { Observer } from "./Observed.ts"
-import type { Recorded } from "./Recorded.ts"
-import { type MadeCall, Request } from "./Request.ts"
+import type { Parts } from "./Parts.ts"
+import { Request } from "./Request.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
 import type { CallEntry, Session } from "./Session.ts"
-import type { Subscribers } from "./Subscribers.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 import { nothing, Turn } from "./Turn.ts"
 import { Job } from "./TurnLoop.ts"
-import type { Turns } from "./Turns.ts"
 
 type MessageOf<Tag extends Frame.ClientMessage["_tag"]> = Extract<Frame.ClientMessage, { readonly _tag: Tag }>
 
-export interface CallsOptions {
-  readonly codec: Codec.ContractCodec
-  readonly address: Address
-  readonly observer: Observer
-  readonly window: number
-  /** How many calls of a session are begun in a second. */
-  readonly callsPerSecond: number
-  readonly depthMax: number
-  readonly subscriptionsMax: number
-  /** How much of a session's answers may be unread, in bytes, before its calls wait. */
-  readonly unreadMax: number
-  readonly turns: Turns
-  readonly answers: Answers.Answers
-  readonly recorded: Recorded
-  readonly subscribers: Subscribers
+/** The activation that is called. */
+export interface CallsOwner
+  extends Pick<Parts, "services" | "registration" | "address" | "turns" | "answers" | "recorded" | "subscribers">
+{
+  readonly forks: Forks
   /** Runs the handler of an rpc. */
   readonly handle: (
     codec: Codec.RpcCodec,
@@ -48,18 +33,17 @@ export interface CallsOptions {
   ) => Effect.Effect<unknown, unknown>
   /** As `handle`, for an rpc whose handler runs beside the turns: what the handler returns. */
   readonly handleForked: (codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers) => unknown
-  readonly forks: Forks
-  readonly clock: Clock.Clock
-  /** Runs a task later. */
-  readonly after: (millis: number, task: () => void) => void
-  /** Calls that were made to other actors will not be made again. */
-  readonly settleMade: (made: ReadonlyArray<MadeCall>) => void
   /** Something of the session is not needed any more. */
-  readonly onSettled: (session: Session) => void
+  readonly dispose: (session: Session) => void
 }
 
 export class Calls {
-  constructor(private readonly options: CallsOptions) {}
+  constructor(private readonly owner: CallsOwner) {}
+
+  /** How much of a session's answers may be unread, in bytes, before its calls wait. */
+  private get unreadMax(): number {
+    return this.owner.services.options.outboxBytesMax
+  }
 
   onMessage(connection: ServerConnection, message: Frame.ClientMessage): void {
     switch (message._tag) {
@@ -77,21 +61,23 @@ export class Calls {
 
   /** There is an answer, and it stays until the client has it. Calls of a client that does not read its answers wait. */
   keep(session: Session, entry: CallEntry, answer: string): void {
-    if (session.keep(entry, answer, this.options.unreadMax)) this.options.turns.hold(session.lane)
+    if (session.keep(entry, answer, this.unreadMax)) this.owner.turns.hold(session.lane)
   }
 
   /** The client has the answer of a call. */
   settle(session: Session, entry: CallEntry): void {
-    if (session.drop(entry, this.options.unreadMax)) this.options.turns.release(session.lane)
+    if (session.drop(entry, this.unreadMax)) this.owner.turns.release(session.lane)
     if (session.calls.get(entry.number) === entry) session.calls.delete(entry.number)
-    this.options.onSettled(session)
-    this.options.recorded.settle(entry.segment)
-    if (entry.request) this.options.settleMade(entry.request.made)
+    this.owner.dispose(session)
+    this.owner.recorded.settle(entry.segment)
+    if (entry.request) this.owner.services.settle(entry.request.made)
   }
 
   private onRequest(connection: ServerConnection, message: MessageOf<"Request">): void {
     const { id, tag, payload, headers } = message
-    const { address, codec, depthMax, observer, window } = this.options
+    const { address, registration, services } = this.owner
+    const { depthMax, window } = services.options
+    const { codecs: { contract: codec }, observers: { client: observer } } = registration
     const { session } = connection
     const rpc = codec.rpcs.get(tag)
     const reject = (issue: string) => {
@@ -114,13 +100,13 @@ export class Calls {
     const entry = session.begin(id)
     entry.observed = observer.begin(address, tag, parentOf(message), { "troupe.connection": connection.id })
     const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
-    if (!rpc.forked) return this.begin(session, entry, rpc, this.options.handle(...input))
-    this.fork({ session, entry, codec: rpc, handle: () => this.options.handleForked(...input) })
+    if (!rpc.forked) return this.begin(session, entry, rpc, this.owner.handle(...input))
+    this.fork({ session, entry, codec: rpc, handle: () => this.owner.handleForked(...input) })
   }
 
   /** A call begins: if it was the last of this second, the next one waits. */
   private pace(session: Session): void {
-    const { after, callsPerSecond, clock, turns } = this.options
+    const { services: { after, clock, options: { callsPerSecond } }, turns } = this.owner
     if (callsPerSecond === Infinity) return
     const now = clock.unsafeCurrentTimeMillis()
     session.pace ??= new TokenBucket(callsPerSecond, now)
@@ -132,7 +118,7 @@ export class Calls {
 
   /** The handler starts in its turn, and goes on beside those that follow. */
   private fork(forked: Forked): void {
-    const { turns, forks } = this.options
+    const { turns, forks } = this.owner
     const { session, entry } = forked
     const request = entry.request = Request.ofCall(session.id, entry.number)
     entry.job = new Job({
@@ -152,7 +138,7 @@ export class Calls {
   }
 
   /** The answer of a call that is not recorded. */
-  readonly answerForked = (session: Session, entry: CallEntry, text: string): void => {
+  answerForked(session: Session, entry: CallEntry, text: string): void {
     this.keep(session, entry, text)
     this.answer(session, entry, text, undefined)
   }
@@ -173,14 +159,14 @@ export class Calls {
     const job = new Job({
       start: () => {
         this.pace(session)
-        return new Turn(this.options.turns, { caller: session.connection, request, observed: entry.observed })
+        return new Turn(this.owner.turns, { caller: session.connection, request, observed: entry.observed })
       },
       run: () => handle,
       end: (exit, turn) => this.onEnd(session, entry, codec, exit, turn),
       removed: () => this.forget(session, entry)
     })
     entry.job = job
-    this.options.turns.submit(session.lane, job)
+    this.owner.turns.submit(session.lane, job)
   }
 
   private onEnd(
@@ -190,7 +176,7 @@ export class Calls {
     exit: Exit.Exit<unknown, unknown>,
     turn: Turn
   ): void {
-    const { turns, answers, recorded } = this.options
+    const { turns, answers, recorded } = this.owner
     const { text, kept, exit: ended } = answers.encode(codec, exit, turn.caller?.id)
     this.keep(session, entry, text)
     const cancelled = !kept && entry.job?.interruptRequested === true
@@ -219,10 +205,10 @@ export class Calls {
     if (entry?.interrupt) return entry.interrupt()
     if (!entry?.job) return
     const queued = entry.job.phase === "queued"
-    this.options.turns.interrupt(entry.job)
+    this.owner.turns.interrupt(entry.job)
     if (!queued) return
     const cancelled = session.begin(number)
-    this.options.turns.pipeline.push({
+    this.owner.turns.pipeline.push({
       changes: nothing,
       reply: undefined,
       release: () => this.answer(session, cancelled, Answers.interrupted, undefined),
@@ -235,7 +221,7 @@ export class Calls {
     connection: ServerConnection,
     { _tag, event }: MessageOf<"Subscribe"> | MessageOf<"Unsubscribe">
   ): void {
-    const { turns, subscribers } = this.options
+    const { turns, subscribers } = this.owner
     const subscribing = _tag === "Subscribe"
     const issue = subscribing && this.subscriptionIssue(connection, event)
     if (issue) return connection.push(Frame.encodeSubscribeRejected(event, issue))
@@ -258,8 +244,8 @@ export class Calls {
   }
 
   private subscriptionIssue(connection: ServerConnection, event: string): string | undefined {
-    const { address, codec, subscriptionsMax } = this.options
-    if (!codec.events.has(event)) return `${address.contract} has no event ${event}`
+    const { address, registration, services: { options: { subscriptionsMax } } } = this.owner
+    if (!registration.codecs.contract.events.has(event)) return `${address.contract} has no event ${event}`
     return connection.subscriptions.size >= subscriptionsMax ? `subscriptionsMax is ${subscriptionsMax}` : undefined
   }
 }

@@ -3,8 +3,10 @@
  * way are collected into the next one. What a turn sends leaves after its commit, and after those of all turns before it.
  */
 import type { Address } from "@troupe/contract/Address"
+import type { Durability } from "@troupe/contract/Behavior"
 import * as Effect from "effect/Effect"
 import type { Alarm, AlarmChange, Commit, CommitResult, RecordedReply } from "../ActorStore.ts"
+import type { Services } from "./Services.ts"
 import { type AlarmChanges, type Changes, isNothing, nothing } from "./Turn.ts"
 
 /** A turn that has ended. */
@@ -18,22 +20,19 @@ export interface Ended {
   readonly abandon: () => void
 }
 
-export interface PipelineOptions {
+/** Whose turns are committed. */
+export interface PipelineOwner {
   readonly address: Address
-  readonly epoch: number
-  readonly version: number
-  /** Whether a state is stored already. If not, the first commit brings one. */
-  readonly stored: boolean
-  readonly durability: "memory" | "commit" | "fsync"
+  readonly registration: { readonly durability: Durability }
+  readonly services: Pick<Services, "submit" | "schedule">
   /** The present state as text. May throw. */
   readonly encodeState: () => string
-  readonly submit: (commit: Commit, turns: number, onResult: (result: CommitResult) => void) => void
-  readonly schedule: (task: () => void) => void
   /** Alarms have been set for good; the earliest of them is due then. */
   readonly onAlarms: (due: number) => void
   /** Nothing will be committed any more. */
-  readonly onLost: (why: string) => void
-  readonly onDrained: () => void
+  readonly onLostCommit: (why: string) => void
+  /** Everything is committed. */
+  readonly onIdle: () => void
 }
 
 export class CommitPipeline {
@@ -45,9 +44,15 @@ export class CommitPipeline {
   private stored: boolean
   private settledSegments: Array<number> = []
 
-  constructor(private readonly options: PipelineOptions) {
-    this.version = options.version
-    this.stored = options.stored
+  constructor(
+    private readonly owner: PipelineOwner,
+    private readonly epoch: number,
+    version: number,
+    /** Whether a state is stored already. If not, the first commit brings one. */
+    stored: boolean
+  ) {
+    this.version = version
+    this.stored = stored
   }
 
   /** Whether something has not been committed yet. */
@@ -57,7 +62,7 @@ export class CommitPipeline {
 
   push(ended: Ended): void {
     if (this.lost) return ended.abandon()
-    if (this.options.durability === "memory") {
+    if (this.owner.registration.durability === "memory") {
       this.alarmsSet(ended.changes.alarms)
       return ended.release(undefined)
     }
@@ -75,14 +80,16 @@ export class CommitPipeline {
    * Waits until all that has ended so far is durable. If the activation is lost it never will be: who waits, or asks
    * later, is interrupted, also where nothing else interrupts.
    */
-  readonly committed: Effect.Effect<void> = Effect.async((resume) =>
-    this.push({
-      changes: nothing,
-      reply: undefined,
-      release: () => resume(Effect.void),
-      abandon: () => resume(Effect.interrupt)
-    })
-  )
+  get committed(): Effect.Effect<void> {
+    return Effect.async((resume) =>
+      this.push({
+        changes: nothing,
+        reply: undefined,
+        release: () => resume(Effect.void),
+        abandon: () => resume(Effect.interrupt)
+      })
+    )
+  }
 
   /** Deletes what has been settled since the last commit, before the actor leaves memory. */
   finish(): void {
@@ -92,7 +99,7 @@ export class CommitPipeline {
   private flushLater(): void {
     if (this.scheduled || this.inFlight) return
     this.scheduled = true
-    this.options.schedule(() => {
+    this.owner.services.schedule(() => {
       this.scheduled = false
       this.flush()
     })
@@ -104,15 +111,15 @@ export class CommitPipeline {
     this.waiting = []
     if (batch.some((ended) => !isNothing(ended.changes) || ended.reply)) return this.commit(batch)
     for (const ended of batch) ended.release(undefined)
-    this.options.onDrained()
+    this.owner.onIdle()
   }
 
   private commit(batch: ReadonlyArray<Ended>): void {
-    const { address, epoch, durability } = this.options
+    const { address, registration: { durability }, services } = this.owner
     const destroy = batch.some(({ changes }) => changes.destroys)
     let state: string | undefined
     try {
-      if (!destroy && (!this.stored || batch.some(({ changes }) => changes.state))) state = this.options.encodeState()
+      if (!destroy && (!this.stored || batch.some(({ changes }) => changes.state))) state = this.owner.encodeState()
     } catch (cause) {
       this.inFlight = batch
       return this.lose(`the state does not encode: ${cause instanceof Error ? cause.message : String(cause)}`)
@@ -124,7 +131,7 @@ export class CommitPipeline {
     const alarms = mergeAlarms(batch)
     const commit: Commit = {
       address,
-      epoch,
+      epoch: this.epoch,
       version: this.version,
       state,
       replies,
@@ -133,7 +140,7 @@ export class CommitPipeline {
       ...(destroy && { destroy }),
       fsync: durability === "fsync"
     }
-    this.options.submit(commit, batch.length, (result) => this.onResult(batch, alarms, result))
+    services.submit(commit, batch.length, (result) => this.onResult(batch, alarms, result))
   }
 
   private onResult(batch: ReadonlyArray<Ended>, alarms: AlarmChanges | undefined, result: CommitResult): void {
@@ -146,7 +153,7 @@ export class CommitPipeline {
     this.alarmsSet(alarms)
     for (const ended of batch) ended.release(ended.reply ? this.version : undefined)
     if (this.waiting.length > 0) this.flush()
-    else this.options.onDrained()
+    else this.owner.onIdle()
   }
 
   private alarmsSet(changes: AlarmChanges | undefined): void {
@@ -154,7 +161,7 @@ export class CommitPipeline {
     changes?.forEach((alarm) => {
       earliest = Math.min(earliest, alarm?.due ?? Number.POSITIVE_INFINITY)
     })
-    if (earliest < Number.POSITIVE_INFINITY) this.options.onAlarms(earliest)
+    if (earliest < Number.POSITIVE_INFINITY) this.owner.onAlarms(earliest)
   }
 
   /** Commits nothing more, and abandons what is not committed. */
@@ -164,7 +171,7 @@ export class CommitPipeline {
     this.lost = true
     this.waiting = []
     this.inFlight = undefined
-    this.options.onLost(why)
+    this.owner.onLostCommit(why)
     for (const ended of abandoned) ended.abandon()
   }
 }

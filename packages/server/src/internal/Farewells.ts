@@ -6,6 +6,7 @@ import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { Expiry } from "./Expiry.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
+import { SparseMap } from "./Sparse.ts"
 
 interface Farewell {
   readonly connection: ServerConnection
@@ -13,8 +14,8 @@ interface Farewell {
 }
 
 export class Farewells {
-  private readonly byConnection = new Map<ConnectionId, Farewell>()
-  private readonly bySession = new Map<string, Farewell>()
+  private readonly byConnection = new SparseMap<ConnectionId, Farewell>()
+  private readonly bySession = new SparseMap<string, Farewell>()
 
   constructor(private readonly window: Expiry) {}
 

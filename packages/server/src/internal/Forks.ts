@@ -14,21 +14,18 @@ import * as Mailbox from "effect/Mailbox"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Answers, encodeOutput } from "./Answers.ts"
+import { encodeOutput } from "./Answers.ts"
+import type { Parts } from "./Parts.ts"
 import type { CallEntry, Session } from "./Session.ts"
 import { currentTurn, nothing, ofFiber, Turn } from "./Turn.ts"
-import type { Turns } from "./Turns.ts"
 
-export interface ForksOptions {
-  readonly scope: Scope.Scope
-  readonly turns: Turns
-  readonly answers: Answers
-  readonly outputBytesMax: number
+/** The activation that they are forked in. */
+export interface ForksOwner extends Pick<Parts, "services" | "scope" | "turns" | "answers"> {
   /** Keeps the activation in memory while one runs. */
   readonly hold: () => void
   readonly release: () => void
   /** The call has ended, and its answer may leave. */
-  readonly answer: (session: Session, entry: CallEntry, exit: string) => void
+  readonly answerForked: (session: Session, entry: CallEntry, exit: string) => void
 }
 
 /** A call whose handler runs beside the turns. */
@@ -44,22 +41,22 @@ export interface Forked {
 const chunkBytesMax = 64 * 1024
 
 export class Forks {
-  constructor(private readonly options: ForksOptions) {}
+  constructor(private readonly owner: ForksOwner) {}
 
   /** Starts a handler in the turn of the fiber it is started from, whose caller and request it keeps. */
   start(forked: Forked): Effect.Effect<void> {
-    const { hold, release, scope } = this.options
+    const { owner } = this
     const span = forked.entry.observed?.span
     const run = Effect.suspend(() => this.run(forked))
     const body = Effect.interruptible(span ? Effect.withParentSpan(run, span) : run)
     const ended = Effect.map(Effect.exit(body), (exit) => {
-      release()
+      owner.release()
       this.end(forked, exit)
     })
     return Effect.suspend(() => {
-      hold()
+      owner.hold()
       forked.entry.streams = forked.codec.element !== undefined
-      return forkBeside(ended, scope)
+      return forkBeside(ended, owner.scope)
     }).pipe(
       Effect.map((fiber) => {
         forked.entry.interrupt = () => fiber.unsafeInterruptAsFork(FiberId.none)
@@ -78,16 +75,16 @@ export class Forks {
 
   private sendAll({ session, entry }: Forked, element: Codec.Codec, values: Chunk.Chunk<unknown>): Effect.Effect<void> {
     const send = (texts: ReadonlyArray<string>) =>
-      Effect.zipRight(this.options.turns.committed, sendChunk(session, entry, texts))
+      Effect.zipRight(this.owner.turns.committed, sendChunk(session, entry, texts))
     return Effect.flatMap(
-      encode(element, values, this.options.outputBytesMax),
+      encode(element, values, this.owner.services.options.outputBytesMax),
       (parts) => Effect.forEach(parts, send, { discard: true })
     )
   }
 
   /** The answer leaves after the commits of everything the handler has seen. */
   private end({ session, entry, codec }: Forked, exit: Exit.Exit<unknown, unknown>): void {
-    const { turns, answers, answer } = this.options
+    const { turns, answers } = this.owner
     entry.interrupt = undefined
     entry.chunk = undefined
     const { text, exit: ended } = answers.encode(codec, exit, session.connection?.id)
@@ -98,7 +95,7 @@ export class Forks {
       reply: undefined,
       release: () => {
         observed?.answered(ended)
-        answer(session, entry, text)
+        this.owner.answerForked(session, entry, text)
       },
       abandon: () => observed?.dropped()
     })

@@ -15,6 +15,7 @@ import * as FiberId from "effect/FiberId"
 import type { Connections } from "../Connections.ts"
 import type { Expirable, Expiry } from "./Expiry.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
+import { SparseSet } from "./Sparse.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 
 /** What all links of a gateway share. */
@@ -94,7 +95,7 @@ type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame,
 export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   private readonly channels = new Map<number, Channel>()
   /** Those that wait until the client keeps up, the one that has waited longest first. */
-  private readonly waiting = new Set<Channel>()
+  private readonly waiting = new SparseSet<Channel>()
   readonly writer: FrameWriter
   private greeted = false
   /** A connection has stood on it, so it is not a stranger's. */

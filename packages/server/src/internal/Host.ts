@@ -32,7 +32,7 @@ import { AlarmClock } from "./AlarmClock.ts"
 import { Expiry } from "./Expiry.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { idOf } from "./idOf.ts"
-import { LiveActivation } from "./LiveActivation.ts"
+import { type Keeper, LiveActivation } from "./LiveActivation.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import * as Origin from "./Origin.ts"
 import { OutgoingCalls } from "./OutgoingCalls.ts"
@@ -53,7 +53,7 @@ type Slot =
   | { readonly _tag: "Awake"; readonly activation: LiveActivation }
   | { readonly _tag: "Leaving"; readonly activation: LiveActivation; readonly done: Deferred.Deferred<void> }
 
-export class Host {
+export class Host implements Keeper {
   static readonly make = (options: Limits): Effect.Effect<Host, never, ActorStore | Scope.Scope> =>
     Effect.gen(function*() {
       const store = yield* ActorStore
@@ -261,18 +261,10 @@ export class Host {
     return yield* Effect.gen(this, function*() {
       yield* Scope.extend(this.placement.acquire(address), scope)
       const { origin, recorded } = yield* Origin.of(this.services, registration, address)
-      const activation = new LiveActivation({
-        services: this.services,
-        registration,
-        address,
-        scope,
-        origin,
-        recorded,
-        onIdle: (activation) => this.sleep(activation),
-        onLost: (activation, loss) => this.forget(activation, loss),
-        onDestroying: (activation) => void this.depart(activation),
-        onDestroyed: (activation) => this.end(activation)
-      })
+      const activation = new LiveActivation(
+        { services: this.services, registration, address, scope, origin, recorded },
+        this
+      )
       yield* activation.build
       if (activation.ended) return yield* Effect.dieMessage(`${address} was lost or destroyed while it was being built`)
       if (this.registrations.get(address.contract) !== registration) {
@@ -284,7 +276,7 @@ export class Host {
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
 
-  private sleep(activation: LiveActivation): void {
+  onIdle(activation: LiveActivation): void {
     if (activation.idle) this.fork(this.leave(activation))
   }
 
@@ -315,7 +307,7 @@ export class Host {
   }
 
   /** The activation was lost: the next use wakes another. */
-  private forget(activation: LiveActivation, { encoding }: Loss): void {
+  onLost(activation: LiveActivation, { encoding }: Loss): void {
     const { registration, address, scope } = activation
     if (encoding) registration.careful.add(address.key)
     this.vacate(activation)
@@ -325,7 +317,7 @@ export class Host {
   }
 
   /** The actor was destroyed: the next use begins anew. */
-  private end(activation: LiveActivation): void {
+  onDestroyed(activation: LiveActivation): void {
     const { registration, address, scope } = activation
     registration.alarmClock.replace(address.key, undefined)
     if (registration.durability === "memory") {
@@ -333,6 +325,10 @@ export class Host {
       registration.incarnations.next(address.key)
     }
     this.fork(Effect.ensuring(this.inTime(Scope.close(scope, Exit.void)), Effect.sync(() => this.vacate(activation))))
+  }
+
+  onDestroying(activation: LiveActivation): void {
+    this.depart(activation)
   }
 
   /** Makes whoever needs the address wait until the activation has gone. False if it is going already, or has gone. */

@@ -4,7 +4,6 @@
  */
 import type * as Headers from "@effect/platform/Headers"
 import { ActorOverloaded, CallTimeout } from "@troupe/contract/ActorError"
-import type { Address } from "@troupe/contract/Address"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Json from "@troupe/contract/protocol/Json"
 import * as Cause from "effect/Cause"
@@ -12,20 +11,15 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import type { ActorStore } from "../ActorStore.ts"
-import type { Answers } from "./Answers.ts"
 import { forkBeside } from "./Forks.ts"
 import type { Observer } from "./Observed.ts"
-import type { Recorded } from "./Recorded.ts"
+import type { Parts } from "./Parts.ts"
 import { Request } from "./Request.ts"
 import { Retained } from "./Retained.ts"
-import type { Services } from "./Services.ts"
 import { CallEntry } from "./Session.ts"
 import { Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
-import type { Turns } from "./Turns.ts"
 
 /** A call as the host hands it over. */
 export interface InternalCall {
@@ -45,19 +39,12 @@ export class Abandoned {
 
 const abandoned = new Abandoned()
 
-export interface InternalCallsOptions {
-  readonly services: Services
-  readonly address: Address
-  readonly turns: Turns
-  readonly answers: Answers
-  readonly recorded: Recorded
-  readonly observer: Observer
-  /** Of the activation. */
-  readonly scope: Scope.Scope
-  /** Where answers of earlier activations are; undefined if nothing is stored. */
-  readonly store: typeof ActorStore.Service | undefined
+/** The activation that is called. */
+export interface InternalCallsOwner
+  extends Pick<Parts, "services" | "registration" | "address" | "scope" | "turns" | "answers" | "recorded">
+{
   /** Runs the handler of an internal rpc. */
-  readonly handle: (
+  readonly handleInternal: (
     codec: Codec.RpcCodec,
     payload: unknown,
     headers: Headers.Headers
@@ -106,8 +93,8 @@ export class InternalCalls {
   private readonly known: Retained<Known>
   private pending = 0
 
-  constructor(private readonly options: InternalCallsOptions) {
-    const { clock, store } = options.services
+  constructor(private readonly owner: InternalCallsOwner) {
+    const { clock, store } = owner.services
     // those who should say that they will not ask again may be lost
     this.known = new Retained(clock, store.retentionMillis, ({ exit }) => exit !== undefined)
   }
@@ -132,8 +119,8 @@ export class InternalCalls {
     known.settled = true
     if (known.exit === undefined) return
     this.forget(known)
-    this.options.recorded.settle(known.segment)
-    this.options.services.settle(known.request.made)
+    this.owner.recorded.settle(known.segment)
+    this.owner.services.settle(known.request.made)
   }
 
   /** The caller will make the call again: if it has failed it is not found then. What has succeeded, or may, is. */
@@ -147,22 +134,27 @@ export class InternalCalls {
     for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]
   }
 
+  private get observer(): Observer {
+    return this.owner.registration.observers.internal
+  }
+
   /** Why a call that would have to be run is refused. What is known already is answered. */
   private get overload(): ActorOverloaded | undefined {
-    const { address, services } = this.options
+    const { address, services } = this.owner
     const capacity = services.options.mailboxMax
     return this.pending > capacity ? new ActorOverloaded({ address, capacity }) : undefined
   }
 
   /** The handler starts in its turn, and goes on beside those that follow. */
   private callForked({ codec, payload, headers, span }: InternalCall): Effect.Effect<unknown, unknown> {
-    const { address, observer, turns, services, handle, scope } = this.options
+    const { owner, observer } = this
+    const { address, turns, services, scope } = owner
     const { overload } = this
     if (overload) return overload
     const observed = observer.begin(address, codec.rpc._tag, span)
     const handled = observed.span
-      ? Effect.withParentSpan(handle(codec, payload, headers), observed.span)
-      : handle(codec, payload, headers)
+      ? Effect.withParentSpan(owner.handleInternal(codec, payload, headers), observed.span)
+      : owner.handleInternal(codec, payload, headers)
     const request = Request.once(services.secrets.next)
     // so that it begins before the turns that follow
     const fork = Effect.suspend(() => {
@@ -186,13 +178,14 @@ export class InternalCalls {
   }
 
   private callOnce({ codec, payload, headers, span }: InternalCall): Effect.Effect<unknown, unknown> {
-    const { turns, address, observer, services, handle } = this.options
+    const { owner, observer } = this
+    const { turns, address, services } = owner
     const { overload } = this
     if (overload) return overload
     const request = Request.once(services.secrets.next)
     const afterMillis = services.options.callTimeoutMillis
     const observed = observer.begin(address, codec.rpc._tag, span)
-    const turn = turns.runIn(this.lane, { request, observed }, handle(codec, payload, headers), {
+    const turn = turns.runIn(this.lane, { request, observed }, owner.handleInternal(codec, payload, headers), {
       expiry: services.callTimeouts,
       onLate: () => new CallTimeout({ address, afterMillis })
     })
@@ -200,15 +193,15 @@ export class InternalCalls {
   }
 
   private outward(codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> {
-    const { turns, answers, address } = this.options
+    const { turns, answers, address } = this.owner
     return turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
       ? Effect.fail(abandoned)
       : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
   }
 
   private callAgain(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
-    const { store, recorded, address } = this.options
-    const loaded = store ? Effect.mapError(recorded.load(store, address), () => abandoned) : Effect.void
+    const { services: { store }, turns, recorded, address } = this.owner
+    const loaded = turns.durable ? Effect.mapError(recorded.load(store, address), () => abandoned) : Effect.void
     return Effect.zipRight(loaded, this.join(call, id))
   }
 
@@ -228,13 +221,13 @@ export class InternalCalls {
         known.waiting.delete(waiting)
         if (known.waiting.size > 0 || !known.job) return
         known.cancelled = true
-        this.options.turns.interrupt(known.job)
+        this.owner.turns.interrupt(known.job)
       })
     })
   }
 
   private fromRecorded(id: string): Known | undefined {
-    const recorded = this.options.recorded.take(id, only)
+    const recorded = this.owner.recorded.take(id, only)
     if (!recorded) return undefined
     const known = new Known(id, Request.ofId(id))
     known.exit = recorded.exit
@@ -244,13 +237,14 @@ export class InternalCalls {
   }
 
   private begin({ codec, payload, headers, span }: InternalCall, id: string): Known {
-    const { address, observer, turns, handle } = this.options
+    const { owner, observer } = this
+    const { address, turns } = owner
     const request = Request.ofId(id)
     const known = new Known(id, request)
     const observed = known.observed = observer.begin(address, codec.rpc._tag, span)
     known.job = new Job({
       start: () => new Turn(turns, { request, observed }),
-      run: () => handle(codec, payload, headers),
+      run: () => owner.handleInternal(codec, payload, headers),
       end: (exit, turn) => this.onEnd(known, codec, exit, turn),
       removed: () => this.onAbandoned(known)
     })
@@ -260,7 +254,7 @@ export class InternalCalls {
   }
 
   private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
-    const { turns, answers } = this.options
+    const { turns, answers } = this.owner
     const { text, kept, exit: ended } = answers.encode(codec, exit)
     if (!kept && (known.cancelled || turns.stopped)) {
       known.observed?.dropped()
@@ -282,10 +276,10 @@ export class InternalCalls {
     known.exit = text
     known.segment = segment
     known.job = undefined
-    this.options.recorded.count(segment)
+    this.owner.recorded.count(segment)
     known.end(() => decode(codec, text))
     // what had no consequence may run again
-    if (segment === undefined && this.options.store) this.forget(known)
+    if (segment === undefined && this.owner.turns.durable) this.forget(known)
     if (known.settled) this.settle(known.id)
   }
 

@@ -14,37 +14,35 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import { Admission, type OpenRequest } from "./Admission.ts"
-import { Alarms } from "./Alarms.ts"
+import { Admission, type AdmissionOwner, type OpenRequest } from "./Admission.ts"
+import { Alarms, type AlarmsOwner } from "./Alarms.ts"
 import { Answers } from "./Answers.ts"
-import { Calls } from "./Calls.ts"
+import { Calls, type CallsOwner } from "./Calls.ts"
 import type { Expirable } from "./Expiry.ts"
 import { Farewells } from "./Farewells.ts"
-import { Forks } from "./Forks.ts"
-import { Abandoned, type InternalCall, InternalCalls } from "./InternalCalls.ts"
+import { Forks, type ForksOwner } from "./Forks.ts"
+import { Abandoned, type InternalCall, InternalCalls, type InternalCallsOwner } from "./InternalCalls.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import type { Origin } from "./Origin.ts"
+import type { Parts } from "./Parts.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
 import * as Room from "./Room.ts"
 import { type Attachment, type Owner, type Resumption, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
 import { type CallEntry, Session } from "./Session.ts"
+import { SparseMap, SparseSet } from "./Sparse.ts"
 import { Subscribers } from "./Subscribers.ts"
-import { type Loss, Turns } from "./Turns.ts"
+import { type Loss, Turns, type TurnsObserver } from "./Turns.ts"
 
 /** How many connection ids one epoch has. The next epoch is taken when they are used up. */
 const idsPerEpoch = 2 ** 20
 
-type Handler = (payload: unknown, options: HandlerOptions) => unknown
+/** By the tags of a contract's rpcs, each of which has one. */
+type Handlers = Readonly<Record<string, (payload: unknown, options: HandlerOptions) => unknown>>
 
-export interface ActivationOptions {
-  readonly services: Services
-  readonly registration: Registration
-  readonly address: Address
-  readonly scope: Scope.CloseableScope
-  readonly origin: Origin
-  readonly recorded: RecordedReplies
+/** Who keeps activations. */
+export interface Keeper {
   /** It has had nothing to do for its idle timeout. */
   readonly onIdle: (activation: LiveActivation) => void
   /** It must not be used any more: nothing of it can be committed. */
@@ -55,180 +53,104 @@ export interface ActivationOptions {
   readonly onDestroyed: (activation: LiveActivation) => void
 }
 
-export class LiveActivation implements Owner, Expirable {
+/** Where an activation begins, and in what. */
+export interface Beginning {
+  readonly services: Services
+  readonly registration: Registration
+  readonly address: Address
+  readonly scope: Scope.CloseableScope
+  readonly origin: Origin
+  readonly recorded: RecordedReplies
+}
+
+export class LiveActivation
+  implements
+    Owner,
+    Parts,
+    AdmissionOwner,
+    CallsOwner,
+    ForksOwner,
+    InternalCallsOwner,
+    AlarmsOwner,
+    TurnsObserver,
+    Expirable
+{
   readonly services: Services
   readonly registration: Registration
   readonly address: Address
   readonly scope: Scope.CloseableScope
   readonly incarnation: number
+  readonly epoch: number
+  readonly runtime: Runtime.Runtime<never>
   readonly turns: Turns
+  readonly answers: Answers
+  readonly recorded: Recorded
+  readonly subscribers = new Subscribers()
+  readonly forks: Forks
   readonly stageEvent: Room.StageEvent
-  readonly behind = new Set<ServerConnection>()
-  private readonly runtime: Runtime.Runtime<never>
-  private readonly sessions = new Map<string, Session>()
+  readonly behind = new SparseSet<ServerConnection>()
+  private readonly sessions = new SparseMap<string, Session>()
   /** Sessions whose clients may still come back, and what forgets them. */
-  private readonly away = new Map<Session, Expirable>()
-  private readonly subscribers = new Subscribers()
-  private readonly answers: Answers
-  private readonly recorded: Recorded
+  private readonly away = new SparseMap<Session, Expirable>()
   private readonly admission: Admission
   private readonly calls: Calls
-  private readonly forks: Forks
   private readonly internalCalls: InternalCalls
   private readonly alarms: Alarms
   private readonly farewells: Farewells
-  private publicHandlers: ReadonlyMap<string, Handler> = new Map()
-  private internalHandlers: ReadonlyMap<string, Handler> = new Map()
+  private publicHandlers: Handlers = {}
+  private internalHandlers: Handlers = {}
   private holds = 0
   private idsUsed = 0
   private idEpoch: number
   private over: "lost" | "destroyed" | "left" | undefined
 
-  constructor(private readonly options: ActivationOptions) {
-    const { services, registration, address, scope, origin } = options
+  constructor(
+    { address, origin, recorded, registration, scope, services }: Beginning,
+    private readonly keeper: Keeper
+  ) {
     this.services = services
     this.registration = registration
     this.address = address
     this.scope = scope
     this.incarnation = origin.incarnation
-    this.idEpoch = origin.epoch
+    this.epoch = this.idEpoch = origin.epoch
     this.runtime = Runtime.updateContext(
       registration.runtime,
       (context) => Context.add(context, Scope.Scope, scope) as Context.Context<never>
     )
-    this.turns = new Turns(services, registration, address, origin, this.runtime, {
-      onIdle: () => this.restIfIdle(),
-      onLost: (loss) => this.lose(loss),
-      onDestroying: () => this.destroying(),
-      onDestroyed: () => this.destroyed()
-    })
+    this.turns = new Turns(services, registration, address, origin, this.runtime, this)
     this.answers = new Answers(address, services.secrets, this.runtime, services.options.outputBytesMax)
-    this.recorded = new Recorded(options.recorded, origin.version, (seq) => this.turns.pipeline.settleSegment(seq))
+    this.recorded = new Recorded(recorded, origin.version, this.turns.pipeline)
     this.stageEvent = Room.makeStageEvent(
       this.turns,
       registration.codecs.contract,
       services.options.outputBytesMax
     )
-    this.admission = this.makeAdmission()
-    this.forks = this.makeForks()
-    this.calls = this.makeCalls()
-    this.internalCalls = this.makeInternalCalls()
-    this.alarms = this.makeAlarms()
+    this.admission = new Admission(this)
+    this.forks = new Forks(this)
+    this.calls = new Calls(this)
+    this.internalCalls = new InternalCalls(this)
+    this.alarms = new Alarms(this)
     this.farewells = new Farewells(services.resumeWindows)
-  }
-
-  private makeAdmission(): Admission {
-    const { registration, runtime, turns, answers, subscribers } = this
-    return new Admission({
-      registration,
-      runtime,
-      turns,
-      answers,
-      subscribers,
-      connectTimeoutMillis: this.services.options.connectTimeoutMillis,
-      openingOf: (session) => this.sessions.get(session)?.opening ?? 0,
-      make: (open, state, scope) => this.makeConnection(open, state, scope),
-      onAdmitted: (session, open) => this.takeOver(session, open),
-      onGone: (connection) => {
-        connection.session.connections--
-        this.dispose(connection.session)
-        this.release()
-      }
-    })
-  }
-
-  private makeCalls(): Calls {
-    const { turns, answers, recorded, subscribers } = this
-    const { callsPerSecond, depthMax, outboxBytesMax, subscriptionsMax, window } = this.services.options
-    return new Calls({
-      codec: this.registration.codecs.contract,
-      address: this.address,
-      observer: this.registration.observers.client,
-      window,
-      callsPerSecond,
-      depthMax,
-      subscriptionsMax,
-      unreadMax: outboxBytesMax,
-      turns,
-      answers,
-      recorded,
-      subscribers,
-      handle: (codec, payload, headers) => this.handle(this.publicHandlers, codec, payload, headers),
-      handleForked: ({ rpc }, payload, headers) => unwrap(this.publicHandlers.get(rpc._tag)!(payload, { headers })),
-      forks: this.forks,
-      clock: this.services.clock,
-      after: this.services.after,
-      settleMade: this.services.settle,
-      onSettled: (session) => this.dispose(session)
-    })
-  }
-
-  private makeForks(): Forks {
-    const { scope, turns, answers } = this
-    return new Forks({
-      scope,
-      turns,
-      answers,
-      outputBytesMax: this.services.options.outputBytesMax,
-      hold: () => this.hold(),
-      release: () => this.release(),
-      answer: (session, entry, text) => this.calls.answerForked(session, entry, text)
-    })
-  }
-
-  private makeInternalCalls(): InternalCalls {
-    const { services, address, turns, answers, recorded, scope } = this
-    return new InternalCalls({
-      scope,
-      services,
-      address,
-      turns,
-      answers,
-      recorded,
-      observer: this.registration.observers.internal,
-      store: turns.durable ? services.store : undefined,
-      handle: (codec, payload, headers) => this.handle(this.internalHandlers, codec, payload, headers)
-    })
-  }
-
-  private makeAlarms(): Alarms {
-    const { services, address, turns, answers, runtime } = this
-    return new Alarms({
-      services,
-      address,
-      epoch: this.idEpoch,
-      codecs: this.registration.codecs.contract.internal,
-      clock: this.registration.alarmClock,
-      observer: this.registration.observers.alarm,
-      meters: this.registration.meters,
-      turns,
-      answers,
-      runtime,
-      handle: (codec, payload, headers) => this.handle(this.internalHandlers, codec, payload, headers)
-    })
   }
 
   // --- its life ------------------------------------------------------------------------------------------------------
 
   /** Runs the implementation's `build`. */
-  readonly build: Effect.Effect<void, unknown> = Effect.suspend(() => {
-    const room = Room.make({
-      key: this.address.key,
-      turns: this.turns,
-      connections: this.admission.connections,
-      subscribers: this.subscribers,
-      stageEvent: this.stageEvent,
-      alarms: this.alarms
-    })
-    return Effect.provide(this.registration.build(room), this.runtime.context as Context.Context<unknown>).pipe(
-      Effect.annotateLogs(LogAnnotations.of(this.address))
+  get build(): Effect.Effect<void, unknown> {
+    const { address, admission: { connections }, alarms, runtime, stageEvent, subscribers, turns } = this
+    const room = Room.make({ key: address.key, turns, connections, subscribers, stageEvent, alarms })
+    return Effect.suspend(() => this.registration.build(room)).pipe(
+      Effect.provide(runtime.context as Context.Context<unknown>),
+      Effect.annotateLogs(LogAnnotations.of(address)),
+      Effect.map((behavior) => {
+        this.admission.behavior = behavior
+        const { rpcs = {}, internal = {} } = behavior as { readonly rpcs?: Handlers; readonly internal?: Handlers }
+        this.publicHandlers = rpcs
+        this.internalHandlers = internal
+      })
     )
-  }).pipe(Effect.map((behavior) => {
-    this.admission.behavior = behavior
-    const { rpcs = {}, internal = {} } = behavior as { readonly rpcs?: object; readonly internal?: object }
-    this.publicHandlers = new Map<string, Handler>(Object.entries(rpcs))
-    this.internalHandlers = new Map<string, Handler>(Object.entries(internal))
-  }))
+  }
 
   /** Keeps the activation in memory until `release`. */
   hold(): void {
@@ -260,18 +182,27 @@ export class LiveActivation implements Owner, Expirable {
     if (this.idle && !this.over) this.registration.idle.start(this)
   }
 
-  readonly onExpired = (): void => this.options.onIdle(this)
+  /** Nothing is queued, running or waiting to be committed. */
+  onIdle(): void {
+    this.restIfIdle()
+  }
+
+  onExpired(): void {
+    this.keeper.onIdle(this)
+  }
 
   /** Ends all connections, lets what runs and waits finish, commits it, and closes the scope. */
-  readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
-    for (const connection of this.admission.all) connection.end({ _tag: "ActivationLost" })
-    return this.turns.quiet.pipe(
-      Effect.zipRight(Scope.close(this.scope, Exit.void)),
-      Effect.zipRight(this.turns.quiet),
-      Effect.zipRight(Effect.sync(() => this.turns.pipeline.finish())),
-      Effect.zipRight(this.turns.quiet)
-    )
-  })
+  get shutdown(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const connection of this.admission.all) connection.end({ _tag: "ActivationLost" })
+      return this.turns.quiet.pipe(
+        Effect.zipRight(Scope.close(this.scope, Exit.void)),
+        Effect.zipRight(this.turns.quiet),
+        Effect.zipRight(Effect.sync(() => this.turns.pipeline.finish())),
+        Effect.zipRight(this.turns.quiet)
+      )
+    })
+  }
 
   /** Takes nothing any more, and gives up what has not been finished. */
   leave(): void {
@@ -299,22 +230,22 @@ export class LiveActivation implements Owner, Expirable {
   }
 
   /** Nothing can be committed any more: what is in memory is worthless, and clients open anew. */
-  private lose(loss: Loss): void {
+  onLost(loss: Loss): void {
     this.stop("lost")
     this.answers.log(Effect.logError(`activation lost: ${loss.why}`))
     for (const connection of this.admission.all) connection.end({ _tag: "ActivationLost" })
-    this.options.onLost(this, loss)
+    this.keeper.onLost(this, loss)
   }
 
   /** A turn has ended the actor. It is the last one. */
-  private destroying(): void {
+  onDestroying(): void {
     this.stop("destroyed")
-    this.options.onDestroying(this)
+    this.keeper.onDestroying(this)
   }
 
-  private destroyed(): void {
+  onDestroyed(): void {
     for (const connection of this.admission.all) connection.end({ _tag: "Destroyed" })
-    this.options.onDestroyed(this)
+    this.keeper.onDestroyed(this)
   }
 
   /** The clock may not know of an alarm that it was given: a host that is gone may have committed it late. */
@@ -330,14 +261,27 @@ export class LiveActivation implements Owner, Expirable {
 
   // --- calls ---------------------------------------------------------------------------------------------------------
 
-  private handle(
-    handlers: ReadonlyMap<string, Handler>,
+  handle(codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers): Effect.Effect<unknown, unknown> {
+    return this.run(this.publicHandlers, codec, payload, headers)
+  }
+
+  handleInternal(codec: Codec.RpcCodec, payload: unknown, headers: Headers.Headers): Effect.Effect<unknown, unknown> {
+    return this.run(this.internalHandlers, codec, payload, headers)
+  }
+
+  handleForked({ rpc }: Codec.RpcCodec, payload: unknown, headers: Headers.Headers): unknown {
+    const result = this.publicHandlers[rpc._tag]!(payload, { headers })
+    return Rpc.isWrapper(result as object) ? (result as Rpc.Wrapper<unknown>).value : result
+  }
+
+  private run(
+    handlers: Handlers,
     { rpc, forked }: Codec.RpcCodec,
     payload: unknown,
     headers: Headers.Headers
   ): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
-      const result = handlers.get(rpc._tag)!(payload, { headers }) as Effect.Effect<unknown, unknown>
+      const result = handlers[rpc._tag]!(payload, { headers }) as Effect.Effect<unknown, unknown>
       if (!Rpc.isWrapper(result)) return Effect.interruptible(result)
       const { value, fork, uninterruptible } = result as Rpc.Wrapper<Effect.Effect<unknown, unknown>>
       if (fork && !forked)
@@ -368,10 +312,17 @@ export class LiveActivation implements Owner, Expirable {
     this.internalCalls.forgetFailure(id)
   }
 
-  readonly onMessage = (connection: ServerConnection, message: Frame.ClientMessage): void =>
+  onMessage(connection: ServerConnection, message: Frame.ClientMessage): void {
     this.calls.onMessage(connection, message)
+  }
 
-  readonly onSettled = (session: Session, call: CallEntry): void => this.calls.settle(session, call)
+  onSettled(session: Session, call: CallEntry): void {
+    this.calls.settle(session, call)
+  }
+
+  answerForked(session: Session, entry: CallEntry, text: string): void {
+    this.calls.answerForked(session, entry, text)
+  }
 
   // --- sessions and connections --------------------------------------------------------------------------------------
 
@@ -390,7 +341,7 @@ export class LiveActivation implements Owner, Expirable {
     return resumed ? undefined : this.farewells.onResume(id, resumption.token) ?? { _tag: "ResumeExpired" }
   }
 
-  readonly onEnded = (connection: ServerConnection, reason: DisconnectReason): void => {
+  onEnded(connection: ServerConnection, reason: DisconnectReason): void {
     this.registration.meters.disconnected(reason._tag)
     for (const other of this.behind) other.dropKept(({ sender }) => sender === connection)
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
@@ -442,7 +393,17 @@ export class LiveActivation implements Owner, Expirable {
     }
   }
 
-  private makeConnection(
+  openingOf(session: string): number {
+    return this.sessions.get(session)?.opening ?? 0
+  }
+
+  onGone(connection: ServerConnection): void {
+    connection.session.connections--
+    this.dispose(connection.session)
+    this.release()
+  }
+
+  makeConnection(
     open: OpenRequest,
     state: unknown,
     scope: Scope.CloseableScope
@@ -466,18 +427,20 @@ export class LiveActivation implements Owner, Expirable {
     }))
   }
 
-  private readonly nextConnectionId: Effect.Effect<ConnectionId> = Effect.suspend(() => {
-    if (this.idsUsed < idsPerEpoch)
-      return Effect.succeed(ConnectionId.make(this.idEpoch * idsPerEpoch + this.idsUsed++))
-    return Effect.flatMap(this.services.nextEpoch(this.registration.durability), (epoch) => {
-      this.idEpoch = epoch
-      this.idsUsed = 0
-      return this.nextConnectionId
+  private get nextConnectionId(): Effect.Effect<ConnectionId> {
+    return Effect.suspend(() => {
+      if (this.idsUsed < idsPerEpoch)
+        return Effect.succeed(ConnectionId.make(this.idEpoch * idsPerEpoch + this.idsUsed++))
+      return Effect.flatMap(this.services.nextEpoch(this.registration.durability), (epoch) => {
+        this.idEpoch = epoch
+        this.idsUsed = 0
+        return this.nextConnectionId
+      })
     })
-  })
+  }
 
   /** What the client does not ask for again is interrupted or forgotten; the rest goes on for the new connection. */
-  private takeOver(session: Session, open: OpenRequest): void {
+  onAdmitted(session: Session, open: OpenRequest): void {
     this.comesBack(session)
     session.gone = false
     session.opening = open.opening
@@ -506,12 +469,9 @@ export class LiveActivation implements Owner, Expirable {
     }
   }
 
-  private dispose(session: Session): void {
+  dispose(session: Session): void {
     if (!session.disposable) return
     this.comesBack(session)
     if (this.sessions.get(session.id) === session) this.sessions.delete(session.id)
   }
 }
-
-const unwrap = (result: unknown): unknown =>
-  Rpc.isWrapper(result as object) ? (result as Rpc.Wrapper<unknown>).value : result

@@ -2,6 +2,7 @@
  * Events of which only the latest counts, for a client that does not keep up: the newest of each sender and event. As much
  * is kept as there are of these, however many are sent.
  */
+import { SparseMap } from "./Sparse.ts"
 
 /** The connection whose turn has sent an event. */
 export interface Sender {
@@ -20,7 +21,7 @@ export interface Fresh {
 }
 
 export class Newest {
-  private readonly kept = new Map<string, Fresh>()
+  private readonly kept = new SparseMap<string, Fresh>()
 
   get size(): number {
     return this.kept.size

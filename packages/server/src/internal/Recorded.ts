@@ -5,7 +5,9 @@
 import type { Address } from "@troupe/contract/Address"
 import * as Effect from "effect/Effect"
 import type { ActorStore, StoreError } from "../ActorStore.ts"
+import type { CommitPipeline } from "./CommitPipeline.ts"
 import { CallEntry, type Session } from "./Session.ts"
+import { SparseMap } from "./Sparse.ts"
 
 /** The answered calls of a session by number, kept from a moment on, in milliseconds. */
 class KeptCalls extends Map<number, CallEntry> {
@@ -22,13 +24,13 @@ const bare = ({ exit, number, segment }: CallEntry): CallEntry => CallEntry.answ
 
 export class Recorded {
   /** How many answers of a segment have not reached their clients. */
-  private readonly unsettled = new Map<number, number>()
+  private readonly unsettled = new SparseMap<number, number>()
 
   constructor(
     private readonly replies: RecordedReplies,
     /** The version this activation began at: what was recorded later is in memory. */
     private readonly since: number,
-    private readonly onSegmentSettled: (seq: number) => void
+    private readonly pipeline: Pick<CommitPipeline, "settleSegment">
   ) {}
 
   /** A segment holds one more answer. */
@@ -42,7 +44,7 @@ export class Recorded {
     const left = (this.unsettled.get(segment) ?? 1) - 1
     if (left > 0) return void this.unsettled.set(segment, left)
     this.unsettled.delete(segment)
-    this.onSegmentSettled(segment)
+    this.pipeline.settleSegment(segment)
   }
 
   /** Gives a session the answers recorded for it, and returns them. */
@@ -85,8 +87,8 @@ export class Recorded {
   }
 
   /** Reads what earlier activations recorded, at the first call. */
-  readonly load = (store: typeof ActorStore.Service, address: Address): Effect.Effect<void, StoreError> =>
-    Effect.suspend(() => {
+  load(store: typeof ActorStore.Service, address: Address): Effect.Effect<void, StoreError> {
+    return Effect.suspend(() => {
       if (this.loaded) return Effect.void
       return Effect.map(store.replies(address), (segments) => {
         if (this.loaded) return
@@ -98,6 +100,7 @@ export class Recorded {
         }
       })
     })
+  }
 
   private loaded = false
 

@@ -2,6 +2,7 @@
  * What is kept under names until somebody says that it is not needed any more, or, since that may never come, for a time.
  */
 import type * as Clock from "effect/Clock"
+import { SparseMap } from "./Sparse.ts"
 
 interface Entry<A> {
   readonly value: A
@@ -9,7 +10,7 @@ interface Entry<A> {
 }
 
 export class Retained<A> {
-  private readonly entries = new Map<string, Entry<A>>()
+  private readonly entries = new SparseMap<string, Entry<A>>()
 
   constructor(
     private readonly clock: Clock.Clock,

@@ -84,7 +84,7 @@ export const make = (options: {
     turn.destroys = true
     return Effect.void
   }),
-  turn: options.turns.turn,
+  turn: (effect) => options.turns.turn(effect),
   broadcast: (event, payload, { except } = {}) =>
     options.stageEvent(event, payload, () => options.subscribers.snapshot(event), except),
   behavior: (behavior) => behavior

@@ -16,6 +16,7 @@ import type { Meters } from "./Meters.ts"
 import { type Fresh, Newest } from "./Newest.ts"
 import type { Services } from "./Services.ts"
 import type { CallEntry, ReplyTarget, Session } from "./Session.ts"
+import { SparseSet } from "./Sparse.ts"
 import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
 
 /** The activation a connection belongs to, as far as it needs to know. */
@@ -31,7 +32,7 @@ export interface Owner {
     recipients: () => Iterable<Recipient>
   ) => Effect.Effect<void>
   /** The connections that keep events of which only the latest counts, because their clients do not keep up. */
-  readonly behind: Set<ServerConnection>
+  readonly behind: SparseSet<ServerConnection>
   /** A message of the client, in order and seen for the first time. */
   readonly onMessage: (connection: ServerConnection, message: Frame.ClientMessage) => void
   /** The client has the answer of a call. */
@@ -80,7 +81,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   logAnnotations: LogAnnotations.Annotations | undefined
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
-  readonly subscriptions = new Set<string>()
+  readonly subscriptions = new SparseSet<string>()
   /** The calls it has been asked for and has not answered: what the client's credit bounds. */
   readonly inFlight = new Set<number>()
   /** Set when it has ended: nothing is sent or taken any more. */

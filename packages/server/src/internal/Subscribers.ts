@@ -1,5 +1,6 @@
 /** Who has subscribed to which event. */
 import type { ServerConnection } from "./ServerConnection.ts"
+import { SparseMap } from "./Sparse.ts"
 
 interface Entry {
   connections: Set<ServerConnection>
@@ -8,7 +9,7 @@ interface Entry {
 }
 
 export class Subscribers {
-  private readonly byEvent = new Map<string, Entry>()
+  private readonly byEvent = new SparseMap<string, Entry>()
 
   add(connection: ServerConnection, event: string): void {
     connection.subscriptions.add(event)

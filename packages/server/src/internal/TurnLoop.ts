@@ -14,6 +14,7 @@ import * as MutableList from "effect/MutableList"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 import * as LogAnnotations from "./LogAnnotations.ts"
+import { SparseSet } from "./Sparse.ts"
 import { currentTurn, type Turn } from "./Turn.ts"
 
 /** What a job does. */
@@ -70,11 +71,21 @@ const setFiberRefs = (fiber: Fiber.RuntimeFiber<any, any>, locals: Locals): void
   (fiber as unknown as { readonly setFiberRefs: (refs: FiberRefs.FiberRefs) => void })
     .setFiberRefs(FiberRefs.unsafeMake(locals))
 
+/** Whose turns it runs. */
+export interface LoopOwner {
+  /** Looks at a turn that has ended, and may fail it. */
+  readonly examine: (turn: Turn, exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>
+  /** Nothing is queued or running. */
+  readonly onIdle: () => void
+  /** There is one job more, or one less. */
+  readonly onSize: (change: 1 | -1) => void
+}
+
 export class TurnLoop {
   private jobs = 0
   private readonly ring = MutableList.empty<Lane>()
   /** Lanes that would stand in the ring if they were not held. */
-  private readonly held = new Set<Lane>()
+  private readonly held = new SparseSet<Lane>()
   private running: Job | undefined
   /** The fiber of the running job. */
   private fiber: Fiber.RuntimeFiber<void> | undefined
@@ -87,11 +98,7 @@ export class TurnLoop {
     private readonly address: Address,
     private readonly runtime: Runtime.Runtime<never>,
     private readonly schedule: (task: () => void) => void,
-    /** Looks at a turn that has ended, and may fail it. */
-    private readonly examine: (turn: Turn, exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>,
-    private readonly onIdle: () => void,
-    /** There is one job more, or one less. */
-    private readonly onSize: (change: 1 | -1) => void
+    private readonly owner: LoopOwner
   ) {}
 
   /** How many jobs are queued or running. */
@@ -101,7 +108,7 @@ export class TurnLoop {
 
   private count(change: 1 | -1): void {
     this.jobs += change
-    this.onSize(change)
+    this.owner.onSize(change)
   }
 
   submit(lane: Lane, job: Job): void {
@@ -154,7 +161,7 @@ export class TurnLoop {
     job.phase = "ended"
     this.count(-1)
     job.options.removed()
-    if (this.size === 0) this.onIdle()
+    if (this.size === 0) this.owner.onIdle()
   }
 
   /** The fiber starts at the end of the tick, so that all that arrives together runs in one. */
@@ -191,29 +198,31 @@ export class TurnLoop {
       // an actor at rest keeps neither the fiber nor the last caller in memory
       this.fiber = undefined
       if (MutableList.length(this.ring) > 0) this.wake()
-      else if (this.size === 0) this.onIdle()
+      else if (this.size === 0) this.owner.onIdle()
     })
   }
 
-  private readonly loop = Effect.withFiberRuntime<void>((fiber) => {
-    const own = {
-      locals: fiber.getFiberRefs().locals,
-      context: fiber.currentContext,
-      annotations: fiber.getFiberRef(FiberRef.currentLogAnnotations)
-    }
-    this.fiber = fiber
-    let job: Job | undefined
-    let leave = false
-    return Effect.whileLoop({
-      while: () => !leave && (job = this.next()) !== undefined,
-      body: () => this.runJob(fiber, job!, own),
-      step: () => {
-        interruptChildren(fiber)
-        // it may be told so too late for the job it was meant for, and must not run another one
-        leave = job!.interruptRequested
+  private get loop(): Effect.Effect<void> {
+    return Effect.withFiberRuntime((fiber) => {
+      const own = {
+        locals: fiber.getFiberRefs().locals,
+        context: fiber.currentContext,
+        annotations: fiber.getFiberRef(FiberRef.currentLogAnnotations)
       }
+      this.fiber = fiber
+      let job: Job | undefined
+      let leave = false
+      return Effect.whileLoop({
+        while: () => !leave && (job = this.next()) !== undefined,
+        body: () => this.runJob(fiber, job!, own),
+        step: () => {
+          interruptChildren(fiber)
+          // it may be told so too late for the job it was meant for, and must not run another one
+          leave = job!.interruptRequested
+        }
+      })
     })
-  })
+  }
 
   private annotationsOf({ caller }: Turn, base: LogAnnotations.Annotations): LogAnnotations.Annotations {
     return caller
@@ -251,6 +260,6 @@ export class TurnLoop {
     this.count(-1)
     // interrupted from within: the fiber is marked, and must not run another job
     if (Exit.isInterrupted(exit)) job.interruptRequested = true
-    job.options.end(this.examine(turn, exit), turn)
+    job.options.end(this.owner.examine(turn, exit), turn)
   }
 }

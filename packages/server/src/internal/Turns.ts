@@ -7,13 +7,13 @@ import type * as Fiber from "effect/Fiber"
 import type * as Runtime from "effect/Runtime"
 import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
-import { CommitPipeline } from "./CommitPipeline.ts"
+import { CommitPipeline, type PipelineOwner } from "./CommitPipeline.ts"
 import type { Expiry } from "./Expiry.ts"
 import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
 import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
-import { Job, Lane, TurnLoop } from "./TurnLoop.ts"
+import { Job, Lane, type LoopOwner, TurnLoop } from "./TurnLoop.ts"
 
 /** Why an activation was lost. */
 export interface Loss {
@@ -63,7 +63,9 @@ export interface Patience<E> {
   readonly onLate: () => E
 }
 
-export class Turns implements TurnAccess {
+const mayOnlyRead = "onBeforeConnect may read the actor, nothing else"
+
+export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
   readonly state: Cell<unknown>
   readonly alarms: AlarmTable
   readonly pipeline: CommitPipeline
@@ -76,8 +78,8 @@ export class Turns implements TurnAccess {
   private encodingFailed = false
 
   constructor(
-    private readonly services: Services,
-    private readonly registration: Registration,
+    readonly services: Services,
+    readonly registration: Registration,
     readonly address: Address,
     origin: Origin,
     runtime: Runtime.Runtime<never>,
@@ -86,27 +88,24 @@ export class Turns implements TurnAccess {
     this.state = new Cell(origin.state)
     this.alarms = new AlarmTable(origin.alarms)
     this.carefulTurns = origin.careful ? carefulTurnsMax : 0
-    this.loop = new TurnLoop(
-      address,
-      runtime,
-      services.schedule,
-      (turn, exit) => this.examine(turn, exit),
-      observer.onIdle,
-      registration.meters.mailbox
-    )
-    this.pipeline = new CommitPipeline({
-      address,
-      epoch: origin.epoch,
-      version: origin.version,
-      stored: origin.stored,
-      durability: registration.durability,
-      encodeState: () => this.encodeState(),
-      submit: services.submit,
-      schedule: services.schedule,
-      onAlarms: (due) => registration.alarmClock.watch(address.key, due),
-      onLost: (why) => observer.onLost({ why, encoding: this.encodingFailed }),
-      onDrained: observer.onIdle
-    })
+    this.loop = new TurnLoop(address, runtime, services.schedule, this)
+    this.pipeline = new CommitPipeline(this, origin.epoch, origin.version, origin.stored)
+  }
+
+  onIdle(): void {
+    this.observer.onIdle()
+  }
+
+  onSize(change: 1 | -1): void {
+    this.registration.meters.mailbox(change)
+  }
+
+  onAlarms(due: number): void {
+    this.registration.alarmClock.watch(this.address.key, due)
+  }
+
+  onLostCommit(why: string): void {
+    this.observer.onLost({ why, encoding: this.encodingFailed })
   }
 
   /** Whether something is queued, running or not committed yet. */
@@ -125,15 +124,17 @@ export class Turns implements TurnAccess {
   }
 
   /** Waits until nothing is queued or running and everything is committed, or lost. */
-  readonly quiet: Effect.Effect<void> = Effect.suspend(() => {
-    if (!this.busy) return Effect.void
-    if (this.stopped) return Effect.asVoid(Effect.exit(this.committed))
-    const barrier = this.loop.size === 0 ? Effect.void : this.run(Effect.void)
-    return Effect.exit(Effect.zipRight(barrier, this.committed)).pipe(
-      Effect.zipRight(Effect.yieldNow()),
-      Effect.zipRight(this.quiet)
-    )
-  })
+  get quiet(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.busy) return Effect.void
+      if (this.stopped) return Effect.asVoid(Effect.exit(this.committed))
+      const barrier = this.loop.size === 0 ? Effect.void : this.run(Effect.void)
+      return Effect.exit(Effect.zipRight(barrier, this.committed)).pipe(
+        Effect.zipRight(Effect.yieldNow()),
+        Effect.zipRight(this.quiet)
+      )
+    })
+  }
 
   /** Whether nothing is taken any more. */
   get stopped(): boolean {
@@ -145,17 +146,18 @@ export class Turns implements TurnAccess {
     this.loop.stop()
   }
 
-  readonly live = (fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined => {
+  live(fiber: Fiber.RuntimeFiber<any, any>): Turn | undefined {
     const turn = ofFiber(fiber)
     return turn && !turn.sealed && turn.owner === this ? turn : undefined
   }
 
-  readonly run = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.withFiberRuntime((fiber) => {
+  run<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
       const own = turn?.owner === this ? { caller: turn.caller, request: turn.request } : {}
       return this.runIn(this.background, own, Effect.interruptible(effect))
     })
+  }
 
   /** Runs an effect as a turn, and returns what it returned when it has been committed. */
   runIn<A, E>(
@@ -194,15 +196,14 @@ export class Turns implements TurnAccess {
   }
 
   /** Runs an effect as part of the fiber's turn, or as one of its own, with the services of the fiber. */
-  readonly turn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.withFiberRuntime((fiber) => {
-      const turn = ofFiber(fiber)
-      if (turn && !turn.sealed && turn.owner === this) {
-        return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : effect
-      }
+  turn<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.withFiberRuntime((fiber) => {
+      const turn = this.live(fiber)
+      if (turn) return turn.readOnly ? Effect.dieMessage(mayOnlyRead) : effect
       const { currentContext } = fiber
       return this.run(Effect.mapInputContext(effect, () => currentContext as Context.Context<R>))
     })
+  }
 
   submit(lane: Lane, job: Job): void {
     this.loop.submit(lane, job)
@@ -222,12 +223,13 @@ export class Turns implements TurnAccess {
   }
 
   /** Stages something in the fiber's turn, or in one of its own. */
-  readonly stage = <E = never>(f: (turn: Turn) => Effect.Effect<void, E>): Effect.Effect<void, E> =>
-    Effect.withFiberRuntime((fiber) => {
+  stage<E = never>(f: (turn: Turn) => Effect.Effect<void, E>): Effect.Effect<void, E> {
+    return Effect.withFiberRuntime((fiber) => {
       const turn = this.live(fiber)
       if (!turn) return this.run(this.stage(f))
-      return turn.readOnly ? Effect.dieMessage("onBeforeConnect may read the actor, nothing else") : f(turn)
+      return turn.readOnly ? Effect.dieMessage(mayOnlyRead) : f(turn)
     })
+  }
 
   /** Applies a turn that succeeded, or drops one that failed; what it sends leaves when it is committed. */
   complete(turn: Turn, exit: Exited, release: () => void, abandon: () => void = () => {}): void {
@@ -279,7 +281,7 @@ export class Turns implements TurnAccess {
     turn.apply()
     if (changes.alarms) this.alarms.apply(changes.alarms)
     if (changes.destroys) {
-      turn.disconnects.push(this.observer.onDestroyed)
+      turn.disconnects.push(() => this.observer.onDestroyed())
       this.observer.onDestroying()
     }
     return changes
@@ -290,7 +292,7 @@ export class Turns implements TurnAccess {
    * its failure is recorded, or it has not come again for long. Not before: another one in the same commit would take the
    * record with it, again and again.
    */
-  private examine(turn: Turn, exit: Exited): Exited {
+  examine(turn: Turn, exit: Exited): Exited {
     const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)
     if (!careful || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
     try {
@@ -311,7 +313,7 @@ export class Turns implements TurnAccess {
     if (this.guilty === 0) this.carefulTurns = 0
   }
 
-  private encodeState(): string {
+  encodeState(): string {
     this.encodingFailed = true
     const text = this.registration.encodeState(this.state.current)
     this.encodingFailed = false
