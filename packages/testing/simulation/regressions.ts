@@ -20,5 +20,10 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly found:
   {
     seed: 47074,
     found: "the simulation itself waited for a jump of its clock that was to come after everything had healed"
+  },
+  {
+    seed: 92536,
+    found:
+      "an answer that nobody asked for any more took the others of its commit from the store, as it was the first of them"
   }
 ]

@@ -3,6 +3,7 @@
  * knows to be dead. What it asks for again joins what is there: queued, running, on its way into the store, or recorded.
  */
 import { assert, it } from "@effect/vitest"
+import { Address } from "@troupe/contract"
 import { TestStore } from "@troupe/testing"
 import { Effect, Ref } from "effect"
 import { append, type LabRoom, Probe, run, settle } from "./support/lab.ts"
@@ -37,6 +38,15 @@ const slow = (probe: typeof Probe.Service, name: string) => (room: LabRoom) =>
     Effect.zipRight(append(room, name)),
     Effect.as(name)
   )
+
+/** Another client appends an item, and has its answer. */
+const appendAs = (session: string) =>
+  Effect.gen(function*() {
+    const link = yield* rawLink
+    yield* link.say(hello, { ...open({ name: session }), session })
+    yield* link.say(request(1, "Append", { item: session }))
+    yield* link.say({ _tag: "Ack", channel: 1, received: 1 })
+  })
 
 /** What the actor has, and what was interrupted. */
 const outcome = Effect.gen(function*() {
@@ -151,6 +161,36 @@ it.effect("C14 a call that is recorded is answered again to the newer connection
       assert.deepStrictEqual(items, Array.from({ length: round }, (_, i) => `item ${i + 1}`))
       old = next
       seq = 3
+    }
+  })))
+
+it.effect("C14 T7 an answer that nobody asks for any more takes no other of its commit from the store", () =>
+  run(Effect.gen(function*() {
+    const { hold, release, store, waiting } = yield* TestStore.TestStore
+    const stored = Effect.map(
+      store.replies(Address.make("Lab", "main")),
+      (segments) => segments.flatMap(({ replies }) => replies.map(({ call }) => call))
+    )
+    let old = yield* reopen([])
+    let seq = 1
+    for (const round of [1, 2]) {
+      const [before, kept, after] = [3 * round - 2, 3 * round - 1, 3 * round]
+      yield* hold
+      yield* old.say(...[before, kept, after].map((call, i) => request(seq + i, "Append", { item: `${call}` }, call)))
+      yield* waiting
+      const next = yield* reopen([kept])
+      yield* release
+      yield* settle
+      // the next commit deletes what is not needed any more
+      yield* next.say(request(1, "Append", { item: `${kept}` }, kept))
+      yield* appendAs(`${round}`.repeat(32))
+      assert.deepStrictEqual(answers(next.heard), [[kept, 5 * round - 3]])
+      assert.include(yield* stored, kept)
+      yield* next.say({ _tag: "Ack", channel: 1, received: 1 })
+      yield* appendAs(`${round + 2}`.repeat(32))
+      assert.notInclude(yield* stored, kept)
+      old = next
+      seq = 2
     }
   })))
 

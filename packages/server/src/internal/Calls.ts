@@ -69,7 +69,7 @@ export class Calls {
     if (session.drop(entry, this.unreadMax)) this.owner.turns.release(session.lane)
     if (session.calls.get(entry.number) === entry) session.calls.delete(entry.number)
     this.owner.dispose(session)
-    this.owner.recorded.settle(entry.segment)
+    this.owner.recorded.settle(entry)
     if (entry.request) this.owner.services.settle(entry.request.made)
   }
 
@@ -176,7 +176,7 @@ export class Calls {
     exit: Exit.Exit<unknown, unknown>,
     turn: Turn
   ): void {
-    const { turns, answers, recorded } = this.owner
+    const { turns, answers } = this.owner
     const { text, kept, exit: ended } = answers.encode(codec, exit, turn.caller?.id)
     this.keep(session, entry, text)
     const cancelled = !kept && entry.job?.interruptRequested === true
@@ -185,10 +185,7 @@ export class Calls {
       exit: ended,
       kept,
       recordable: !cancelled && Delivery.of(codec.rpc) === "exactly-once",
-      answer: (segment) => {
-        recorded.count(segment)
-        this.answer(session, entry, text, segment)
-      },
+      answer: (segment) => this.answer(session, entry, text, segment),
       abandon: () => {}
     })
   }

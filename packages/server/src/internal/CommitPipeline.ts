@@ -27,6 +27,8 @@ export interface PipelineOwner {
   readonly services: Pick<Services, "submit" | "schedule">
   /** The present state as text. May throw. */
   readonly encodeState: () => string
+  /** A segment with so many answers has been stored. None of them has left yet. */
+  readonly onRecorded: (segment: number, answers: number) => void
   /** Alarms have been set for good; the earliest of them is due then. */
   readonly onAlarms: (due: number) => void
   /** Nothing will be committed any more. */
@@ -151,7 +153,10 @@ export class CommitPipeline {
     this.stored = true
     this.inFlight = undefined
     this.alarmsSet(alarms)
-    for (const ended of batch) ended.release(ended.reply ? this.version : undefined)
+    const segment = this.version
+    const answers = batch.reduce((count, { reply }) => reply ? count + 1 : count, 0)
+    if (answers > 0) this.owner.onRecorded(segment, answers)
+    for (const ended of batch) ended.release(ended.reply ? segment : undefined)
     if (this.waiting.length > 0) this.flush()
     else this.owner.onIdle()
   }

@@ -119,7 +119,7 @@ export class InternalCalls {
     known.settled = true
     if (known.exit === undefined) return
     this.forget(known)
-    this.owner.recorded.settle(known.segment)
+    this.owner.recorded.settle(known)
     this.owner.services.settle(known.request.made)
   }
 
@@ -276,7 +276,6 @@ export class InternalCalls {
     known.exit = text
     known.segment = segment
     known.job = undefined
-    this.owner.recorded.count(segment)
     known.end(() => decode(codec, text))
     // what had no consequence may run again
     if (segment === undefined && this.owner.turns.durable) this.forget(known)

@@ -229,6 +229,10 @@ export class LiveActivation
     this.turns.stop()
   }
 
+  onRecorded(segment: number, answers: number): void {
+    this.recorded.begin(segment, answers)
+  }
+
   /** Nothing can be committed any more: what is in memory is worthless, and clients open anew. */
   onLost(loss: Loss): void {
     this.stop("lost")

@@ -33,14 +33,17 @@ export class Recorded {
     private readonly pipeline: Pick<CommitPipeline, "settleSegment">
   ) {}
 
-  /** A segment holds one more answer. */
-  count(segment: number | undefined): void {
-    if (segment !== undefined) this.unsettled.set(segment, (this.unsettled.get(segment) ?? 0) + 1)
+  /** A segment has been stored. All its answers are counted before the first of them can be settled. */
+  begin(segment: number, answers: number): void {
+    this.unsettled.set(segment, answers)
   }
 
-  /** The client has an answer. A segment of which it has all is deleted. */
-  settle(segment: number | undefined): void {
+  /** An answer is not needed any more. A segment of which none is, is deleted. */
+  settle(entry: CallEntry): void {
+    const { segment } = entry
     if (segment === undefined) return
+    // once: whoever says so again must not take another answer's place
+    entry.segment = undefined
     const left = (this.unsettled.get(segment) ?? 1) - 1
     if (left > 0) return void this.unsettled.set(segment, left)
     this.unsettled.delete(segment)

@@ -46,6 +46,8 @@ export interface CallEnd {
 export interface TurnsObserver {
   /** Nothing is queued, running or waiting to be committed. */
   readonly onIdle: () => void
+  /** A segment with so many answers has been stored. */
+  readonly onRecorded: (segment: number, answers: number) => void
   /** Nothing can be committed any more. */
   readonly onLost: (loss: Loss) => void
   /** A turn that ends the actor has ended, and is to be committed. */
@@ -98,6 +100,10 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
 
   onSize(change: 1 | -1): void {
     this.registration.meters.mailbox(change)
+  }
+
+  onRecorded(segment: number, answers: number): void {
+    this.observer.onRecorded(segment, answers)
   }
 
   onAlarms(due: number): void {
