@@ -20,3 +20,9 @@ export class Delivery extends Context.Reference<Delivery>()("@troupe/contract/De
 
 /** The delivery of an rpc. */
 export const of = (rpc: Rpc.AnyWithProps): Mode => Context.get(rpc.annotations, Delivery)
+
+/**
+ * For how much of a store's retention a client sends a call again: later its answer might have been deleted. The rest is for
+ * clocks that differ, and for the call to run.
+ */
+export const resendShare = 0.9

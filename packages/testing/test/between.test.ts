@@ -6,10 +6,10 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type ActorError, Address, Delivery, type Request } from "@troupe/contract"
-import { ActorHost } from "@troupe/server"
+import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
-import { settle } from "./support/lab.ts"
+import { pass, settle } from "./support/lab.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { by: Schema.String }) {}
 
@@ -179,6 +179,81 @@ it.effect("T3 also if the other actor has been lost, or asleep, in between", () 
       assert.isAtLeast(runs.length, 3)
     }),
     { idleTimeout: "500 millis" }
+  ))
+
+class Memory extends Context.Tag("test/Memory")<Memory, { lost: boolean }>() {}
+
+/** A store that keeps replies for ten minutes, or says so and has lost them already. */
+const forgetful = TestStore.layerOver.pipe(
+  Layer.provide(Layer.effect(
+    ActorStore.ActorStore,
+    Effect.map(Effect.all([ActorStore.ActorStore, Memory]), ([store, memory]) => ({
+      ...store,
+      retentionMillis: 600_000,
+      replies: (address: Address.Address) => memory.lost ? Effect.succeed([]) : store.replies(address)
+    }))
+  )),
+  Layer.provide(ActorStore.layerMemory),
+  Layer.provideMerge(Layer.sync(Memory, () => ({ lost: false })))
+)
+
+it.effect("C15 T3 a turn that runs again does not call actors that may have forgotten its first run: it ends unknown", () =>
+  Effect.gen(function*() {
+    const { runs, work } = yield* Bench
+    const control = yield* TestStore.TestStore
+    const memory = yield* Memory
+    const desk = yield* ActorClient.connect(Desk, "a")
+    const ways: Record<string, (room: Room, ledgers: Context.Tag.Service<typeof Ledger>) => Work> = {
+      directly: (_, ledgers) => ledgers.get("main").Book({ item: "x" }),
+      // the one between has not committed either
+      indirectly: (_, ledgers) => ledgers.get("far").Forward({ item: "z", to: "main" }),
+      // whoever catches everything cannot make it a success
+      stubbornly: (_, ledgers) => Effect.catchAllCause(ledgers.get("main").Book({ item: "x" }), () => Effect.succeed(0))
+    }
+    let booked = 0
+    for (const [way, call] of Object.entries(ways)) {
+      for (const waits of [30, 90]) {
+        memory.lost = false
+        const gate = yield* Deferred.make<void>()
+        let times = 0
+        work[`${way} ${waits}`] = (room, ledgers) =>
+          Effect.gen(function*() {
+            if (++times === 2) yield* Deferred.await(gate)
+            const n = yield* call(room, ledgers)
+            if (times === 1) yield* control.fail("before")
+            yield* done(room, way)
+            return n
+          })
+        const calling = yield* Effect.fork(desk.rpc.Do({ what: `${way} ${waits}` }))
+        yield* later
+        assert.strictEqual(times, 2)
+        booked++
+        assert.lengthOf(yield* entriesOf("main"), booked)
+        yield* pass(`${waits} seconds`)
+        // nobody else keeps it in memory
+        memory.lost = waits > 60
+        yield* Deferred.succeed(gate, undefined)
+        yield* settle
+        const end = yield* Effect.either(Fiber.join(calling))
+        if (waits < 60) assert.isTrue(Either.isRight(end), "it was in time, and has found what it had done")
+        else assert.strictEqual(Either.isLeft(end) && (end.left as { readonly _tag: string })._tag, "OutcomeUnknown")
+        assert.lengthOf(yield* entriesOf("main"), booked)
+        // the connection stands, and its credit has been given back
+        work["other"] = () => Effect.succeed("other")
+        assert.strictEqual(yield* desk.rpc.Do({ what: "other" }), "other")
+      }
+    }
+    assert.isAtLeast(runs.length, 6)
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
+        Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk] })),
+        Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
+        Layer.provideMerge(ActorHost.layer({ idleTimeout: "10 seconds" })),
+        Layer.provideMerge(Layer.mergeAll(forgetful, MemoryTransport.layer, BenchLive))
+      )
+    )
   ))
 
 it.effect("T10 a failure of another actor is found again too", () =>

@@ -29,8 +29,8 @@ export interface Sending {
   readonly connectionId: ConnectionId
 }
 
-/** The answers of calls that were first sent before this may have been deleted. Clocks differ a little. */
-export const keptSince = (now: number, retentionMillis: number): number => now - retentionMillis * 0.9
+/** The answers of calls that were first sent before this may have been deleted. */
+export const keptSince = (now: number, retentionMillis: number): number => now - retentionMillis * Delivery.resendShare
 
 /** What holds for calls that were sent on a connection that is lost. */
 export interface Terms {

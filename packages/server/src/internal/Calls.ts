@@ -98,10 +98,17 @@ export class Calls {
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
     connection.inFlight.add(id)
     const entry = session.begin(id)
+    if (sentAgain) entry.rememberedUntil = this.rememberedUntil
     entry.observed = observer.begin(address, tag, parentOf(message), { "troupe.connection": connection.id })
     const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
     if (!rpc.forked) return this.begin(session, entry, rpc, this.owner.handle(...input))
     this.fork({ session, entry, codec: rpc, handle: () => this.owner.handleForked(...input) })
+  }
+
+  /** A call is sent again while its answer is kept for at least a tenth of the retention: so long it has to run. */
+  private get rememberedUntil(): number {
+    const { clock, store } = this.owner.services
+    return clock.unsafeCurrentTimeMillis() + store.retentionMillis * (1 - Delivery.resendShare)
   }
 
   /** A call begins: if it was the last of this second, the next one waits. */
@@ -120,7 +127,7 @@ export class Calls {
   private fork(forked: Forked): void {
     const { turns, forks } = this.owner
     const { session, entry } = forked
-    const request = entry.request = Request.ofCall(session.id, entry.number)
+    const request = entry.request = Request.ofCall(session.id, entry.number, entry.rememberedUntil)
     entry.job = new Job({
       start: () => {
         this.pace(session)
@@ -155,7 +162,7 @@ export class Calls {
     codec: Codec.RpcCodec,
     handle: Effect.Effect<unknown, unknown>
   ): void {
-    const request = entry.request = Request.ofCall(session.id, entry.number)
+    const request = entry.request = Request.ofCall(session.id, entry.number, entry.rememberedUntil)
     const job = new Job({
       start: () => {
         this.pace(session)
@@ -177,6 +184,10 @@ export class Calls {
     turn: Turn
   ): void {
     const { turns, answers } = this.owner
+    if (turn.late) {
+      this.forget(session, entry)
+      return session.connection?.lose(entry)
+    }
     const { text, kept, exit: ended } = answers.encode(codec, exit, turn.caller?.id)
     this.keep(session, entry, text)
     const cancelled = !kept && entry.job?.interruptRequested === true

@@ -90,6 +90,8 @@ class Channel implements Attachment {
   }
 }
 
+const nothingHeard = "nothing was heard on the link"
+
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
 export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
@@ -169,7 +171,10 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
 
   readonly onMessage = (text: string): void => {
     if (this.closed) return
-    this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
+    const now = this.services.clock.unsafeCurrentTimeMillis()
+    // what it brings may be as old as the silence: a client does not say again what it thinks is too old
+    if (now - this.lastHeard >= this.services.silenceMillis) return this.close(Link.codeGoAway, nothingHeard)
+    this.lastHeard = now
     const max = this.proven ? this.services.messageBytesMax : this.services.openBytesMax
     if (Bytes.exceed(text, max)) return this.violation(`a message may have ${max} bytes here, this one has more`)
     const frames = Frame.decodeClient(text)
@@ -237,7 +242,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     const now = clock.unsafeCurrentTimeMillis()
     if (this.channels.size > 0) this.useless = now
     const silent = now - this.lastHeard
-    if (silent >= silenceMillis) this.close(Link.codeGoAway, "nothing was heard on the link")
+    if (silent >= silenceMillis) this.close(Link.codeGoAway, nothingHeard)
     else if (now - this.useless >= openTimeoutMillis) {
       this.close(Link.codeViolation, "no connection was opened on the link")
     } else if (this.greeted && silent >= Math.min(heartbeatMillis, silenceMillis / 2)) {

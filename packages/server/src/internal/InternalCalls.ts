@@ -28,6 +28,8 @@ export interface InternalCall {
   readonly headers: Headers.Headers
   /** Its name, if it may be made again. */
   readonly id: string | undefined
+  /** See `Request.rememberedUntil`. */
+  readonly rememberedUntil: number
   /** Of who makes it, if somebody looks at spans. */
   readonly span: Tracer.AnySpan | undefined
 }
@@ -38,6 +40,13 @@ export class Abandoned {
 }
 
 const abandoned = new Abandoned()
+
+/** The call may have been made before, so long ago that what is known of it may have been deleted. It has not been run. */
+export class Forgotten {
+  readonly _tag = "Forgotten"
+}
+
+const forgotten = new Forgotten()
 
 /** The activation that is called. */
 export interface InternalCallsOwner
@@ -134,6 +143,10 @@ export class InternalCalls {
     for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]
   }
 
+  private get now(): number {
+    return this.owner.services.clock.unsafeCurrentTimeMillis()
+  }
+
   private get observer(): Observer {
     return this.owner.registration.observers.internal
   }
@@ -211,6 +224,7 @@ export class InternalCalls {
       const found = this.known.get(id) ?? this.fromRecorded(id)
       const { overload } = this
       if (!found && overload) return resume(overload)
+      if (!found && this.now > call.rememberedUntil) return resume(Effect.fail(forgotten))
       const known = found ?? this.begin(call, id)
       // whoever asks again needs the answer again
       known.settled = false
@@ -229,17 +243,17 @@ export class InternalCalls {
   private fromRecorded(id: string): Known | undefined {
     const recorded = this.owner.recorded.take(id, only)
     if (!recorded) return undefined
-    const known = new Known(id, Request.ofId(id))
+    const known = new Known(id, Request.ofId(id, Infinity))
     known.exit = recorded.exit
     known.segment = recorded.segment
     this.known.set(id, known)
     return known
   }
 
-  private begin({ codec, payload, headers, span }: InternalCall, id: string): Known {
+  private begin({ codec, payload, headers, rememberedUntil, span }: InternalCall, id: string): Known {
     const { owner, observer } = this
     const { address, turns } = owner
-    const request = Request.ofId(id)
+    const request = Request.ofId(id, rememberedUntil)
     const known = new Known(id, request)
     const observed = known.observed = observer.begin(address, codec.rpc._tag, span)
     known.job = new Job({
@@ -255,6 +269,11 @@ export class InternalCalls {
 
   private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
     const { turns, answers } = this.owner
+    if (turn.late) {
+      known.observed?.dropped()
+      this.forget(known)
+      return known.end(() => Effect.fail(forgotten))
+    }
     const { text, kept, exit: ended } = answers.encode(codec, exit)
     if (!kept && (known.cancelled || turns.stopped)) {
       known.observed?.dropped()

@@ -16,7 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { idOf } from "./idOf.ts"
-import { Abandoned, type InternalCall } from "./InternalCalls.ts"
+import { Abandoned, Forgotten, type InternalCall } from "./InternalCalls.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
@@ -60,7 +60,7 @@ export class OutgoingCalls {
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
           const callee = Address.make(contract.contract, key)
           return CallSpan.use(callee, codec.rpc._tag, (span) => {
-            const call = { codec, payload, headers, id: undefined, span: span?.span }
+            const call = { codec, payload, headers, id: undefined, rememberedUntil: Infinity, span: span?.span }
             return this.call(callee, call, options?.discard !== true)
           })
         }) as never
@@ -94,7 +94,7 @@ export class OutgoingCalls {
     const path = awaited ? this.waits.cycle(caller.address, callee) : undefined
     if (path) return new CallCycle({ path })
     const sent = this.isRepeatable(turn, caller, call)
-      ? this.sendNamed(turn.request, callee, call)
+      ? this.sendRemembered(turn, callee, call)
       : this.sendFromTurn(callee, call)
     const end = awaited ? this.waits.begin(caller.address, turn, callee) : () => {}
     return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
@@ -110,6 +110,23 @@ export class OutgoingCalls {
       && Delivery.of(codec.rpc) === "exactly-once"
   }
 
+  /**
+   * The turn may have been run before, and called others. It ends if they may have forgotten that: they would do again what
+   * they have done.
+   */
+  private sendRemembered(
+    turn: Turn & { readonly request: Request },
+    callee: Address.Address,
+    call: InternalCall
+  ): Effect.Effect<unknown, unknown> {
+    const giveUp = Effect.suspend(() => {
+      turn.late = true
+      return Effect.interrupt
+    })
+    if (this.options.services.clock.unsafeCurrentTimeMillis() > turn.request.rememberedUntil) return giveUp
+    return Effect.catchIf(this.sendNamed(turn.request, callee, call), isForgotten, () => giveUp)
+  }
+
   /** The callee remembers the call under its name until it is told that it will not be made again. */
   private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const { payload, rpc } = call.codec
@@ -120,7 +137,7 @@ export class OutgoingCalls {
     const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
     const made = request.begin(callee, id)
     return Effect.ensuring(
-      this.sendFromTurn(callee, { ...call, id }),
+      this.sendFromTurn(callee, { ...call, id, rememberedUntil: request.rememberedUntil }),
       Effect.sync(() => {
         made.ended = true
         if (made.settled) this.settle([made])
@@ -194,6 +211,8 @@ export class OutgoingCalls {
     for (const { callee, id } of made) this.options.forgetFailure(callee, id)
   }
 }
+
+const isForgotten = (error: unknown): error is Forgotten => error instanceof Forgotten
 
 const isAbandoned = (error: unknown): error is Abandoned => error instanceof Abandoned
 

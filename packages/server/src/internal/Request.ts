@@ -30,14 +30,21 @@ export class Request {
     /** Evaluated once, if at all. */
     private readonly seed: () => string,
     /** Whether it can be run again under the same name. */
-    readonly repeatable: boolean
+    readonly repeatable: boolean,
+    /**
+     * It may have been run before. Until then, in milliseconds since the epoch, the actors that it called are sure to
+     * remember. Infinite if it has not been run before.
+     */
+    readonly rememberedUntil = Infinity
   ) {}
 
   /** A client's call. */
-  static ofCall = (session: string, number: number): Request => new Request(() => `call ${session} ${number}`, true)
+  static ofCall = (session: string, number: number, rememberedUntil: number): Request =>
+    new Request(() => `call ${session} ${number}`, true, rememberedUntil)
 
   /** A call of another actor that has a name of its own. */
-  static ofId = (id: string): Request => new Request(() => `derived ${id}`, true)
+  static ofId = (id: string, rememberedUntil: number): Request =>
+    new Request(() => `derived ${id}`, true, rememberedUntil)
 
   /** The firing of an alarm, however often it is tried. */
   static ofAlarm = (address: Address, firing: string): Request =>

@@ -219,6 +219,12 @@ export class ServerConnection implements ReplyTarget, Recipient {
     this.push(encode(call.number, call.exit), call)
   }
 
+  /** Nobody knows what has become of a call. */
+  lose(call: CallEntry): void {
+    this.inFlight.delete(call.number)
+    this.push(Frame.encodeLost(call.number))
+  }
+
   // --- the link ------------------------------------------------------------------------------------------------------
 
   /** The connection is a new one and has been committed: the client is told. */

@@ -14,6 +14,8 @@ export interface ReplyTarget extends Caller {
   /** Sends the answer of a call, unless it is on its way already. */
   readonly reply: (call: CallEntry) => void
   readonly push: (payload: string) => void
+  /** The client cannot be told how a call has ended. */
+  readonly lose: (call: CallEntry) => void
   readonly end: (reason: DisconnectReason) => void
 }
 
@@ -41,6 +43,8 @@ export class CallEntry {
   chunk: { readonly text: string; readonly acknowledged: () => void } | undefined
   /** What its handler was given as the request, if it ran in this activation. */
   request: Request | undefined
+  /** See `Request.rememberedUntil`. */
+  rememberedUntil = Infinity
   /** What others see of it, if it runs in this activation. */
   observed: Observed | undefined
 
