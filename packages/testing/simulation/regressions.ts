@@ -25,5 +25,13 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly found:
     seed: 92536,
     found:
       "an answer that nobody asked for any more took the others of its commit from the store, as it was the first of them"
-  }
+  },
+  {
+    seed: 79918,
+    found: "a call that was run again after hours called another actor, which had forgotten the first time"
+  },
+  { seed: 89990, found: "the same, after a crash in the middle of it" },
+  { seed: 118489, found: "as at 92 536" },
+  { seed: 123446, found: "as at 79 918" },
+  { seed: 133246, found: "as at 79 918" }
 ]
