@@ -1,6 +1,7 @@
 /** How old a call may be when it is sent again. Here the server keeps answers for 10 minutes, so 9 minutes are the limit. */
 import { assert, it } from "@effect/vitest"
 import { ConnectionError } from "@troupe/contract"
+import { RawClient } from "@troupe/testing"
 import { Effect } from "effect"
 import { Tally } from "./support/tally.ts"
 import { begin, failure, isRunning, makeWorld, pass, result, settle, statusOf, type World } from "./support/world.ts"
@@ -131,4 +132,24 @@ it.scoped("C15 age does not matter while the connection stands, nor where nothin
       assert.strictEqual(world.trace.count(`hold ${round} again`), 2)
     }
     assert.deepStrictEqual(world.labels(), ["x rides", "x again", "y rides", "y again"])
+  }))
+
+it.scoped("C15 what comes after too long a silence may be old: it is not heard, and the link ends", () =>
+  Effect.gen(function*() {
+    const world = yield* makePatientWorld
+    yield* world.serve()
+    for (const [round, hours] of [[1, 18], [2, 23]] as const) {
+      const link = yield* world.rawLink
+      const session = `${round}`.repeat(32)
+      // the server looks every ten hours how long nothing has been heard
+      yield* pass("1 hour")
+      yield* link.say(RawClient.hello, RawClient.open(Tally, "a", { params: { who: "ann" }, session }))
+      yield* pass(`${hours} hours`)
+      yield* link.say(RawClient.request(1, "Add", { label: `${hours} hours` }))
+      assert.deepStrictEqual(world.labels(), ["18 hours"])
+      assert.strictEqual(link.of("Message").some(({ payload }) => payload._tag === "Exit"), round === 1)
+      yield* link.close
+      // to the next full ten hours
+      yield* pass(`${hours === 18 ? 1 : 6} hours`)
+    }
   }))
