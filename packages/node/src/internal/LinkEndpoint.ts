@@ -52,18 +52,31 @@ const allow = (socket: WebSocket, messageBytesMax: number): void => {
 }
 
 /** A `ws` socket as a link. */
-const toLink = (socket: WebSocket): Link.Link => ({
-  send: (text) => {
-    if (socket.readyState === WebSocket.OPEN) TextFrame.send(socket, text)
-  },
-  close: (code, reason) => {
-    if (socket.readyState !== WebSocket.OPEN) return
-    socket.close(isSendable(code) ? code : codeFailed, WebSocketLink.toReason(reason))
-  },
-  buffered: () => socket.bufferedAmount,
-  allow: (messageBytesMax) => allow(socket, messageBytesMax),
-  setReading: (reading) => reading ? socket.resume() : socket.pause()
-})
+class SocketLink implements Link.Link {
+  constructor(private readonly socket: WebSocket) {}
+
+  send(text: string): void {
+    if (this.socket.readyState === WebSocket.OPEN) TextFrame.send(this.socket, text)
+  }
+
+  close(code: number, reason: string): void {
+    if (this.socket.readyState !== WebSocket.OPEN) return
+    this.socket.close(isSendable(code) ? code : codeFailed, WebSocketLink.toReason(reason))
+  }
+
+  buffered(): number {
+    return this.socket.bufferedAmount
+  }
+
+  allow(messageBytesMax: number): void {
+    allow(this.socket, messageBytesMax)
+  }
+
+  setReading(reading: boolean): void {
+    if (reading) this.socket.resume()
+    else this.socket.pause()
+  }
+}
 
 const ignore = (): void => {}
 
@@ -109,7 +122,7 @@ export class LinkEndpoint {
       tooBig ||= error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
     })
     socket.on("close", () => sockets.delete(socket))
-    const handler = this.guarded(() => this.options.accept(toLink(socket), request))
+    const handler = this.guarded(() => this.options.accept(new SocketLink(socket), request))
     if (!handler) return socket.close(codeFailed)
     socket.on("message", (data: Buffer, isBinary: boolean) => this.onMessage(socket, handler, data, isBinary))
     socket.on(

@@ -120,7 +120,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     private readonly services: GatewayServices,
     private readonly onGone: () => void
   ) {
-    this.writer = new FrameWriter({ send: this.send }, services.schedule, 16 * 1024, undefined, services.scheduleEvents)
+    this.writer = new FrameWriter(this, services.schedule, 16 * 1024, undefined, services.scheduleEvents)
     const now = this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
     this.frames = new TokenBucket(services.framesPerSecond, now)
     this.refusals = new TokenBucket(services.refusalsPerSecond, now)
@@ -135,7 +135,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   }
 
   /** What is sent waits in the socket for as long as the client does not read, and must not wait without a bound. */
-  private readonly send = (text: string): void => {
+  send(text: string): void {
     this.link.send(text)
     const max = this.services.bufferedBytesMax * Math.max(1, this.channels.size)
     if (this.closed || this.link.buffered() <= max) return
@@ -149,7 +149,9 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     return this.waiting.size === 0 && this.keepsUp()
   }
 
-  private readonly keepsUp = (): boolean => this.link.buffered() <= this.services.latestBufferedBytesMax
+  private keepsUp(): boolean {
+    return this.link.buffered() <= this.services.latestBufferedBytesMax
+  }
 
   /** Nobody tells when a socket has drained: it is looked at again, for as long as something waits. */
   awaitRoom(channel: Channel): void {
@@ -158,11 +160,11 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     this.waiting.add(channel)
   }
 
-  readonly onExpired = (): void => {
+  onExpired(): void {
     for (const channel of this.waiting) {
       if (!this.keepsUp()) break
       this.waiting.delete(channel)
-      channel.connection?.pushKept(this.keepsUp)
+      channel.connection?.pushKept(() => this.keepsUp())
     }
     if (this.waiting.size > 0) this.services.behind.start(this)
   }
@@ -199,13 +201,15 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     this.services.fork(this.readAgain)
   }
 
-  private readonly readAgain: Effect.Effect<void> = Effect.suspend(() => {
-    const wait = this.readsAt - this.services.clock.unsafeCurrentTimeMillis()
-    if (wait > 0) return Effect.delay(this.readAgain, wait)
-    this.reading = true
-    if (!this.closed) this.link.setReading?.(true)
-    return Effect.void
-  })
+  private get readAgain(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const wait = this.readsAt - this.services.clock.unsafeCurrentTimeMillis()
+      if (wait > 0) return Effect.delay(this.readAgain, wait)
+      this.reading = true
+      if (!this.closed) this.link.setReading?.(true)
+      return Effect.void
+    })
+  }
 
   prove(): void {
     if (this.proven) return

@@ -83,7 +83,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
   /** Events the client has subscribed to. */
   readonly subscriptions = new SparseSet<string>()
   /** The calls it has been asked for and has not answered: what the client's credit bounds. */
-  readonly inFlight = new Set<number>()
+  readonly inFlight = new SparseSet<number>()
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
   /** Why it has ended. */
@@ -344,7 +344,9 @@ export class ServerConnection implements ReplyTarget, Recipient {
   }
 
   /** The client has not come back in time. */
-  readonly onExpired = (): void => this.end({ _tag: "ResumeExpired" })
+  onExpired(): void {
+    this.end({ _tag: "ResumeExpired" })
+  }
 
   private confirm(): void {
     this.previousToken = undefined

@@ -5,6 +5,7 @@
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
+import { SparseMap, SparseSet } from "./Sparse.ts"
 import type { TokenBucket } from "./TokenBucket.ts"
 import type { Caller } from "./Turn.ts"
 import { type Job, Lane } from "./TurnLoop.ts"
@@ -63,7 +64,7 @@ export class CallEntry {
 export class Session {
   /** The session's calls wait here, in call order. */
   readonly lane = new Lane()
-  readonly calls = new Map<number, CallEntry>()
+  readonly calls = new SparseMap<number, CallEntry>()
   /** How many connections of it come, stand or go. */
   connections = 0
   /** The newest connection, which may have ended. */
@@ -77,7 +78,7 @@ export class Session {
   /** How fast its calls are begun, if that is bounded. */
   pace: TokenBucket | undefined
   /** Calls that the client sends again, and has not sent again yet. */
-  pending: Set<number> = new Set()
+  pending = new SparseSet<number>()
 
   /** Answers that the client has not got, together, as `CallEntry.bytes`. */
   private unread = 0

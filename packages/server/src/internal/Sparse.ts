@@ -1,6 +1,6 @@
 /**
- * Maps and sets that take no memory while they are empty. An actor has a dozen for what may happen to it one day, and an
- * empty `Map` takes 200 bytes.
+ * Maps and sets that take no memory while they are empty. Actors and connections have a dozen for what may happen to them
+ * one day, and an empty `Map` takes 200 bytes.
  */
 
 export class SparseMap<K, V> {
@@ -12,6 +12,10 @@ export class SparseMap<K, V> {
 
   get(key: K): V | undefined {
     return this.map?.get(key)
+  }
+
+  has(key: K): boolean {
+    return this.map?.has(key) === true
   }
 
   set(key: K, value: V): void {
@@ -43,6 +47,12 @@ export class SparseMap<K, V> {
 
 export class SparseSet<A> {
   private set: Set<A> | undefined
+
+  static from<A>(values: ReadonlyArray<A>): SparseSet<A> {
+    const sparse = new SparseSet<A>()
+    for (const value of values) sparse.add(value)
+    return sparse
+  }
 
   get size(): number {
     return this.set === undefined ? 0 : this.set.size

@@ -119,13 +119,17 @@ export class Turn {
     this.writes?.forEach((value, cell) => {
       cell.current = value
     })
+    // a connection keeps the turn of its `onConnect`, and that would keep the state of then
+    this.writes = undefined
   }
 
   /** Lets out what was staged, now that the turn is committed: its events, then its reply, then its disconnects. */
   send(reply: () => void): void {
     for (const output of this.outputs) output()
+    this.outputs.length = 0
     reply()
     for (const disconnect of this.disconnects) disconnect()
+    this.disconnects.length = 0
   }
 }
 
