@@ -93,7 +93,7 @@ export const planted: ReadonlyArray<Planted> = [
     name: "recorded replies are deleted before their client has them",
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
-    replace: "this.options.recorded.settle(segment); if (!awaited || session.gone) this.settle(session, entry)",
+    replace: "this.owner.recorded.settle(entry); if (!awaited || session.gone) this.settle(session, entry)",
     seed: 31
   },
   {

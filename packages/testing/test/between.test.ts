@@ -7,8 +7,8 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type ActorError, Address, Delivery, type Request } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
-import { MemoryTransport, TestStore } from "@troupe/testing"
-import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
+import { MemoryTransport, RawClient, TestStore } from "@troupe/testing"
+import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Option, Ref, Schedule, Schema, TestClock } from "effect"
 import { pass, settle } from "./support/lab.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { by: Schema.String }) {}
@@ -27,7 +27,11 @@ class Ledger extends Actor.Tag<Ledger>()("Ledger", {
 
 /** Does what a test wants with ledgers. */
 class Desk extends Actor.Tag<Desk>()("Desk", {
-  rpcs: RpcGroup.make(Rpc.make("Do", { payload: { what: Schema.String }, success: Schema.Unknown, error: Refused })),
+  rpcs: RpcGroup.make(
+    Rpc.make("Do", { payload: { what: Schema.String }, success: Schema.Unknown, error: Refused }),
+    Rpc.make("DoAgain", { payload: { what: Schema.String }, success: Schema.Unknown, error: Refused })
+      .annotate(Delivery.Delivery, "idempotent")
+  ),
   internal: RpcGroup.make(Rpc.make("DoInternally", { payload: { what: Schema.String }, success: Schema.Unknown }))
 }) {}
 
@@ -56,7 +60,10 @@ const DeskLive = Desk.toLayer(
       const run = (what: string) =>
         Effect.catchIf(work[what]!(room, ledgers), (error) => error._tag !== "Refused", Effect.die)
       return room.behavior({
-        rpcs: { Do: ({ what }) => run(what) as Effect.Effect<unknown, Refused, Request.Request<Desk>> },
+        rpcs: {
+          Do: ({ what }) => run(what) as Effect.Effect<unknown, Refused, Request.Request<Desk>>,
+          DoAgain: ({ what }) => run(what) as Effect.Effect<unknown, Refused, Request.Request<Desk>>
+        },
         internal: { DoInternally: ({ what }) => Effect.orDie(run(what)) }
       })
     })
@@ -197,6 +204,13 @@ const forgetful = TestStore.layerOver.pipe(
   Layer.provideMerge(Layer.sync(Memory, () => ({ lost: false })))
 )
 
+const Forgetful = ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
+  Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk], silence: "1 hour", openTimeout: "1 hour" })),
+  Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
+  Layer.provideMerge(ActorHost.layer({ idleTimeout: "10 seconds", resumeWindow: "1 hour", window: 4 })),
+  Layer.provideMerge(Layer.mergeAll(forgetful, MemoryTransport.layer, BenchLive))
+)
+
 it.effect("C15 T3 a turn that runs again does not call actors that may have forgotten its first run: it ends unknown", () =>
   Effect.gen(function*() {
     const { runs, work } = yield* Bench
@@ -244,17 +258,98 @@ it.effect("C15 T3 a turn that runs again does not call actors that may have forg
       }
     }
     assert.isAtLeast(runs.length, 6)
-  }).pipe(
-    Effect.scoped,
-    Effect.provide(
-      ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
-        Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk] })),
-        Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
-        Layer.provideMerge(ActorHost.layer({ idleTimeout: "10 seconds" })),
-        Layer.provideMerge(Layer.mergeAll(forgetful, MemoryTransport.layer, BenchLive))
-      )
-    )
-  ))
+  }).pipe(Effect.scoped, Effect.provide(Forgetful)))
+
+it.effect("C15 T3 also if the turn would not wait for the call", () =>
+  Effect.gen(function*() {
+    const { work } = yield* Bench
+    const control = yield* TestStore.TestStore
+    const desk = yield* ActorClient.connect(Desk, "a")
+    for (const waits of [30, 90]) {
+      const gate = yield* Deferred.make<void>()
+      const item = `${waits}`
+      let times = 0
+      work[item] = (room, ledgers) =>
+        Effect.gen(function*() {
+          if (++times === 1) yield* control.fail("before")
+          else {
+            yield* Deferred.await(gate)
+            yield* ledgers.get("main").Book({ item }, { discard: true })
+          }
+          yield* done(room, item)
+          return item
+        })
+      const calling = yield* Effect.fork(desk.rpc.Do({ what: item }))
+      yield* later
+      yield* pass(`${waits} seconds`)
+      yield* Deferred.succeed(gate, undefined)
+      yield* later
+      const end = yield* Effect.either(Fiber.join(calling))
+      if (waits < 60) assert.deepStrictEqual(end, Either.right(item))
+      else assert.strictEqual(Either.isLeft(end) && (end.left as { readonly _tag: string })._tag, "OutcomeUnknown")
+      assert.deepStrictEqual(yield* entriesOf("main"), ["30"])
+    }
+    assert.deepStrictEqual(yield* control.lastState(DeskState, Desk, "a"), Option.some({ done: ["30"] }))
+  }).pipe(Effect.scoped, Effect.provide(Forgetful)))
+
+it.effect("C8 what an idempotent call does elsewhere may be done again when it has been forgotten there", () =>
+  Effect.gen(function*() {
+    const { work } = yield* Bench
+    const control = yield* TestStore.TestStore
+    const memory = yield* Memory
+    const desk = yield* ActorClient.connect(Desk, "a")
+    const gate = yield* Deferred.make<void>()
+    let times = 0
+    work["x"] = (room, ledgers) =>
+      Effect.gen(function*() {
+        if (++times === 2) yield* Deferred.await(gate)
+        yield* ledgers.get("main").Book({ item: "x" })
+        if (times === 1) yield* control.fail("before")
+        yield* done(room, "x")
+        return times
+      })
+    const calling = yield* Effect.fork(desk.rpc.DoAgain({ what: "x" }))
+    yield* later
+    yield* pass("90 seconds")
+    memory.lost = true
+    yield* Deferred.succeed(gate, undefined)
+    yield* settle
+    assert.strictEqual(yield* Fiber.join(calling), 2)
+    assert.deepStrictEqual(yield* entriesOf("main"), ["x", "x"])
+  }).pipe(Effect.scoped, Effect.provide(Forgetful)))
+
+it.effect("C15 B8 a call that is lost is told to the connection that asks for it, and gives its credit back once", () =>
+  Effect.gen(function*() {
+    const { work } = yield* Bench
+    const gate = yield* Deferred.make<void>()
+    work["first"] = () => Effect.as(Effect.uninterruptible(Deferred.await(gate)), 1)
+    for (const item of ["b", "c", "d"]) work[item] = (_, ledgers) => ledgers.get("main").Book({ item })
+    const session = "1".repeat(32)
+    const open = (opening: number) => RawClient.open(Desk, "a", { session, opening, pending: [1, 2, 3, 4] })
+    const calls = ["first", "b", "c", "d"].map((what, i) => RawClient.request(i + 1, "Do", { what }))
+    const one = yield* RawClient.make
+    yield* one.say(RawClient.hello, open(1))
+    yield* one.say(...calls)
+    yield* pass("90 seconds")
+    const two = yield* RawClient.make
+    yield* two.say(RawClient.hello, open(2))
+    yield* Deferred.succeed(gate, undefined)
+    yield* later
+    const answers = () => two.of("Message").map(({ payload }) => `${payload._tag} ${(payload as any).requestId}`)
+    // some may have been told already: they were late before the connection stood
+    yield* two.say(...calls)
+    yield* later
+    assert.deepStrictEqual(answers().sort(), ["Exit 1", "Lost 2", "Lost 3", "Lost 4"])
+    // a client that has heard all of that may have four calls in flight
+    const gateOfMore = yield* Deferred.make<void>()
+    work["more"] = () => Effect.as(Deferred.await(gateOfMore), "more")
+    yield* two.say(...[5, 6, 7, 8].map((seq) => RawClient.request(seq, "Do", { what: "more" })))
+    yield* Deferred.succeed(gateOfMore, undefined)
+    yield* later
+    assert.deepStrictEqual(two.of("Close"), [])
+    assert.deepStrictEqual(answers().slice(4), ["Exit 5", "Exit 6", "Exit 7", "Exit 8"])
+    assert.deepStrictEqual(yield* entriesOf("main"), [])
+  }).pipe(Effect.scoped, Effect.provide(Forgetful)))
 
 it.effect("T10 a failure of another actor is found again too", () =>
   run(Effect.gen(function*() {

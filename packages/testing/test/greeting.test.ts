@@ -1,9 +1,22 @@
 /** What is asked for on a link does not wait until the server has said what it takes, unless it may be too long. */
 import { assert, it } from "@effect/vitest"
-import type { ConnectionError } from "@troupe/contract"
-import { Effect } from "effect"
+import { ActorClient } from "@troupe/client"
+import { type ConnectionError, Transport } from "@troupe/contract"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import { Effect, Schedule } from "effect"
 import { Tally } from "./support/tally.ts"
 import { begin, failure, makeWorld, pass, result, statuses, type World } from "./support/world.ts"
+
+const goAway = Frame.encode({ _tag: "GoAway", retryAfterMillis: 0 })
+
+const welcome = Frame.encode({
+  _tag: "Welcome",
+  version: Frame.version,
+  heartbeatMillis: 15_000,
+  silenceMillis: 30_000,
+  openBytesMax: 16_384,
+  messageBytesMax: 16_384
+})
 
 /** The frames of each message that has been sent since, without messages inside of connections. */
 const watch = ({ network }: World) =>
@@ -92,4 +105,30 @@ it.scoped("many connections that open, and come back, on one link are asked for 
     assert.deepStrictEqual(yield* result(adding), names.map((_, i) => i + 1))
     assert.isAtMost(longest, 1024)
     assert.isAbove(longest, 700)
+  }))
+
+it.scoped("a server that is going away is left at once, though it has been asked for a connection", () =>
+  Effect.gen(function*() {
+    const texts: Array<string> = []
+    const transport = Transport.Transport.of({
+      onOpportunity: () => Effect.void,
+      dial: (handler) =>
+        Effect.sync(() => ({
+          // it has accepted the link, and begins to go before it hears what for
+          send: (text) => {
+            if (texts.push(text) === 1) handler.onMessage(Frame.join([goAway, welcome]))
+          },
+          close: () => {},
+          buffered: () => 0
+        }))
+    })
+    const client = yield* Effect.provideService(
+      ActorClient.make({ schedule: Schedule.spaced("1 second") }),
+      Transport.Transport,
+      transport
+    )
+    yield* begin(client.connect(Tally, "a", { params: { who: "ann" } }))
+    yield* pass("3 seconds")
+    assert.lengthOf(texts, 2)
+    for (const text of texts) assert.include(text, "Open")
   }))

@@ -222,12 +222,12 @@ export class Calls {
     }
   }
 
-  /** The server knows nothing of a call that ran beside the turns. It ends, or is sent once more if it may run twice. */
+  /** The server does not know how a call has ended. It ends, or is sent once more if it may run twice. */
   lost(number: number): void {
     const call = this.pending.get(number)
     if (!call) return
     if (Delivery.of(call.codec.rpc) === "idempotent" && !call.reader?.begun) this.again.push(call)
-    else this.end(call, Exit.fail(unknown("the actor's activation was lost while it ran")))
+    else this.end(call, Exit.fail(unknown("the server does not know how it has ended")))
   }
 
   /** There is no connection: those who look at spans are told. */

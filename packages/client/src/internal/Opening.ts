@@ -62,7 +62,8 @@ export class Opening implements Receiver {
   }
 
   get awaitsAnswer(): boolean {
-    return this.asked !== undefined || this.conversation?.awaitsAnswer === true
+    // not that of an `Open`: a server that is going away may not give one
+    return this.conversation?.awaitsAnswer === true
   }
 
   // --- the link ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import * as ShortFrame from "./ShortFrame.ts"
 /** Stands in `Hello`. A server that does not speak it answers with a `Refused` for the link and closes it. */
 export const version = 1
 
-/** How long a message may be at least, in bytes, that a client sends before the server has said how long it may be. */
+/** How long a message may be that every server takes, in bytes, before it has said in `Welcome` what it takes. */
 export const greetingBytesMax = 1024
 
 const Channel = Schema.Int.pipe(Schema.nonNegative())

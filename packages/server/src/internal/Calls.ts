@@ -18,6 +18,9 @@ import { TokenBucket } from "./TokenBucket.ts"
 import { nothing, Turn } from "./Turn.ts"
 import { Job } from "./TurnLoop.ts"
 
+/** In place of the end of a call that nobody knows. */
+const lost = ""
+
 type MessageOf<Tag extends Frame.ClientMessage["_tag"]> = Extract<Frame.ClientMessage, { readonly _tag: Tag }>
 
 /** The activation that is called. */
@@ -98,7 +101,8 @@ export class Calls {
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
     connection.inFlight.add(id)
     const entry = session.begin(id)
-    if (sentAgain) entry.rememberedUntil = this.rememberedUntil
+    // an idempotent one may do again what it has done, also elsewhere
+    if (sentAgain && Delivery.of(rpc.rpc) === "exactly-once") entry.rememberedUntil = this.rememberedUntil
     entry.observed = observer.begin(address, tag, parentOf(message), { "troupe.connection": connection.id })
     const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
     if (!rpc.forked) return this.begin(session, entry, rpc, this.owner.handle(...input))
@@ -185,8 +189,9 @@ export class Calls {
   ): void {
     const { turns, answers } = this.owner
     if (turn.late) {
-      this.forget(session, entry)
-      return session.connection?.lose(entry)
+      entry.observed?.dropped()
+      entry.lost = true
+      return this.answer(session, entry, lost, undefined)
     }
     const { text, kept, exit: ended } = answers.encode(codec, exit, turn.caller?.id)
     this.keep(session, entry, text)

@@ -272,7 +272,7 @@ export class InternalCalls {
     if (turn.late) {
       known.observed?.dropped()
       this.forget(known)
-      return known.end(() => Effect.fail(forgotten))
+      return known.end(({ call }) => this.join(call, known.id))
     }
     const { text, kept, exit: ended } = answers.encode(codec, exit)
     if (!kept && (known.cancelled || turns.stopped)) {

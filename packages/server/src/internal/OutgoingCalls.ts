@@ -71,6 +71,8 @@ export class OutgoingCalls {
   private call(callee: Address.Address, call: InternalCall, awaited: boolean): Effect.Effect<unknown, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
+      // here, and not in the fiber of a call that nobody waits for: the turn must not go on
+      if (turn?.owner instanceof Turns && this.isForgotten(turn, turn.owner, call)) return giveUp(turn)
       const sent = turn?.owner instanceof Turns
         ? this.callFromTurn(turn, turn.owner, callee, call, awaited)
         : this.send(callee, call)
@@ -90,11 +92,11 @@ export class OutgoingCalls {
     awaited: boolean
   ): Effect.Effect<unknown, unknown> {
     turn.calledOthers = true
-    if (turn.sealed || turn.readOnly) return Effect.zipRight(caller.committed, this.send(callee, call))
+    if (!isLive(turn)) return Effect.zipRight(caller.committed, this.send(callee, call))
     const path = awaited ? this.waits.cycle(caller.address, callee) : undefined
     if (path) return new CallCycle({ path })
     const sent = this.isRepeatable(turn, caller, call)
-      ? this.sendRemembered(turn, callee, call)
+      ? Effect.catchIf(this.sendNamed(turn.request, callee, call), isForgotten, () => giveUp(turn))
       : this.sendFromTurn(callee, call)
     const end = awaited ? this.waits.begin(caller.address, turn, callee) : () => {}
     return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
@@ -110,21 +112,10 @@ export class OutgoingCalls {
       && Delivery.of(codec.rpc) === "exactly-once"
   }
 
-  /**
-   * The turn may have been run before, and called others. It ends if they may have forgotten that: they would do again what
-   * they have done.
-   */
-  private sendRemembered(
-    turn: Turn & { readonly request: Request },
-    callee: Address.Address,
-    call: InternalCall
-  ): Effect.Effect<unknown, unknown> {
-    const giveUp = Effect.suspend(() => {
-      turn.late = true
-      return Effect.interrupt
-    })
-    if (this.options.services.clock.unsafeCurrentTimeMillis() > turn.request.rememberedUntil) return giveUp
-    return Effect.catchIf(this.sendNamed(turn.request, callee, call), isForgotten, () => giveUp)
+  /** Whether the turn may have been run before, and have made this call, so long ago that its callee may have forgotten. */
+  private isForgotten(turn: Turn, caller: Turns, call: InternalCall): boolean {
+    const now = this.options.services.clock.unsafeCurrentTimeMillis()
+    return isLive(turn) && this.isRepeatable(turn, caller, call) && now > turn.request.rememberedUntil
   }
 
   /** The callee remembers the call under its name until it is told that it will not be made again. */
@@ -211,6 +202,16 @@ export class OutgoingCalls {
     for (const { callee, id } of made) this.options.forgetFailure(callee, id)
   }
 }
+
+/** Whether what is done in the turn is a part of it. */
+const isLive = (turn: Turn): boolean => !turn.sealed && !turn.readOnly
+
+/** Ends the turn, whatever its handler makes of it: callees would do again what they have done. */
+const giveUp = (turn: Turn): Effect.Effect<never> =>
+  Effect.suspend(() => {
+    turn.late = true
+    return Effect.interrupt
+  })
 
 const isForgotten = (error: unknown): error is Forgotten => error instanceof Forgotten
 

@@ -32,8 +32,8 @@ export class Request {
     /** Whether it can be run again under the same name. */
     readonly repeatable: boolean,
     /**
-     * It may have been run before. Until then, in milliseconds since the epoch, the actors that it called are sure to
-     * remember. Infinite if it has not been run before.
+     * Until when, in milliseconds since the epoch, actors that an earlier run has called are sure to remember. Infinite if
+     * there was none, and for alarms, which are tried again for as long as it takes.
      */
     readonly rememberedUntil = Infinity
   ) {}

@@ -76,6 +76,11 @@ export interface Attachment {
   readonly release: () => void
 }
 
+const encodeAnswer = ({ lost, number, stored }: CallEntry, exit: string): string => {
+  if (lost) return Frame.encodeLost(number)
+  return stored ? Frame.encodeStoredExit(number, exit) : Frame.encodeExit(number, exit)
+}
+
 export class ServerConnection implements ReplyTarget, Recipient {
   readonly state: Ref.Ref<any>
   logAnnotations: LogAnnotations.Annotations | undefined
@@ -215,14 +220,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
     if (call.exit === undefined || call.sentOn === this || this.ended) return
     call.sentOn = this
     this.inFlight.delete(call.number)
-    const encode = call.stored ? Frame.encodeStoredExit : Frame.encodeExit
-    this.push(encode(call.number, call.exit), call)
-  }
-
-  /** Nobody knows what has become of a call. */
-  lose(call: CallEntry): void {
-    this.inFlight.delete(call.number)
-    this.push(Frame.encodeLost(call.number))
+    this.push(encodeAnswer(call, call.exit), call)
   }
 
   // --- the link ------------------------------------------------------------------------------------------------------

@@ -15,8 +15,6 @@ export interface ReplyTarget extends Caller {
   /** Sends the answer of a call, unless it is on its way already. */
   readonly reply: (call: CallEntry) => void
   readonly push: (payload: string) => void
-  /** The client cannot be told how a call has ended. */
-  readonly lose: (call: CallEntry) => void
   readonly end: (reason: DisconnectReason) => void
 }
 
@@ -24,6 +22,8 @@ export interface ReplyTarget extends Caller {
 export class CallEntry {
   /** The encoded `Exit`, once it may leave. */
   exit: string | undefined
+  /** Nobody knows how it has ended, and the client is told that. */
+  lost = false
   /** Whether that comes from a store, where others may have written it. */
   stored = false
   /** How much of what the session may have unread its answer is, in units of UTF-16. */

@@ -68,7 +68,7 @@ export class Turn {
   readonly disconnects: Array<() => void> = []
   /** The actor ends with the turn. */
   destroys = false
-  /** It may have been run before, so long ago that actors which it calls may have forgotten: it must not be kept. */
+  /** It may have been run before, so long ago that actors which it calls may have forgotten: it fails. */
   late = false
   readonly caller: Caller | undefined
   readonly request: Request | undefined

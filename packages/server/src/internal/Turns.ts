@@ -4,6 +4,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type * as Runtime from "effect/Runtime"
 import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
@@ -299,6 +300,8 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
    * record with it, again and again.
    */
   examine(turn: Turn, exit: Exited): Exited {
+    // its handler may have caught the interruption
+    if (turn.late && Exit.isSuccess(exit)) return Exit.interrupt(FiberId.none)
     const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)
     if (!careful || Exit.isFailure(exit) || !turn.changes(this.state)) return exit
     try {
