@@ -97,6 +97,13 @@ export const planted: ReadonlyArray<Planted> = [
     seed: 31
   },
   {
+    name: "the first answer of a commit that its client has takes the others from the store",
+    file: `${server}/Recorded.ts`,
+    find: "this.unsettled.set(segment, answers)",
+    replace: "this.unsettled.set(segment, Math.min(answers, 1))",
+    seed: 464
+  },
+  {
     name: "a turn that fails sends its events",
     file: `${server}/Turns.ts`,
     find: `if (kept) turn.send(() => answer(segment))
