@@ -44,7 +44,7 @@ const serve = (store: Omit<SqliteStore.Options, "filename">, host: HostOptions.O
 const clients = 6
 const keys = 3
 const inFlight = 16
-const callsOfEach = 500
+const callsOfEach = 1000
 
 it.scopedLive("T7 thousands of calls of real clients: few recorded replies at any time, and none when the actors sleep", () =>
   Effect.gen(function*() {
@@ -88,7 +88,8 @@ it.scopedLive("T7 thousands of calls of real clients: few recorded replies at an
       pages = store.pages()
     }
     console.log(`replies: ${store.counted()} calls, at most ${rowsMax} rows in ${samples} samples, ${pages} pages`)
-    assert.isAbove(samples, 100)
+    // a fast machine is through in half a second
+    assert.isAbove(samples, 50)
     // a row holds at least one answer that its client does not have yet
     assert.isAtMost(rowsMax, 2 * clients * inFlight)
   }))
