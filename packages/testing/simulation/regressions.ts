@@ -33,5 +33,10 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly found:
   { seed: 89990, found: "the same, after a crash in the middle of it" },
   { seed: 118489, found: "as at 92 536" },
   { seed: 123446, found: "the same, by a message that had been on its way while the hours passed" },
-  { seed: 133246, found: "as at 123 446" }
+  { seed: 133246, found: "as at 123 446" },
+  {
+    seed: 252878,
+    found: "a call that was too late to run was sent again, and ran after what had been called behind it"
+  },
+  { seed: 286644, found: "the simulation itself did not expect that the clock of another host takes an actor over" }
 ]

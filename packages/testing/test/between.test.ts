@@ -348,6 +348,20 @@ it.effect("C15 B8 a call that is lost is told to the connection that asks for it
     yield* later
     assert.deepStrictEqual(two.of("Close"), [])
     assert.deepStrictEqual(answers().slice(4), ["Exit 5", "Exit 6", "Exit 7", "Exit 8"])
+    // the next activation knows that too: if they ran now, they would come after what was called later
+    yield* (yield* TestStore.TestStore).fail("before")
+    work["change"] = (room) => done(room, "change")
+    yield* two.say(RawClient.request(9, "Do", { what: "change" }))
+    yield* later
+    assert.lengthOf(two.of("Close"), 1)
+    const three = yield* RawClient.make
+    yield* three.say(RawClient.hello, open(3))
+    yield* three.say(...calls)
+    yield* later
+    assert.deepStrictEqual(
+      three.of("Message").map(({ payload }) => payload._tag).sort(),
+      ["Exit", "Lost", "Lost", "Lost"]
+    )
     assert.deepStrictEqual(yield* entriesOf("main"), [])
   }).pipe(Effect.scoped, Effect.provide(Forgetful)))
 

@@ -13,13 +13,10 @@ import type { Forked, Forks } from "./Forks.ts"
 import type { Parts } from "./Parts.ts"
 import { Request } from "./Request.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
-import type { CallEntry, Session } from "./Session.ts"
+import { type CallEntry, lost, type Session } from "./Session.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 import { nothing, Turn } from "./Turn.ts"
 import { Job } from "./TurnLoop.ts"
-
-/** In place of the end of a call that nobody knows. */
-const lost = ""
 
 type MessageOf<Tag extends Frame.ClientMessage["_tag"]> = Extract<Frame.ClientMessage, { readonly _tag: Tag }>
 
@@ -187,12 +184,8 @@ export class Calls {
     exit: Exit.Exit<unknown, unknown>,
     turn: Turn
   ): void {
+    if (turn.late) return this.onLate(session, entry, exit, turn)
     const { turns, answers } = this.owner
-    if (turn.late) {
-      entry.observed?.dropped()
-      entry.lost = true
-      return this.answer(session, entry, lost, undefined)
-    }
     const { text, kept, exit: ended } = answers.encode(codec, exit, turn.caller?.id)
     this.keep(session, entry, text)
     const cancelled = !kept && entry.job?.interruptRequested === true
@@ -202,6 +195,18 @@ export class Calls {
       kept,
       recordable: !cancelled && Delivery.of(codec.rpc) === "exactly-once",
       answer: (segment) => this.answer(session, entry, text, segment),
+      abandon: () => {}
+    })
+  }
+
+  /** Nobody knows how it has ended. That is recorded: if it ran later after all, it could come after those behind it. */
+  private onLate(session: Session, entry: CallEntry, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
+    this.owner.turns.completeCall(turn, {
+      reply: { session: session.id, call: entry.number, exit: lost },
+      exit,
+      kept: false,
+      recordable: true,
+      answer: (segment) => this.answer(session, entry, lost, segment),
       abandon: () => {}
     })
   }

@@ -82,7 +82,7 @@ export class Recorded {
     for (const [session, calls] of this.replies) if (now - calls.since < retentionMillis) all.set(session, calls)
     for (const [session, entry] of named) all.set(session, new KeptCalls(now, [[entry.number, bare(entry)]]))
     for (const session of sessions) {
-      const answered = Array.from(session.calls.values()).filter(({ exit, lost }) => exit !== undefined && !lost)
+      const answered = Array.from(session.calls.values()).filter(({ exit }) => exit !== undefined)
       if (answered.length > 0)
         all.set(session.id, new KeptCalls(now, answered.map((entry) => [entry.number, bare(entry)] as const)))
     }

@@ -15,7 +15,7 @@ import type * as LogAnnotations from "./LogAnnotations.ts"
 import type { Meters } from "./Meters.ts"
 import { type Fresh, Newest } from "./Newest.ts"
 import type { Services } from "./Services.ts"
-import type { CallEntry, ReplyTarget, Session } from "./Session.ts"
+import { type CallEntry, lost, type ReplyTarget, type Session } from "./Session.ts"
 import { SparseSet } from "./Sparse.ts"
 import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
 
@@ -76,8 +76,8 @@ export interface Attachment {
   readonly release: () => void
 }
 
-const encodeAnswer = ({ lost, number, stored }: CallEntry, exit: string): string => {
-  if (lost) return Frame.encodeLost(number)
+const encodeAnswer = ({ number, stored }: CallEntry, exit: string): string => {
+  if (exit === lost) return Frame.encodeLost(number)
   return stored ? Frame.encodeStoredExit(number, exit) : Frame.encodeExit(number, exit)
 }
 

@@ -18,12 +18,13 @@ export interface ReplyTarget extends Caller {
   readonly end: (reason: DisconnectReason) => void
 }
 
+/** Stands for the encoded `Exit` of a call of which nobody knows how it has ended: the client is told `Lost`. */
+export const lost = "{\"_tag\":\"Lost\"}"
+
 /** What is known of one call until the client has its answer. */
 export class CallEntry {
   /** The encoded `Exit`, once it may leave. */
   exit: string | undefined
-  /** Nobody knows how it has ended, and the client is told that. */
-  lost = false
   /** Whether that comes from a store, where others may have written it. */
   stored = false
   /** How much of what the session may have unread its answer is, in units of UTF-16. */
