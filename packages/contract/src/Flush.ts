@@ -4,7 +4,7 @@
  */
 import * as Context from "effect/Context"
 
-/** How many microtasks may follow each other before timers and sockets get their turn: the live event loop has no service. */
+/** How many microtasks may follow each other before timers and sockets get their turn. */
 const roundsMax = 1024
 
 let rounds = 0
@@ -36,6 +36,7 @@ const afterMessage = (task: () => void): void => {
   if (pageTasks.push(task) === 1) page.postMessage(0)
 }
 
+/** The live event loop, which has no service. */
 const afterTimers = (task: () => void): void => {
   if (typeof document === "undefined") setTimeout(task, 0)
   else afterMessage(task)

@@ -140,17 +140,20 @@ class Run<Actors extends ReadonlyArray<Any>> {
     this.hosts = this.must("the hosts are made", Hosts.make(this.world, this.options.hosts ?? 1, this.layerOf))
     this.must("the hosts start", this.hosts.start)
     this.world.faults = faults
-    const fates = [this.world.begin(this.hosts.live), this.world.begin(this.jumps)]
+    const fates = Object.entries({
+      "what happens to the hosts": this.world.begin(this.hosts.live),
+      "what happens to the clock": this.world.begin(this.jumps)
+    })
     const clients = this.options.clients.map((program, i) =>
       this.world.begin(this.asClient(`client ${i + 1}`, program))
     )
     const ended = () => clients.every(({ exit }) => exit() !== null)
     time.run(ended, time.now + Duration.toMillis(faultsFor))
     this.world.heal()
-    const settled = () => ended() && fates.every(({ exit }) => exit() !== null)
+    const settled = () => ended() && fates.every(([, { exit }]) => exit() !== null)
     time.run(settled, time.now + Duration.toMillis(settleWithin))
     clients.forEach(({ exit }, i) => this.expect(`client ${i + 1}`, exit()))
-    fates.forEach(({ exit }, i) => this.expect(["what happens to the hosts", "what happens to the clock"][i]!, exit()))
+    for (const [what, { exit }] of fates) this.expect(what, exit())
     const { afterwards } = this.options
     if (this.problems.length === 0 && afterwards)
       this.must("what is done afterwards", this.asClient("client 0", afterwards))
