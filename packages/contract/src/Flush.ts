@@ -45,11 +45,13 @@ const afterTimers = (task: () => void): void => {
 /** Sooner than a timer, which takes a millisecond. Browsers have none. */
 const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => void }
 
+const later = setImmediate ?? afterTimers
+
 const schedule = (task: () => void): void => {
   if (rounds === 0) afterTimers(begin)
   rounds++
-  if (rounds < roundsMax) queueMicrotask(task)
-  else waiting.push(task)
+  if (rounds < roundsMax) return queueMicrotask(task)
+  if (waiting.push(task) === 1) later(begin)
 }
 
 /**
@@ -60,5 +62,5 @@ const schedule = (task: () => void): void => {
  * `later` runs one when timers and sockets have had their turn.
  */
 export class Flush extends Context.Reference<Flush>()("@troupe/contract/Flush", {
-  defaultValue: () => ({ schedule, later: setImmediate ?? afterTimers })
+  defaultValue: () => ({ schedule, later })
 }) {}

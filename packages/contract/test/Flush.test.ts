@@ -26,6 +26,22 @@ it.live("tasks run in the order in which they were scheduled, also when there ar
     assert.deepStrictEqual(order.findIndex((number, i) => number !== i), -1)
   }))
 
+it.live("what is too much for one go of the event loop goes on in the next, and waits for no timer", () =>
+  Effect.gen(function*() {
+    const { schedule } = yield* Flush.Flush
+    let done = 0
+    yield* Effect.acquireUseRelease(
+      Effect.sync(() => vi.stubGlobal("setTimeout", () => 0)),
+      () =>
+        Effect.promise(async () => {
+          for (let count = 1; count <= 5000; count++) schedule(() => done++)
+          for (let turn = 1; turn <= 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+        }),
+      () => Effect.sync(() => vi.unstubAllGlobals())
+    )
+    assert.strictEqual(done, 5000)
+  }))
+
 it.live("in a page it does not wait for timers, which come once a minute while its tab is hidden", () =>
   Effect.gen(function*() {
     const { schedule } = yield* Flush.Flush
