@@ -1,6 +1,6 @@
 /** The alarms of an activation as they are now, committed or on their way. */
+import { SparseMap } from "@troupe/contract/Sparse"
 import type { Alarm } from "../ActorStore.ts"
-import { SparseMap } from "./Sparse.ts"
 import type { AlarmChanges } from "./Turn.ts"
 
 /** Whether there is an alarm, and it does not go by its tag. */

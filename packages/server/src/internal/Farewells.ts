@@ -4,9 +4,9 @@
  */
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import { SparseMap } from "@troupe/contract/Sparse"
 import type { Expiry } from "./Expiry.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
-import { SparseMap } from "./Sparse.ts"
 
 interface Farewell {
   readonly connection: ServerConnection

@@ -2,7 +2,7 @@
  * Events of which only the latest counts, for a client that does not keep up: the newest of each sender and event. As much
  * is kept as there are of these, however many are sent.
  */
-import { SparseMap } from "./Sparse.ts"
+import { SparseMap } from "@troupe/contract/Sparse"
 
 /** The connection whose turn has sent an event. */
 export interface Sender {

@@ -3,11 +3,11 @@
  * for clients that come back and ask for calls this one has not seen.
  */
 import type { Address } from "@troupe/contract/Address"
+import { SparseMap } from "@troupe/contract/Sparse"
 import * as Effect from "effect/Effect"
 import type { ActorStore, StoreError } from "../ActorStore.ts"
 import type { CommitPipeline } from "./CommitPipeline.ts"
 import { CallEntry, type Session } from "./Session.ts"
-import { SparseMap } from "./Sparse.ts"
 
 /** The answered calls of a session by number, kept from a moment on, in milliseconds. */
 class KeptCalls extends Map<number, CallEntry> {

@@ -1,8 +1,8 @@
 /**
  * What is kept under names until somebody says that it is not needed any more, or, since that may never come, for a time.
  */
+import { SparseMap } from "@troupe/contract/Sparse"
 import type * as Clock from "effect/Clock"
-import { SparseMap } from "./Sparse.ts"
 
 interface Entry<A> {
   readonly value: A

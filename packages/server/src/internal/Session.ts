@@ -3,9 +3,9 @@
  * a call that is sent again joins the one that is queued, running or answered, and never runs beside it.
  */
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import { SparseMap, SparseSet } from "@troupe/contract/Sparse"
 import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
-import { SparseMap, SparseSet } from "./Sparse.ts"
 import type { TokenBucket } from "./TokenBucket.ts"
 import type { Caller } from "./Turn.ts"
 import { type Job, Lane } from "./TurnLoop.ts"

@@ -1,6 +1,6 @@
 /** Who has subscribed to which event. */
+import { SparseMap } from "@troupe/contract/Sparse"
 import type { ServerConnection } from "./ServerConnection.ts"
-import { SparseMap } from "./Sparse.ts"
 
 interface Entry {
   connections: Set<ServerConnection>

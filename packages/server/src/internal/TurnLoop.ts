@@ -3,6 +3,7 @@
  * take turns, so that a busy client does not starve another.
  */
 import type { Address } from "@troupe/contract/Address"
+import { SparseSet } from "@troupe/contract/Sparse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,7 +15,6 @@ import * as MutableList from "effect/MutableList"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 import * as LogAnnotations from "./LogAnnotations.ts"
-import { SparseSet } from "./Sparse.ts"
 import { currentTurn, type Turn } from "./Turn.ts"
 
 /** What a job does. */
