@@ -1,6 +1,6 @@
 /** Links over WebSockets, for every platform that has a constructor of them. */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Link from "./Link.ts"
 import { DialError } from "./Transport.ts"
 
@@ -46,6 +46,12 @@ const toCode = (code: number): number => code >= 3000 && code < 5000 ? code : Li
 
 const messageOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
+/** Who waits for the end of a dial. */
+interface Dialler {
+  readonly onOpen: (link: Link.Link) => void
+  readonly onFailure: (why: string) => void
+}
+
 /** One dial, and the link that comes of it. */
 class Dialled implements Link.Link {
   private phase: "dialling" | "open" | "over" = "dialling"
@@ -54,12 +60,12 @@ class Dialled implements Link.Link {
   constructor(
     private readonly socket: Socket,
     private readonly handler: Link.LinkHandler,
-    onOpen: (link: Link.Link) => void,
-    onFailure: (why: string) => void
+    /** The socket's listeners outlive the dial, and must not keep who waited for it in memory. */
+    private dialler: Dialler | undefined
   ) {
     socket.onopen = () => {
       this.phase = "open"
-      onOpen(this)
+      this.settled()?.onOpen(this)
     }
     socket.onmessage = ({ data }: { readonly data: unknown }) => this.onData(data)
     // browsers say nothing here; it is followed by a close
@@ -67,9 +73,15 @@ class Dialled implements Link.Link {
       if (message) this.why = message
     }
     socket.onclose = ({ code, reason }: Link.CloseEvent) => {
-      if (this.phase === "dialling") onFailure(this.why)
+      this.settled()?.onFailure(this.why)
       this.end({ code, reason })
     }
+  }
+
+  private settled(): Dialler | undefined {
+    const { dialler } = this
+    this.dialler = undefined
+    return dialler
   }
 
   send(text: string): void {
@@ -101,6 +113,7 @@ class Dialled implements Link.Link {
   private end(event: Link.CloseEvent): void {
     const wasOpen = this.phase === "open"
     this.phase = "over"
+    this.dialler = undefined
     // `onerror` stays, because an unhandled one is thrown by some
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null
     if (wasOpen) this.handler.onClose(event)
@@ -125,11 +138,14 @@ export const dial = (
       try {
         const target = resolve(typeof options.url === "string" ? options.url : options.url())
         shown = target.shown
-        dialled = new Dialled(construct(target.href), handler, (link) => resume(Effect.succeed(link)), fail)
+        dialled = new Dialled(construct(target.href), handler, {
+          onOpen: (link) => resume(Effect.succeed(link)),
+          onFailure: fail
+        })
       } catch (error) {
         fail(messageOf(error))
       }
       return abandon
     })
-    return Effect.acquireReleaseInterruptible(open, () => abandon)
+    return Effect.zipRight(Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, abandon)), open)
   })

@@ -3,12 +3,11 @@ import { Transport } from "@troupe/contract/Transport"
 import * as WebSocketLink from "@troupe/contract/WebSocketLink"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { WebSocket } from "ws"
-import { socketOptions } from "./internal/LinkEndpoint.ts"
+import { ClientSocket } from "./internal/ClientSocket.ts"
 
 /** A transport over the sockets of `ws`, without compression. */
 export const make = (options: WebSocketLink.Options): Transport["Type"] => ({
-  dial: WebSocketLink.dial(options, (url) => new WebSocket(url, socketOptions)),
+  dial: WebSocketLink.dial(options, (url) => new ClientSocket(url)),
   onOpportunity: () => Effect.void
 })
 
