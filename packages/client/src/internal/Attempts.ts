@@ -1,5 +1,6 @@
-/** When a session asks for its next connection: at once or on the schedule, one attempt at a time. */
+/** When something is asked for that can fail, a link or a connection: at once or on the schedule, one attempt at a time. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
@@ -9,7 +10,7 @@ import type { ClientServices } from "./ClientServices.ts"
 
 export class Attempts {
   private readonly backoff: Backoff
-  private fiber: Fiber.RuntimeFiber<void> | undefined
+  private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private started = 0
   /** The last attempt followed a loss at once; if it fails, or what it brought is lost soon, the next one waits. */
   private hasty = false
@@ -29,16 +30,18 @@ export class Attempts {
     this.hasty = false
   }
 
-  /** Runs an attempt now, in place of the one before. A fiber runs at once, and may start the next before it is known. */
-  start(attempt: Effect.Effect<void>): void {
+  /** Runs an attempt now, in place of the one before, of which nothing is heard any more. What is known takes no fiber. */
+  start<A, E>(attempt: Effect.Effect<A, E>, onEnd: (exit: Exit.Exit<A, E>) => void): void {
     this.interrupt()
-    const number = ++this.started
+    if (Exit.isExit(attempt)) return onEnd(attempt as Exit.Exit<A, E>)
+    const number = this.started
     const fiber = this.services.fork(attempt)
-    if (number !== this.started) return
-    this.fiber = fiber
-    // one that has ended is not kept in memory
-    fiber.addObserver(() => {
-      if (number === this.started) this.fiber = undefined
+    // it runs at once, and what it does may have started the next
+    if (number === this.started) this.fiber = fiber
+    fiber.addObserver((exit) => {
+      if (number !== this.started) return
+      this.fiber = undefined
+      onEnd(exit)
     })
   }
 
@@ -49,23 +52,32 @@ export class Attempts {
     attempt()
   }
 
-  /** On the schedule. */
-  startLater(cause: ConnectionStatus.WaitingCause, attempt: () => void): void {
-    this.start(Effect.flatMap(this.backoff.next(cause), (retryAt) => {
-      if (Option.isNone(retryAt)) return Effect.sync(this.onGaveUp)
-      this.onWait(ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt, cause }))
-      const wait = Effect.sleep(retryAt.value - this.services.clock.unsafeCurrentTimeMillis())
-      return Effect.zipRight(
-        wait,
-        Effect.sync(() => {
-          this.fiber = undefined
-          attempt()
-        })
-      )
-    }))
+  /**
+   * On the schedule, and so many milliseconds later. One after the other: if the longer of the two counted, all clients
+   * would come back at the moment they were told.
+   */
+  startLater(cause: ConnectionStatus.WaitingCause, attempt: () => void, laterMillis = 0): void {
+    const wait = Effect.flatMap(
+      this.backoff.next(cause),
+      Option.match({
+        onNone: () => Effect.succeed(false),
+        onSome: (time) => {
+          const retryAt = time + laterMillis
+          const { attempt } = this.backoff
+          this.onWait(ConnectionStatus.Waiting({ attempt, retryAt: Option.some(retryAt), cause }))
+          return Effect.as(Effect.sleep(retryAt - this.services.clock.unsafeCurrentTimeMillis()), true)
+        }
+      })
+    )
+    this.start(wait, (exit) => {
+      if (Exit.isInterrupted(exit)) return
+      // a schedule that dies has ended as well
+      if (Exit.isSuccess(exit) && exit.value) attempt()
+      else this.onGaveUp()
+    })
   }
 
-  /** There is no link for an attempt any more. */
+  /** There is nobody any more for whom to try. */
   stop(): void {
     this.interrupt()
     this.hasty = false

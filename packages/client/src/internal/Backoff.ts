@@ -22,8 +22,8 @@ export class Backoff {
   }
 
   /** When to try again, in whole milliseconds since the epoch; none if the schedule has ended. */
-  readonly next = (cause: unknown): Effect.Effect<Option.Option<number>> =>
-    Effect.flatMap(
+  next(cause: unknown): Effect.Effect<Option.Option<number>> {
+    return Effect.flatMap(
       Clock.currentTimeMillis,
       (now) =>
         Effect.map(this.schedule.step(now, cause, this.state), ([state, , decision]) => {
@@ -34,4 +34,5 @@ export class Backoff {
             : Option.none()
         })
     )
+  }
 }

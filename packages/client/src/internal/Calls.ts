@@ -99,7 +99,8 @@ export class Calls {
   /** The number of the next call. */
   next = 1
   private readonly pending = new Map<number, Call>()
-  private readonly queue = Effect.runSync(Queue.unbounded<Call>())
+  /** Made for the first call that has to wait: most connections never see one. */
+  private queue: Queue.Queue<Call> | undefined
   /** Calls to be sent again, before those that have never been. */
   private again: Array<Call> = []
   private bytes = 0
@@ -128,6 +129,7 @@ export class Calls {
 
   /** A call that waits to be sent. */
   add(call: Call): void {
+    this.queue ??= Effect.runSync(Queue.unbounded<Call>())
     this.queue.unsafeOffer(call)
     this.begin(call)
   }
@@ -166,14 +168,20 @@ export class Calls {
 
   /** Cancelled entries are skipped when they are met; while nothing is sent, there must not be more and more of them. */
   private compact(): void {
-    const calls = Effect.runSync(Queue.takeAll(this.queue))
-    for (const call of calls) if (!call.cancelled) this.queue.unsafeOffer(call)
+    const { queue } = this
+    if (!queue) return
+    const calls = Effect.runSync(Queue.takeAll(queue))
+    for (const call of calls) if (!call.cancelled) queue.unsafeOffer(call)
     this.cancelled = 0
   }
 
   /** How many entries the queue has, for tests. */
   get queued(): number {
-    return Option.getOrElse(this.queue.unsafeSize(), () => 0)
+    return this.queue ? Option.getOrElse(this.queue.unsafeSize(), () => 0) : 0
+  }
+
+  private takeQueued(max: number): Iterable<Call> {
+    return this.queue ? Effect.runSync(Queue.takeUpTo(this.queue, max)) : []
   }
 
   /** Ends a call with the answer the server gave. */
@@ -187,7 +195,7 @@ export class Calls {
     if (max <= 0 || this.isEmpty) return []
     const calls = this.again.splice(0, max)
     if (calls.length < max && this.queued > 0) {
-      calls.push(...Effect.runSync(Queue.takeUpTo(this.queue, max - calls.length)))
+      calls.push(...this.takeQueued(max - calls.length))
     }
     const live = calls.filter((call) => !call.cancelled)
     this.cancelled = Math.max(0, this.cancelled - (calls.length - live.length))

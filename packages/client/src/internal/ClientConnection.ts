@@ -11,13 +11,11 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { type Call, Calls } from "./Calls.ts"
@@ -49,8 +47,8 @@ interface Beginning extends Pick<Call, "codec" | "end" | "span"> {
 export class ClientConnection {
   readonly status = new Watched<ConnectionStatus.ConnectionStatus>(ConnectionStatus.Connecting())
   readonly pending = new Watched(0)
-  /** Completed when the first connection stands, or has been refused. */
-  readonly opened: Deferred.Deferred<void, unknown> = Deferred.unsafeMake(FiberId.none)
+  /** Told when the first connection stands, or has been refused. */
+  private onOpened: ((exit: Exit.Exit<void, unknown>) => void) | undefined
   private readonly calls: Calls
   private readonly subscriptions: Subscriptions
   private readonly opening: Opening
@@ -96,7 +94,13 @@ export class ClientConnection {
     this.show(status)
     if (status._tag !== "Connected") return
     Counters.connection(this.target.contract.contract, status.resumed ? "resumed" : "opened")
-    Deferred.unsafeDone(this.opened, Exit.void)
+    this.opened(Exit.void)
+  }
+
+  private opened(exit: Exit.Exit<void, unknown>): void {
+    const { onOpened } = this
+    this.onOpened = undefined
+    onOpened?.(exit)
   }
 
   private show(status: ConnectionStatus.ConnectionStatus): void {
@@ -261,7 +265,7 @@ export class ClientConnection {
     this.calls.close(reason)
     // mostly nobody waits, and an error costs more than the rest of this
     this.subscriptions.close(() => this.closedError())
-    Deferred.unsafeDone(this.opened, cause ? Exit.failCause(cause) : Effect.failSync(() => this.closedError()))
+    if (this.onOpened) this.opened(cause ? Exit.failCause(cause) : Exit.fail(this.closedError()))
     this.onClosed(this)
   }
 
@@ -271,9 +275,17 @@ export class ClientConnection {
     return new ConnectionClosed({ reason, sent: "no" })
   }
 
-  /** Used by the public object. */
-  readonly acquire: Effect.Effect<ClientConnection, never, Scope.Scope> = Effect.acquireRelease(
-    Effect.succeed(this),
-    () => Effect.sync(() => this.close({ _tag: "ClientClosed" }))
-  )
+  /** Waits for the first connection, which `begin` asks for. */
+  open(begin: () => void): Effect.Effect<void, unknown> {
+    return Effect.async((resume) => {
+      this.onOpened = resume
+      begin()
+      return Effect.sync(() => this.close({ _tag: "ClientClosed" }))
+    })
+  }
+
+  /** Ends the session with a scope. */
+  endWith(scope: Scope.Scope): Effect.Effect<void> {
+    return Scope.addFinalizer(scope, Effect.sync(() => this.close({ _tag: "ClientClosed" })))
+  }
 }

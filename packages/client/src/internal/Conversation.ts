@@ -21,8 +21,6 @@ export interface ConversationOptions {
   readonly codec: Codec.ContractCodec
   readonly calls: Calls
   readonly subscriptions: Subscriptions
-  /** The server has done what the protocol does not allow. */
-  readonly onViolation: (issue: string) => void
 }
 
 /** What a message has around its payload. */
@@ -41,7 +39,9 @@ export class Conversation implements Acknowledged {
     private readonly opened: FrameOf<"Opened">,
     /** Where it goes on now; undefined while there is no link for it. */
     private place: Channel | undefined,
-    private readonly options: ConversationOptions
+    private readonly options: ConversationOptions,
+    /** The server has done what the protocol does not allow. */
+    private readonly onViolation: (issue: string) => void
   ) {
     this.token = opened.token
     this.since = this.now
@@ -143,7 +143,7 @@ export class Conversation implements Acknowledged {
   // --- hearing -------------------------------------------------------------------------------------------------------
 
   onAck({ received }: FrameOf<"Ack">): void {
-    if (!this.outbox.acknowledge(received)) this.options.onViolation("the server acknowledged what was never sent")
+    if (!this.outbox.acknowledge(received)) this.onViolation("the server acknowledged what was never sent")
   }
 
   onMessage({ seq, payload }: FrameOf<"Message">): void {
@@ -151,7 +151,7 @@ export class Conversation implements Acknowledged {
     this.acknowledge(this.place.link, payload)
     const position = this.inbox.accept(seq)
     if (position === "gap") {
-      return this.options.onViolation(`message ${seq} came after message ${this.inbox.received}`)
+      return this.onViolation(`message ${seq} came after message ${this.inbox.received}`)
     }
     if (position === "next") this.onServerMessage(payload)
   }
@@ -205,7 +205,7 @@ export class Conversation implements Acknowledged {
     for (const value of values) {
       const result = call.codec.element.decode(value)
       if (Either.isLeft(result)) {
-        return this.options.onViolation(`${call.codec.element.what} does not decode: ${Codec.describe(result.left)}`)
+        return this.onViolation(`${call.codec.element.what} does not decode: ${Codec.describe(result.left)}`)
       }
       decoded.push(result.right)
     }
@@ -216,7 +216,7 @@ export class Conversation implements Acknowledged {
     const decoded = this.options.codec.events.get(event)?.decode(payload)
     if (!decoded) return
     if (Either.isRight(decoded)) return this.options.subscriptions.event(event, decoded.right, sender)
-    this.options.onViolation(`the event ${event} does not decode: ${Codec.describe(decoded.left)}`)
+    this.onViolation(`the event ${event} does not decode: ${Codec.describe(decoded.left)}`)
   }
 }
 

@@ -1,8 +1,6 @@
-/** Signs of life on one link: asks for them, and tells when none come back. One fiber waits for the next moment to look. */
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+/** Signs of life on one link: asks for them, and tells when none come back. */
 import type { ClientServices } from "./ClientServices.ts"
+import type { Timer } from "./Timer.ts"
 
 /** The link whose life it is. */
 export interface Living {
@@ -25,17 +23,18 @@ export interface HeartbeatOptions {
 }
 
 export class Heartbeat {
-  private fiber: Fiber.RuntimeFiber<void> | undefined
   private probing = false
 
   constructor(
-    private readonly services: Pick<ClientServices, "clock" | "fork">,
+    private readonly services: Pick<ClientServices, "clock">,
+    /** Nothing else is waited for with it until the link ends. */
+    private readonly timer: Timer,
     private readonly link: Living,
     private readonly options: HeartbeatOptions
   ) {}
 
   start(): void {
-    this.after(this.options.heartbeatMillis, () => {
+    this.timer.set(this.options.heartbeatMillis, () => {
       if (this.silent >= this.options.silenceMillis) return this.link.onSilence(this.silent)
       this.link.ping()
       this.start()
@@ -51,31 +50,14 @@ export class Heartbeat {
     const { heard } = this.link
     this.probing = true
     this.link.ping()
-    this.after(Math.min(probeMillis, heartbeatMillis), () => {
+    this.timer.set(Math.min(probeMillis, heartbeatMillis), () => {
       this.probing = false
       if (this.link.heard === heard) return this.link.onSilence(this.silent)
       this.start()
     })
   }
 
-  stop(): void {
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
-    this.fiber = undefined
-  }
-
   private get silent(): number {
     return this.services.clock.unsafeCurrentTimeMillis() - this.link.lastHeard
-  }
-
-  /** In place of what it has waited for. */
-  private after(millis: number, task: () => void): void {
-    this.stop()
-    this.fiber = this.services.fork(Effect.zipRight(
-      Effect.sleep(millis),
-      Effect.sync(() => {
-        this.fiber = undefined
-        task()
-      })
-    ))
   }
 }

@@ -8,27 +8,25 @@ import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import { DialError, type Transport } from "@troupe/contract/Transport"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
-import { Backoff } from "./Backoff.ts"
+import { Attempts } from "./Attempts.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import * as Counters from "./Counters.ts"
 import { Heartbeat, type Living } from "./Heartbeat.ts"
 import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
+import { Timer } from "./Timer.ts"
 import { Watched } from "./Watched.ts"
 
-/** How a link, or the attempt to get one, ended. `closed`: there is no point in another. */
+/** How a link, or the attempt to get one, ended. `Closed`: there is no point in another. */
 type LinkEnd = Data.TaggedEnum<{
   readonly Failed: { readonly cause: ConnectionStatus.WaitingCause; readonly retryAfterMillis?: number }
-  readonly Unwanted: {}
   readonly Closed: { readonly reason: DisconnectReason }
 }>
 
@@ -40,7 +38,6 @@ const messageSizeMax = 16 * 1024
 /** One link, from the dial to its end. */
 class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   draining = false
-  readonly ended: Deferred.Deferred<LinkEnd> = Deferred.unsafeMake(FiberId.none)
   writer!: FrameWriter
   lastHeard = 0
   heard = 0
@@ -55,7 +52,9 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
 
   constructor(
     private readonly services: ClientServices,
-    private readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void
+    private readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void,
+    /** At the end of the tick in which it has ended. */
+    private readonly onEnd: (link: ClientLink, end: LinkEnd) => void
   ) {}
 
   /** There is a link: the server is greeted, and connections may speak on it. */
@@ -98,8 +97,14 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
     this.onClose({ code: LinkModule.codeAbnormal, reason: `nothing was heard for ${millis} ms` })
 
   end(end: LinkEnd): void {
+    if (this.over) return
     this.over = true
-    Deferred.unsafeDone(this.ended, Exit.succeed(end))
+    this.services.flush(() => this.onEnd(this, end))
+  }
+
+  /** Nothing more is heard of it. */
+  abandon(): void {
+    this.over = true
   }
 
   /** After `GoAway`: the link is given up when nothing more is to be expected on it. */
@@ -138,74 +143,67 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
 export class LinkSupervisor {
   readonly status = new Watched<ConnectionStatus.ConnectionStatus>(ConnectionStatus.Connecting())
   private readonly connections = new Set<ClientConnection>()
-  private readonly backoff: Backoff
+  /** The dial, or the wait for the next one. */
+  private readonly attempts: Attempts
+  /** While a link is dialled, what ends that if it takes too long; while it stands, its heartbeat. */
+  private readonly timer: Timer
   private paused = false
+  private closed = false
   private link: ClientLink | undefined
+  /** What is to be released when the link ends. */
+  private scope: Scope.CloseableScope | undefined
+  private releasing: Fiber.RuntimeFiber<void> | undefined
   /** That of the link, once the server has said `Welcome`. */
   private heartbeat: Heartbeat | undefined
-  /** Until the server has said `Welcome`: the dial, and what ends it if it takes too long. */
-  private dialling: ReadonlyArray<Fiber.RuntimeFiber<void>> = []
   private upSince = 0
-  /** Ends the wait for the next dial. */
-  private nudged: (() => void) | undefined
 
   constructor(
     readonly services: ClientServices,
     private readonly transport: Transport["Type"],
     private readonly dialTimeoutMillis: number
   ) {
-    this.backoff = new Backoff(services.schedule)
+    this.timer = new Timer(services)
+    this.attempts = new Attempts(
+      services,
+      (status) => this.setStatus(status),
+      () => this.closeFor({ _tag: "GaveUp" })
+    )
   }
 
   add(connection: ClientConnection): void {
+    if (this.closed) return connection.close({ _tag: "ClientClosed" })
     this.connections.add(connection)
     if (this.link?.writer) return connection.onLink(this.link)
     if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
     this.nudge()
   }
 
-  /** The client is closed: nothing is left waiting. */
-  closeAll(): void {
-    for (const connection of Array.from(this.connections)) connection.close({ _tag: "ClientClosed" })
-  }
-
   /** A connection has ended. The last one takes the link with it. */
   remove(connection: ClientConnection): void {
     if (!this.connections.delete(connection) || this.connections.size > 0) return
-    this.link?.writer?.flush()
-    this.dropLink()
-    this.nudge()
+    this.leave()
+    this.setStatus(this.paused ? this.pausedStatus : ConnectionStatus.Connecting())
   }
 
-  /** Gives the link up: from now on nothing is written to it. */
-  private dropLink(): void {
-    const link = this.link
-    if (!link) return
-    link.writer?.flush()
-    this.onLinkGone()
-    link.end(LinkEnd.Unwanted())
+  setPaused(paused: boolean): void {
+    this.paused = paused
+    if (!paused) return this.nudge()
+    this.leave()
+    this.setStatus(this.pausedStatus)
   }
 
   onAnswered(): void {
     this.link?.leaveWhenAnswered()
   }
 
-  setPaused(paused: boolean): void {
-    this.paused = paused
-    if (paused) {
-      this.dropLink()
-      this.setStatus(this.pausedStatus)
-    }
-    this.nudge()
-  }
-
   /** Cuts a wait for the next dial short, and puts a link that stands to the test. */
-  readonly nudge = (): void => this.nudged ? this.nudged() : this.heartbeat?.probe()
+  readonly nudge = (): void => this.link ? this.heartbeat?.probe() : this.dial()
 
-  /** Runs for as long as the client lives. */
-  readonly run: Effect.Effect<never> = Effect.suspend(() => {
-    if (this.paused || this.connections.size === 0) return Effect.zipRight(this.nudgeOr(Infinity), this.run)
-    return Effect.flatMap(this.useOneLink(), (end) => Effect.zipRight(this.afterLink(end), this.run))
+  /** The client is closed: nothing is left waiting, and the link is released. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    for (const connection of Array.from(this.connections)) connection.close({ _tag: "ClientClosed" })
+    return this.releasing ? Effect.asVoid(Fiber.await(this.releasing)) : Effect.void
   })
 
   private get pausedStatus() {
@@ -221,59 +219,37 @@ export class LinkSupervisor {
     for (const connection of this.connections) connection.onLinkStatus(status)
   }
 
-  /** Waits until somebody nudges, or for so long. */
-  private nudgeOr(millis: number): Effect.Effect<void> {
-    return Effect.async((resume) => {
-      const timer = millis === Infinity ? undefined : this.services.fork(Effect.sleep(millis))
-      const end = () => {
-        this.nudged = undefined
-        timer?.unsafeInterruptAsFork(FiberId.none)
-      }
-      const goOn = () => {
-        end()
-        resume(Effect.void)
-      }
-      this.nudged = goOn
-      timer?.addObserver((exit) => Exit.isSuccess(exit) && goOn())
-      return Effect.sync(end)
+  // --- a link --------------------------------------------------------------------------------------------------------
+
+  private readonly dial = (): void => {
+    if (this.paused || this.connections.size === 0) return
+    const link = this.link = new ClientLink(this.services, this.onWelcome, this.onLinkEnd)
+    const scope = this.scope = Effect.runSync(Scope.make())
+    this.setStatus(ConnectionStatus.Connecting())
+    this.timer.set(
+      this.dialTimeoutMillis,
+      () => this.onDialFailed(link, new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` }))
+    )
+    this.attempts.start(Scope.extend(this.dialling(link), scope), (exit) => {
+      if (Exit.isSuccess(exit))
+        Either.match(exit.value, {
+          onLeft: (error) => this.onDialFailed(link, error),
+          onRight: (sender) => this.onDialled(link, sender)
+        })
     })
   }
 
-  /** Dials, and stays with the link until it ends. While it stands nothing but its heartbeat has a fiber beside this one. */
-  private useOneLink(): Effect.Effect<LinkEnd> {
-    return Effect.scopedWith((scope) => {
-      const link = new ClientLink(this.services, this.onWelcome)
-      this.link = link
-      this.setStatus(ConnectionStatus.Connecting())
-      const late = () =>
-        this.onDialFailed(link, new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` }))
-      this.dialling = [
-        this.services.fork(Effect.zipRight(Effect.sleep(this.dialTimeoutMillis), Effect.sync(late))),
-        this.services.fork(Scope.extend(this.dial(link), scope))
-      ]
-      return Effect.ensuring(Deferred.await(link.ended), Effect.suspend(() => Fiber.interruptAll(this.dialling)))
-    }).pipe(Effect.ensuring(Effect.sync(() => this.onLinkGone())))
-  }
-
-  private dial(link: ClientLink): Effect.Effect<void, never, Scope.Scope> {
-    return this.transport.dial(link).pipe(
+  private dialling(link: ClientLink): Effect.Effect<Either.Either<LinkModule.Link, DialError>, never, Scope.Scope> {
+    return Effect.either(Effect.catchAllDefect(this.transport.dial(link), (defect) =>
       // it is dialled again, and what the defect quotes is for the log alone
-      Effect.catchAllDefect((defect) =>
-        Effect.zipRight(
-          Effect.logError("the transport has died", Cause.die(defect)),
-          new DialError({ message: "the transport has died" })
-        )
-      ),
-      Effect.match({
-        onFailure: (error) => this.onDialFailed(link, error),
-        onSuccess: (sender) => this.onDialled(link, sender)
-      })
-    )
+      Effect.zipRight(
+        Effect.logError("the transport has died", Cause.die(defect)),
+        new DialError({ message: "the transport has died" })
+      )))
   }
 
   /** What is opened or resumed does not wait for `Welcome`: that would be a round trip more. */
   private onDialled(link: ClientLink, sender: LinkModule.Link): void {
-    if (this.link !== link) return
     link.begin(sender)
     for (const connection of Array.from(this.connections)) connection.onLink(link)
   }
@@ -285,10 +261,8 @@ export class LinkSupervisor {
 
   private readonly onWelcome = (link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void => {
     if (this.link !== link || this.heartbeat) return
-    for (const fiber of this.dialling) fiber.unsafeInterruptAsFork(FiberId.none)
-    this.dialling = []
     this.upSince = this.services.clock.unsafeCurrentTimeMillis()
-    this.heartbeat = new Heartbeat(this.services, link, {
+    this.heartbeat = new Heartbeat(this.services, this.timer, link, {
       heartbeatMillis,
       silenceMillis,
       probeMillis: this.dialTimeoutMillis
@@ -299,38 +273,46 @@ export class LinkSupervisor {
     for (const connection of Array.from(this.connections)) connection.onWelcome()
   }
 
-  private onLinkGone(): void {
-    const upMillis = this.services.clock.unsafeCurrentTimeMillis() - this.upSince
-    if (this.heartbeat && upMillis >= this.services.stableAfterMillis) this.backoff.reset()
-    this.heartbeat?.stop()
-    this.heartbeat = this.link = undefined
-    for (const connection of this.connections) connection.onLinkLost()
+  // --- its end -------------------------------------------------------------------------------------------------------
+
+  /** Gives the link up, or the attempt to get one: from now on nothing is written to it. */
+  private leave(): void {
+    this.link?.writer?.flush()
+    this.drop()
   }
 
-  /** Waits until it is time for the next dial. */
-  private afterLink(end: LinkEnd): Effect.Effect<void> {
-    switch (end._tag) {
-      case "Unwanted":
-        return Effect.sync(() => this.setStatus(this.paused ? this.pausedStatus : ConnectionStatus.Connecting()))
-      case "Closed":
-        return Effect.sync(() => this.closeFor(end.reason))
-      case "Failed":
-        return this.redial(end)
-    }
+  /** There is no link any more. */
+  private drop(): void {
+    this.attempts.stop()
+    const { link, scope } = this
+    if (!link || !scope) return
+    const upMillis = this.services.clock.unsafeCurrentTimeMillis() - this.upSince
+    if (this.heartbeat && upMillis >= this.services.stableAfterMillis) this.attempts.reset()
+    this.timer.clear()
+    this.heartbeat = this.link = this.scope = undefined
+    for (const connection of this.connections) connection.onLinkLost()
+    link.abandon()
+    this.release(scope)
+  }
+
+  /** Behind what has just been sent, which a transport may deliver at the end of the tick. */
+  private release(scope: Scope.CloseableScope): void {
+    const sent = Effect.async<void>((resume) => this.services.flush(() => resume(Effect.void)))
+    const released = Effect.uninterruptible(Effect.zipRight(sent, Scope.close(scope, Exit.void)))
+    const fiber = this.releasing = this.services.fork(released)
+    fiber.addObserver(() => {
+      if (this.releasing === fiber) this.releasing = undefined
+    })
+  }
+
+  private readonly onLinkEnd = (link: ClientLink, end: LinkEnd): void => {
+    if (this.link !== link) return
+    this.drop()
+    if (end._tag === "Closed") return this.closeFor(end.reason)
+    this.attempts.startLater(end.cause, this.dial, end.retryAfterMillis)
   }
 
   private closeFor(reason: DisconnectReason): void {
     for (const connection of Array.from(this.connections)) connection.onLinkStatus(ConnectionStatus.Closed({ reason }))
-  }
-
-  private redial({ cause, retryAfterMillis = 0 }: Data.TaggedEnum.Value<LinkEnd, "Failed">): Effect.Effect<void> {
-    return Effect.flatMap(this.backoff.next(cause), (retryAt) => {
-      if (Option.isNone(retryAt)) return Effect.sync(() => this.closeFor({ _tag: "GaveUp" }))
-      const now = this.services.clock.unsafeCurrentTimeMillis()
-      // one after the other: if the longer of the two counted, all clients would come back at the moment they were told
-      const at = retryAt.value + retryAfterMillis
-      this.setStatus(ConnectionStatus.Waiting({ attempt: this.backoff.attempt, retryAt: Option.some(at), cause }))
-      return this.nudgeOr(at - now)
-    })
   }
 }

@@ -10,8 +10,9 @@ import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { Attempts } from "./Attempts.ts"
 import { keptSince } from "./Calls.ts"
@@ -27,7 +28,7 @@ export interface Target {
   readonly events: ReadonlyArray<string>
 }
 
-export interface OpeningOptions extends Omit<ConversationOptions, "onViolation"> {
+export interface OpeningOptions extends ConversationOptions {
   readonly target: Target
   readonly setStatus: (status: ConnectionStatus.ConnectionStatus) => void
   /** There will be no other connection. `cause` is what the first `connect` fails with, if it is not the reason. */
@@ -136,10 +137,13 @@ export class Opening implements Receiver {
     if (!link) return
     this.forget()
     setStatus(ConnectionStatus.Connecting())
-    this.attempts.start(Effect.matchCause(target.params, {
-      onFailure: (cause) => this.onParamsFailed(cause),
-      onSuccess: (params) => this.openWith(link, params)
-    }))
+    this.attempts.start(
+      target.params,
+      Exit.match({
+        onFailure: (cause) => this.onParamsFailed(cause),
+        onSuccess: (params) => this.openWith(link, params)
+      })
+    )
   }
 
   private openWith(link: OpenLink, params: unknown): void {
@@ -210,10 +214,7 @@ export class Opening implements Receiver {
     if (!asked) return
     this.asked = undefined
     this.granted = frame
-    const conversation = this.conversation = new Conversation(frame, this.channel, {
-      ...this.options,
-      onViolation: (issue) => this.violation(issue)
-    })
+    const conversation = this.conversation = new Conversation(frame, this.channel, this.options, this.violation)
     subscriptions.reopened(asked.events)
     calls.onConnected(false)
     this.sendAgain()
@@ -248,7 +249,7 @@ export class Opening implements Receiver {
     return Cause.fail(new ConnectionClosed({ reason: violation, sent: "no" }))
   }
 
-  private violation(issue: string): void {
+  private readonly violation = (issue: string): void => {
     this.tellClosed({ _tag: "ProtocolViolation", issue })
     this.options.end({ _tag: "ProtocolViolation", issue })
   }

@@ -1,5 +1,6 @@
 /** What a connection has subscribed to: the readers of each event, and whether the server knows. */
 import { CallRejected, type ConnectionError } from "@troupe/contract/ConnectionError"
+import { SparseMap } from "@troupe/contract/Sparse"
 import * as Exit from "effect/Exit"
 import type { EventBuffer } from "./EventBuffer.ts"
 import { EventReader } from "./EventReader.ts"
@@ -15,9 +16,9 @@ interface Subscription {
 }
 
 export class Subscriptions {
-  private readonly byEvent = new Map<string, Subscription>()
+  private readonly byEvent = new SparseMap<string, Subscription>()
   /** How many acknowledgements of an event are on their way; only the last one counts. */
-  private readonly awaited = new Map<string, number>()
+  private readonly awaited = new SparseMap<string, number>()
 
   constructor(
     events: ReadonlyArray<string>,
@@ -32,7 +33,7 @@ export class Subscriptions {
 
   /** The events there are readers for. */
   get events(): ReadonlyArray<string> {
-    return Array.from(this.byEvent.keys())
+    return Array.from(this.byEvent, ([event]) => event)
   }
 
   /** Adds a reader. `ready` is called when the server has acknowledged the subscription. */

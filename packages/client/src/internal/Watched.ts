@@ -2,13 +2,14 @@
  * A value that can be watched, set synchronously from the callbacks of a link. `SubscriptionRef` needs a fiber for each
  * change, and costs 3 KB where nobody watches.
  */
+import { SparseSet } from "@troupe/contract/Sparse"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 
 export class Watched<A> {
   private shown: Subscribable.Subscribable<A> | undefined
-  private readonly listeners = new Set<(value: A) => void>()
+  private readonly listeners = new SparseSet<(value: A) => void>()
 
   constructor(private value: A) {}
 

@@ -5,11 +5,10 @@ import { Flush } from "@troupe/contract/Flush"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import { Secrets } from "@troupe/contract/Secrets"
 import { Transport } from "@troupe/contract/Transport"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
 import type { ConnectOptions, Options } from "../ClientOptions.ts"
 import type { Connection } from "../Connection.ts"
@@ -52,8 +51,7 @@ export const makeClient = Effect.fnUntraced(function*(
   }
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
   yield* transport.onOpportunity(supervisor.nudge)
-  services.fork(supervisor.run)
-  yield* Effect.addFinalizer(() => Effect.sync(() => supervisor.closeAll()))
+  yield* Scope.addFinalizer(scope, supervisor.close)
 
   const connect = Effect.fnUntraced(function*(
     contract: Any,
@@ -70,12 +68,8 @@ export const makeClient = Effect.fnUntraced(function*(
         : Effect.succeed(params)
     }
     const connection = new ClientConnection(services, target, (closed) => supervisor.remove(closed))
-    yield* connection.acquire
-    supervisor.add(connection)
-    yield* Effect.onInterrupt(
-      Deferred.await(connection.opened),
-      () => Effect.sync(() => connection.close({ _tag: "ClientClosed" }))
-    )
+    yield* connection.endWith(yield* Effect.scope)
+    yield* connection.open(() => supervisor.add(connection))
     return toPublic(connection, Codec.ofContract(contract))
   })
 
