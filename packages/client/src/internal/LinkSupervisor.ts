@@ -38,6 +38,7 @@ const messageSizeMax = 16 * 1024
 /** One link, from the dial to its end. */
 class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   draining = false
+  /** From `begin` on. */
   writer!: FrameWriter
   lastHeard = 0
   heard = 0
@@ -149,7 +150,10 @@ export class LinkSupervisor {
   private readonly timer: Timer
   private paused = false
   private closed = false
+  /** The link that stands, or is dialled. */
   private link: ClientLink | undefined
+  /** The same, once its server has been greeted. */
+  private greeted: ClientLink | undefined
   /** What is to be released when the link ends. */
   private scope: Scope.CloseableScope | undefined
   private releasing: Fiber.RuntimeFiber<void> | undefined
@@ -173,7 +177,7 @@ export class LinkSupervisor {
   add(connection: ClientConnection): void {
     if (this.closed) return connection.close({ _tag: "ClientClosed" })
     this.connections.add(connection)
-    if (this.link?.writer) return connection.onLink(this.link)
+    if (this.greeted) return connection.onLink(this.greeted)
     if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
     this.nudge()
   }
@@ -231,11 +235,11 @@ export class LinkSupervisor {
       () => this.onDialFailed(link, new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` }))
     )
     this.attempts.start(Scope.extend(this.dialling(link), scope), (exit) => {
-      if (Exit.isSuccess(exit))
-        Either.match(exit.value, {
-          onLeft: (error) => this.onDialFailed(link, error),
-          onRight: (sender) => this.onDialled(link, sender)
-        })
+      if (Exit.isFailure(exit)) return
+      Either.match(exit.value, {
+        onLeft: (error) => this.onDialFailed(link, error),
+        onRight: (sender) => this.onDialled(link, sender)
+      })
     })
   }
 
@@ -251,6 +255,7 @@ export class LinkSupervisor {
   /** What is opened or resumed does not wait for `Welcome`: that would be a round trip more. */
   private onDialled(link: ClientLink, sender: LinkModule.Link): void {
     link.begin(sender)
+    this.greeted = link
     for (const connection of Array.from(this.connections)) connection.onLink(link)
   }
 
@@ -277,7 +282,7 @@ export class LinkSupervisor {
 
   /** Gives the link up, or the attempt to get one: from now on nothing is written to it. */
   private leave(): void {
-    this.link?.writer?.flush()
+    this.greeted?.writer.flush()
     this.drop()
   }
 
@@ -289,7 +294,8 @@ export class LinkSupervisor {
     const upMillis = this.services.clock.unsafeCurrentTimeMillis() - this.upSince
     if (this.heartbeat && upMillis >= this.services.stableAfterMillis) this.attempts.reset()
     this.timer.clear()
-    this.heartbeat = this.link = this.scope = undefined
+    this.link = this.greeted = undefined
+    this.heartbeat = this.scope = undefined
     for (const connection of this.connections) connection.onLinkLost()
     link.abandon()
     this.release(scope)

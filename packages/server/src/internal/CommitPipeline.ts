@@ -142,10 +142,15 @@ export class CommitPipeline {
       ...(destroy && { destroy }),
       fsync: durability === "fsync"
     }
-    services.submit(commit, batch.length, (result) => this.onResult(batch, alarms, result))
+    services.submit(commit, batch.length, (result) => this.onResult(batch, replies.length, alarms, result))
   }
 
-  private onResult(batch: ReadonlyArray<Ended>, alarms: AlarmChanges | undefined, result: CommitResult): void {
+  private onResult(
+    batch: ReadonlyArray<Ended>,
+    answers: number,
+    alarms: AlarmChanges | undefined,
+    result: CommitResult
+  ): void {
     if (this.lost) return
     if (result._tag === "superseded") return this.lose("another activation owns the actor")
     if (result._tag === "failed") return this.lose(result.message)
@@ -154,7 +159,6 @@ export class CommitPipeline {
     this.inFlight = undefined
     this.alarmsSet(alarms)
     const segment = this.version
-    const answers = batch.reduce((count, { reply }) => reply ? count + 1 : count, 0)
     if (answers > 0) this.owner.onRecorded(segment, answers)
     for (const ended of batch) ended.release(ended.reply ? segment : undefined)
     if (this.waiting.length > 0) this.flush()
