@@ -48,12 +48,6 @@ export class SparseMap<K, V> {
 export class SparseSet<A> {
   private set: Set<A> | undefined
 
-  static from<A>(values: ReadonlyArray<A>): SparseSet<A> {
-    const sparse = new SparseSet<A>()
-    for (const value of values) sparse.add(value)
-    return sparse
-  }
-
   get size(): number {
     return this.set === undefined ? 0 : this.set.size
   }

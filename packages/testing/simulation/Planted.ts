@@ -11,6 +11,8 @@ export interface Planted {
   readonly replace: string
   /** The first from 0 on that finds it. `npm run simulate -- --planted` looks for them. */
   readonly seed: number
+  /** Of all seeds, if with their own it takes too many. */
+  readonly theme?: string
 }
 
 const server = "server/src/internal"

@@ -36,6 +36,13 @@ const worker = (
       code === 0 ? resolve() : reject(new Error(`the simulation has ended with ${code}`)))
   })
 
+const argsOf = (
+  from: number,
+  count: number,
+  wanted: string,
+  theme: string | undefined
+) => [from, count, wanted, ...(theme === undefined ? [] : [theme])]
+
 /** Runs `count` seeds from `from` on. Failures are told as they are found. */
 export const run = async (
   program: string,
@@ -43,6 +50,8 @@ export const run = async (
     readonly from: number
     readonly count: number
     readonly processes: number
+    /** Of all of them, instead of their own. */
+    readonly theme?: string | undefined
     readonly onFailure: (failure: Failure) => void
   }
 ): Promise<Totals> => {
@@ -54,7 +63,7 @@ export const run = async (
     while (next < end) {
       const from = next
       next = Math.min(end, from + atOnce)
-      await worker(program, [from, next - from, "failures"], (line: Failure | Totals) => {
+      await worker(program, argsOf(from, next - from, "failures", options.theme), (line: Failure | Totals) => {
         if ("problem" in line) return options.onFailure(line)
         for (const name of Object.keys(totals) as Array<keyof Totals>) totals[name] += line[name]
       })
@@ -67,11 +76,11 @@ export const run = async (
 /** The first of some seeds that fails, if one does, and how many have been run until then. */
 export const first = async (
   program: string,
-  options: { readonly from: number; readonly count: number }
+  options: { readonly from: number; readonly count: number; readonly theme?: string | undefined }
 ): Promise<{ readonly failure: Failure | undefined; readonly seeds: number }> => {
   let failure: Failure | undefined
   let seeds = 0
-  await worker(program, [options.from, options.count, "first"], (line: Failure | Totals) => {
+  await worker(program, argsOf(options.from, options.count, "first", options.theme), (line: Failure | Totals) => {
     if ("problem" in line) failure ??= line
     else seeds = line.seeds
   })

@@ -31,17 +31,22 @@ const pickKind = Effect.map(Random.nextIntBetween(0, weights), (drawn): Kind => 
   return "Add"
 })
 
+/**
+ * What is not left to chance, so that what rarely comes together does: only links fail; nobody is reached for long; what is
+ * on its way comes late, and its client has gone on; calls are given up while they are committed, and clients come back
+ * when nobody expects them any more.
+ */
+export const themes = ["anything", "links", "outage", "late", "impatience"] as const
+
+export type Theme = (typeof themes)[number]
+
 /** What a seed decides beside the faults. */
 interface Plan {
   readonly logs: ReadonlyArray<string>
   readonly clients: number
   readonly calls: number
   readonly hosts: number
-  /**
-   * What is not left to chance, so that what rarely comes together does: only links fail; nobody is reached for long; what
-   * is on its way comes late, and its client has gone on.
-   */
-  readonly theme: "anything" | "links" | "outage" | "late"
+  readonly theme: Theme
 }
 
 /** Nothing but links. */
@@ -65,23 +70,42 @@ const faultsOf = ({ theme }: Plan): Partial<Simulation.Faults> => {
       return { ...linksOnly, refusal: 1 }
     case "late":
       return { latencyMax: 20, stall: 0.5, cut: 0.02, silence: 0, slow: 0, refusal: 0, hang: 0, storeLoss: 0.7 }
+    case "impatience":
+      return {
+        latencyMax: 50,
+        cut: 0.03,
+        silence: 0,
+        slow: 0,
+        refusal: 0,
+        hang: 0,
+        storeHang: 0.1,
+        storeLatencyMax: 500,
+        crashMean: 10_000
+      }
   }
+}
+
+/** How often a client goes away between two calls, and for how many milliseconds at most. */
+const absencesOf = ({ theme }: Plan): { readonly chance: number; readonly millisMax: number } => {
+  if (theme === "late") return { chance: 0.4, millisMax: 300 }
+  return theme === "impatience" ? { chance: 0.2, millisMax: 20_000 } : { chance: 0.03, millisMax: 5000 }
 }
 
 const themeOf = (seed: number): Plan["theme"] => {
   if (seed % 8 === 3) return "links"
   if (seed % 8 >= 6) return "late"
+  if (seed % 32 === 13) return "impatience"
   return seed % 32 === 5 ? "outage" : "anything"
 }
 
-const planOf = (seed: number): Plan => {
+const planOf = (seed: number, theme = themeOf(seed)): Plan => {
   const letters = ["a", "b", "c"]
   return {
-    logs: letters.slice(0, 1 + seed % 3),
-    clients: 1 + Math.floor(seed / 3) % 3,
+    logs: letters.slice(0, 1 + seed % (theme === "impatience" ? 2 : 3)),
+    clients: theme === "impatience" ? 3 : 1 + Math.floor(seed / 3) % 3,
     calls: 8 + Math.floor(seed / 9) % 12,
     hosts: seed % 4 === 0 ? 2 : 1,
-    theme: themeOf(seed)
+    theme
   }
 }
 
@@ -172,15 +196,16 @@ class ClientOfLogs {
     return Effect.gen(this, function*() {
       const fibers: Array<Fiber.Fiber<unknown>> = []
       for (let i = 0; i < this.plan.calls; i++) {
-        if (yield* chance(0.7)) yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
+        if (yield* chance(this.plan.theme === "impatience" ? 0.4 : 0.7))
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
         const op = `${log}/${this.name.replaceAll(" ", "")}/${i}`
         const kind = yield* pickKind
         const poisonous = kind === "Poison" && (this.plan.theme === "links" || this.plan.theme === "outage")
         fibers.push(yield* Effect.fork(this.call(connection, log, op, poisonous ? "Add" : kind)))
-        const late = this.plan.theme === "late"
-        if (yield* chance(late ? 0.4 : 0.03)) {
+        const absences = absencesOf(this.plan)
+        if (yield* chance(absences.chance)) {
           yield* ActorClient.pause
-          yield* Effect.sleep(yield* Random.nextIntBetween(0, late ? 300 : 5000))
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, absences.millisMax))
           yield* ActorClient.resume
         }
       }
@@ -194,7 +219,7 @@ class ClientOfLogs {
       const to = Array.from(other)[0]
       // who calls on to itself would wait for itself
       const actual: Kind = kind === "Forward" && to === undefined ? "Add" : kind
-      const impatient = yield* chance(0.15)
+      const impatient = yield* chance(this.plan.theme === "impatience" ? 0.6 : 0.15)
       const patience = yield* Random.nextIntBetween(0, 3000)
       let operation: Operation | undefined
       const performed = Effect.suspend(() => {
@@ -289,15 +314,17 @@ const circumstancesOf = (
 export interface SeedOptions {
   readonly keepTrace?: boolean
   readonly faults?: Partial<Simulation.Faults>
+  /** Instead of that of the seed. */
+  readonly theme?: Theme | undefined
 }
 
 /** Runs a seed, and checks what has come of it. */
 export const runSeed = (
   seed: number,
-  { faults, keepTrace = false }: SeedOptions = {}
+  { faults, keepTrace = false, theme }: SeedOptions = {}
 ): Effect.Effect<Simulation.Report> =>
   Effect.gen(function*() {
-    const plan = planOf(seed)
+    const plan = planOf(seed, theme)
     let now = () => 0
     const history = new History(() => now(), true)
     const logs = new Map<string, ReadonlyArray<string>>()
@@ -312,6 +339,7 @@ export const runSeed = (
       faults: { ...faultsOf(plan), ...faults },
       ...(plan.theme === "outage" ? { faultsFor: "10 minutes" as const } : {}),
       hosts: plan.hosts,
+      ...(plan.theme === "impatience" ? { host: { resumeWindow: "5 seconds" } as const } : {}),
       actors: [Log],
       implementations: logLive(history.watch),
       clients: Array.from(

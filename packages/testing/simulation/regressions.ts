@@ -2,7 +2,7 @@
  * Seeds that have failed, and what was found by them. What a seed does changes when the workload does: then it is one more
  * seed, and the test that was written for what it has found goes on finding it.
  */
-export const regressions: ReadonlyArray<{ readonly seed: number; readonly found: string }> = [
+export const regressions: ReadonlyArray<{ readonly seed: number; readonly theme?: string; readonly found: string }> = [
   { seed: 7, found: "an open that came late, on a link its client had left, superseded the newer connection for good" },
   { seed: 107, found: "a client that asked anew because a call was given up lost the recorded answers of its others" },
   { seed: 197, found: "two turns whose states did not encode, in one commit, took each other with them for ever" },
@@ -38,5 +38,11 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly found:
     seed: 252878,
     found: "a call that was too late to run was sent again, and ran after what had been called behind it"
   },
+  {
+    seed: 3081,
+    theme: "impatience",
+    found: "a client got an answer before it had sent its call again, said so as it resumed, and the call ran again"
+  },
+  { seed: 4117, theme: "impatience", found: "as at 3081" },
   { seed: 286644, found: "the simulation itself did not expect that the clock of another host takes an actor over" }
 ]

@@ -4,6 +4,7 @@
  * --seeds 2000     how many
  * --from 0         the first of them
  * --seed 17        one seed, with everything that happens in it
+ * --theme late     a theme for all of them: anything, links, outage, late, or impatience
  * --planted        how many seeds it takes to find each planted bug
  */
 import { spawnSync } from "node:child_process"
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "2000" },
     from: { type: "string", default: "0" },
     seed: { type: "string" },
+    theme: { type: "string" },
     planted: { type: "boolean", default: false }
   }
 })
@@ -30,11 +32,15 @@ const seedsMax = 500
 const folder = await mkdtemp(join(tmpdir(), "troupe-simulation-"))
 const program = join(folder, "simulation.mjs")
 
-const replay = (seed: number) => `npm run simulate -- --seed ${seed}`
+const { theme } = values
+
+const replay = (seed: number) => `npm run simulate -- --seed ${seed}${theme === undefined ? "" : ` --theme ${theme}`}`
 
 const runOne = async (seed: string): Promise<number> => {
   await Bundle.make(program)
-  spawnSync(process.execPath, [program, seed, "1", "trace"], { stdio: "inherit" })
+  spawnSync(process.execPath, [program, seed, "1", "trace", ...(theme === undefined ? [] : [theme])], {
+    stdio: "inherit"
+  })
   return 0
 }
 
@@ -45,6 +51,7 @@ const runMany = async (): Promise<number> => {
     from: Number(values.from),
     count: Number(values.seeds),
     processes: availableParallelism(),
+    theme,
     onFailure: ({ problem, seed }) => console.log(`seed ${seed}: ${problem}\n  ${replay(seed)}`)
   })
   const seconds = (Date.now() - begun) / 1000
@@ -59,7 +66,11 @@ const runPlanted = async (): Promise<number> => {
   let missed = 0
   for (const bug of planted) {
     await Bundle.make(program, bug)
-    const { failure, seeds } = await Seeds.first(program, { from: Number(values.from), count: seedsMax })
+    const { failure, seeds } = await Seeds.first(program, {
+      from: Number(values.from),
+      count: seedsMax,
+      theme: theme ?? bug.theme
+    })
     if (!failure) missed++
     console.log(
       failure

@@ -1,14 +1,17 @@
 /**
  * Runs seeds, one after another, and prints a line of JSON for each that has failed, or, if asked, for each.
- * Arguments: from, count, and what is wanted: `failures`, `first` (and no more), `digests`, or `trace`.
+ * Arguments: from, count, what is wanted: `failures`, `first` (and no more), `digests`, or `trace`; and a theme for all seeds.
  */
 import { Effect } from "effect"
 import type { Simulation } from "../src/index.ts"
-import { runSeed } from "./Workload.ts"
+import { runSeed, themes } from "./Workload.ts"
 
-const [from = "0", count = "1", wanted = "failures"] = process.argv.slice(2)
+const [from = "0", count = "1", wanted = "failures", named] = process.argv.slice(2)
 
-const run = (seed: number, keepTrace = false): Simulation.Report => Effect.runSync(runSeed(seed, { keepTrace }))
+const theme = themes.find((theme) => theme === named)
+if (named !== undefined && !theme) throw new Error(`${named} is no theme: there are ${themes.join(", ")}`)
+
+const run = (seed: number, keepTrace = false): Simulation.Report => Effect.runSync(runSeed(seed, { keepTrace, theme }))
 
 const tell = (value: unknown) => console.log(JSON.stringify(value))
 

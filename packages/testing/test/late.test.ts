@@ -97,6 +97,43 @@ it.scoped("C14 a client that asks anew because a call was given up finds what is
     assert.isAtLeast(closes.length, 2)
   }).pipe(Effect.provide(kit)))
 
+it.scoped("C14 C15 a call that is sent again although its client has got the answer meanwhile does not run again", () =>
+  Effect.gen(function*() {
+    const bank = yield* Bank
+    for (const round of [1, 2]) {
+      const session = `${round}`.repeat(32)
+      const gate = yield* Deferred.make<void>()
+      bank.answer = Deferred.await(gate)
+      const first = yield* RawClient.make
+      yield* first.say(RawClient.hello)
+      yield* first.say(RawClient.open(Till, "shop", { session }))
+      yield* first.say(pay(1, 1, 5), pay(2, 2, 6))
+      const second = yield* RawClient.make
+      yield* second.say(RawClient.hello)
+      yield* second.say(RawClient.open(Till, "shop", { session, pending: [1, 2] }))
+      // they end when the new connection stands, and its link is lost before anything is sent on it
+      yield* Deferred.succeed(gate, undefined)
+      yield* TestTime.settle
+      assert.lengthOf(second.of("Message"), 2)
+      const { connectionId, token } = second.of("Opened")[0]!
+      yield* second.close
+      const third = yield* RawClient.make
+      yield* third.say(
+        RawClient.hello,
+        // that it has the answer of the second it does not say
+        { _tag: "Resume", channel: 1, contract: "Till", key: "shop", received: 1, connectionId, token, resumption: 1 }
+      )
+      yield* third.say(pay(1, 1, 5), pay(2, 2, 6), pay(3, 3, 7))
+      const paid = ["charged 5", "charged 6", "charged 7"]
+      assert.deepStrictEqual(yield* charged, round === 1 ? paid : [...paid, ...paid])
+      assert.lengthOf(third.of("Resumed"), 1)
+      const heard = third.of("Message").map(({ payload }) =>
+        "requestId" in payload ? [payload._tag, payload.requestId] : []
+      )
+      assert.deepStrictEqual(heard, [["Exit", 2], ["Exit", 3]])
+    }
+  }).pipe(Effect.provide(kit)))
+
 class Jar extends Actor.Tag<Jar>()("Jar", {
   rpcs: RpcGroup.make(
     Rpc.make("Put", { payload: { what: Schema.String }, success: Schema.Int }),

@@ -57,8 +57,8 @@ describe("simulation", () => {
   )
 
   it("seeds that have failed once", async () => {
-    for (const { found, seed } of regressions) {
-      const { failure } = await Seeds.first(program, { from: seed, count: 1 })
+    for (const { found, seed, theme } of regressions) {
+      const { failure } = await Seeds.first(program, { from: seed, count: 1, theme })
       assert.isUndefined(failure, `${found}: ${failure?.problem}`)
     }
   }, 2 * minutes)
@@ -69,9 +69,10 @@ describe("a bug that is planted is found", () => {
     const bug = planted[i]!
     const copy = join(folder, `planted-${i}.mjs`)
     await Bundle.make(copy, bug)
-    const hinted = await Seeds.first(copy, { from: bug.seed, count: 1 })
+    const { theme } = bug
+    const hinted = await Seeds.first(copy, { from: bug.seed, count: 1, theme })
     // what a seed does changes with every change of the code: then others are looked at
-    const { failure } = hinted.failure ? hinted : await Seeds.first(copy, { from: 0, count: seedsMax })
+    const { failure } = hinted.failure ? hinted : await Seeds.first(copy, { from: 0, count: seedsMax, theme })
     assert.isDefined(failure, `${seedsMax} seeds do not find it`)
   }, 5 * minutes)
 })

@@ -67,7 +67,7 @@ export class Calls {
   /** The client has the answer of a call. */
   settle(session: Session, entry: CallEntry): void {
     if (session.drop(entry, this.unreadMax)) this.owner.turns.release(session.lane)
-    if (session.calls.get(entry.number) === entry) session.calls.delete(entry.number)
+    session.settle(entry)
     this.owner.dispose(session)
     this.owner.recorded.settle(entry)
     if (entry.request) this.owner.services.settle(entry.request.made)
@@ -87,8 +87,10 @@ export class Calls {
     const known = session.calls.get(id)
     if (!known && id < session.settledBelow) return reject(`call ${id} was settled before`)
     if (connection.inFlight.size >= window) return connection.violation(`more than ${window} calls are in flight`)
-    const sentAgain = session.pending.delete(id)
+    const expected = session.expected(id)
     if (known) return connection.join(known)
+    if (expected === "answered") return
+    const sentAgain = expected !== undefined
     if (!rpc) return reject(`${address.contract} has no rpc ${tag}`)
     // it may have begun in an activation that is gone, which cannot be told from one that never heard of it
     if (rpc.forked && sentAgain) return connection.push(Frame.encodeLost(id))

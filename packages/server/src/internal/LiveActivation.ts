@@ -449,7 +449,8 @@ export class LiveActivation
     session.gone = false
     session.opening = open.opening
     session.settledBelow = Math.max(session.settledBelow, open.settledBelow)
-    const pending = session.pending = SparseSet.from(open.pending)
+    session.expect(open.pending)
+    const pending = new Set(open.pending)
     for (const entry of session.calls.values()) {
       // what was sent later is known of from a later connection, in an activation that is gone
       if (pending.has(entry.number) || entry.number >= open.sentBelow) continue

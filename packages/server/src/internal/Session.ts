@@ -3,7 +3,7 @@
  * a call that is sent again joins the one that is queued, running or answered, and never runs beside it.
  */
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
-import { SparseMap, SparseSet } from "@troupe/contract/Sparse"
+import { SparseMap } from "@troupe/contract/Sparse"
 import type { Observed } from "./Observed.ts"
 import type { Request } from "./Request.ts"
 import type { TokenBucket } from "./TokenBucket.ts"
@@ -78,8 +78,11 @@ export class Session {
   gone = false
   /** How fast its calls are begun, if that is bounded. */
   pace: TokenBucket | undefined
-  /** Calls that the client sends again, and has not sent again yet. */
-  pending = new SparseSet<number>()
+  /**
+   * Calls that the client sends again, and has not sent again yet. Some it may have the answers of by then: it resumes its
+   * connection, says so, and sends them all the same, as it had begun to before.
+   */
+  private pending = new SparseMap<number, "unanswered" | "answered">()
 
   /** Answers that the client has not got, together, as `CallEntry.bytes`. */
   private unread = 0
@@ -103,6 +106,26 @@ export class Session {
     const emptied = this.full && this.unread <= unreadMax
     this.full &&= !emptied
     return emptied
+  }
+
+  /** A new connection is opened, on which the client sends these calls again. */
+  expect(pending: ReadonlyArray<number>): void {
+    this.pending = new SparseMap()
+    for (const number of pending) this.pending.set(number, "unanswered")
+  }
+
+  /** Whether the client has said that it will send the call again, and what it had got by now. Asked once for each. */
+  expected(number: number): "unanswered" | "answered" | undefined {
+    const expected = this.pending.get(number)
+    this.pending.delete(number)
+    return expected
+  }
+
+  /** The client has the answer of a call. */
+  settle(entry: CallEntry): void {
+    if (this.calls.get(entry.number) !== entry) return
+    this.calls.delete(entry.number)
+    if (this.pending.has(entry.number)) this.pending.set(entry.number, "answered")
   }
 
   begin(number: number): CallEntry {
