@@ -4,7 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError, Delivery, ServerDefect } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { MemoryTransport, TestStore } from "@troupe/testing"
+import { MemoryTransport, RawClient, TestStore } from "@troupe/testing"
 import {
   Cause,
   Chunk,
@@ -248,6 +248,39 @@ it.effect("B5 also onto another connection, as long as the activation lives", ()
     }),
     { resumeWindow: "2500 millis" }
   ))
+
+it.effect("B5 a chunk is sent once on a connection, also one that is there before the call has come again", () =>
+  run(Effect.gen(function*() {
+    const { streams } = yield* Bench
+    const second = yield* gate("second")
+    streams["slowly"] = () =>
+      Stream.make(Effect.succeed(1), Effect.as(second.wait, 2), Effect.succeed(3)).pipe(
+        Stream.mapEffect((value) => value),
+        Stream.rechunk(1)
+      )
+    const open = (pending: ReadonlyArray<number>) =>
+      RawClient.open(Feed, "a", { params: { who: "ann" }, session: "c".repeat(32), pending })
+    const follow = RawClient.request(1, "Follow", { what: "slowly" })
+    const acknowledge = (seq: number) => ({
+      _tag: "Message",
+      channel: 1,
+      seq,
+      payload: { _tag: "Ack", requestId: "1" }
+    })
+    const before = yield* RawClient.make
+    yield* before.say(RawClient.hello, open([]))
+    yield* before.say(follow)
+    yield* before.say(acknowledge(2))
+    const after = yield* RawClient.make
+    yield* after.say(RawClient.hello, open([1]))
+    yield* second.open
+    const chunks = () => after.of("Message").flatMap(({ payload }) => payload._tag === "Chunk" ? [payload.index] : [])
+    assert.deepStrictEqual(chunks(), [2])
+    yield* after.say(follow)
+    assert.deepStrictEqual(chunks(), [2])
+    yield* after.say(acknowledge(2))
+    assert.deepStrictEqual(chunks(), [2, 3])
+  })))
 
 it.effect("B5 an activation that is lost ends its streams with OutcomeUnknown; an idempotent one that gave nothing runs again", () =>
   run(Effect.gen(function*() {

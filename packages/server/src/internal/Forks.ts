@@ -152,10 +152,11 @@ const sendChunk = (session: Session, entry: CallEntry, values: ReadonlyArray<str
     const index = (entry.chunks = entry.chunks + 1)
     entry.chunk = {
       text: Frame.encodeChunk(entry.number, index, values),
+      sentOn: undefined,
       acknowledged: () => {
         entry.chunk = undefined
         resume(Effect.void)
       }
     }
-    session.connection?.push(entry.chunk.text)
+    session.connection?.sendChunk(entry)
   })

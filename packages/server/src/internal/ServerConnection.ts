@@ -211,8 +211,15 @@ export class ServerConnection implements ReplyTarget, Recipient {
   join(call: CallEntry): void {
     if (call.sentOn === this) return
     this.inFlight.add(call.number)
-    if (call.chunk) this.push(call.chunk.text)
+    this.sendChunk(call)
     this.reply(call)
+  }
+
+  /** It comes once on a connection: for two, a client would ask for two more, and the second of those would not be kept. */
+  sendChunk({ chunk }: CallEntry): void {
+    if (!chunk || chunk.sentOn === this) return
+    chunk.sentOn = this
+    this.push(chunk.text)
   }
 
   /** Sends the answer of a call, unless it is on its way already. */

@@ -14,7 +14,8 @@ import { type Job, Lane } from "./TurnLoop.ts"
 export interface ReplyTarget extends Caller {
   /** Sends the answer of a call, unless it is on its way already. */
   readonly reply: (call: CallEntry) => void
-  readonly push: (payload: string) => void
+  /** Sends the chunk of a stream that its client is to acknowledge next, unless it is on its way already. */
+  readonly sendChunk: (call: CallEntry) => void
   readonly end: (reason: DisconnectReason) => void
 }
 
@@ -41,8 +42,8 @@ export class CallEntry {
   streams = false
   /** How many chunks of a stream have been sent. */
   chunks = 0
-  /** The one that the client has not acknowledged yet. */
-  chunk: { readonly text: string; readonly acknowledged: () => void } | undefined
+  /** The one that the client has not acknowledged yet, and the connection it was last sent on. */
+  chunk: { readonly text: string; readonly acknowledged: () => void; sentOn: ReplyTarget | undefined } | undefined
   /** What its handler was given as the request, if it ran in this activation. */
   request: Request | undefined
   /** See `Request.rememberedUntil`. */
