@@ -36,22 +36,22 @@ const afterMessage = (task: () => void): void => {
   if (pageTasks.push(task) === 1) page.postMessage(0)
 }
 
-/** The live event loop, which has no service. */
-const afterTimers = (task: () => void): void => {
-  if (typeof document === "undefined") setTimeout(task, 0)
-  else afterMessage(task)
-}
-
 /** Sooner than a timer, which takes a millisecond. Browsers have none. */
 const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => void }
 
-const later = setImmediate ?? afterTimers
+/** The live event loop, which has no service. */
+const later = (task: () => void): void => {
+  if (typeof document !== "undefined") afterMessage(task)
+  else if (setImmediate) setImmediate(task)
+  else setTimeout(task, 0)
+}
 
+/** `begin` is on its way exactly while there have been rounds: one that came twice would bring two more. */
 const schedule = (task: () => void): void => {
-  if (rounds === 0) afterTimers(begin)
+  if (rounds === 0) later(begin)
   rounds++
-  if (rounds < roundsMax) return queueMicrotask(task)
-  if (waiting.push(task) === 1) later(begin)
+  if (rounds < roundsMax) queueMicrotask(task)
+  else waiting.push(task)
 }
 
 /**

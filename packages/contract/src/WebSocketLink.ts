@@ -131,9 +131,15 @@ export const dial = (
 (handler) =>
   Effect.suspend(() => {
     let dialled: Dialled | undefined
-    const abandon = Effect.sync(() => dialled?.abandon())
+    let abandoned = false
+    const abandon = Effect.sync(() => {
+      abandoned = true
+      dialled?.abandon()
+    })
     const open = Effect.async<Link.Link, DialError>((resume) => {
       let shown = "the server"
+      // the scope had been closed before
+      if (abandoned) return resume(new DialError({ message: "nobody wants the link any more" }))
       const fail = (why: string) => resume(new DialError({ message: `${shown} cannot be reached: ${why}` }))
       try {
         const target = resolve(typeof options.url === "string" ? options.url : options.url())

@@ -42,6 +42,19 @@ it.live("what is too much for one go of the event loop goes on in the next, and 
     assert.strictEqual(done, 5000)
   }))
 
+it.live("tasks that never end leave timers their turn, however long they go on", () =>
+  Effect.gen(function*() {
+    const { schedule } = yield* Flush.Flush
+    let over = false
+    let ticks = 0
+    const task = () => over || schedule(task)
+    for (let chain = 0; chain < 64; chain++) task()
+    // some twenty would do without the tasks
+    for (const begun = performance.now(); performance.now() - begun < 1000; ticks++) yield* Effect.sleep(50)
+    over = true
+    assert.isAtLeast(ticks, 10)
+  }))
+
 it.live("in a page it does not wait for timers, which come once a minute while its tab is hidden", () =>
   Effect.gen(function*() {
     const { schedule } = yield* Flush.Flush

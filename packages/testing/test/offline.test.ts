@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { ActorClient, type Connection } from "@troupe/client"
-import { ConnectionError, Transport } from "@troupe/contract"
+import type { Connection } from "@troupe/client"
+import { ConnectionError } from "@troupe/contract"
 import { type DefinitionOf } from "@troupe/contract/Contract"
 import { Cause, Deferred, Effect, Exit, Fiber, Option, Schedule, Scope, Stream, Supervisor } from "effect"
 import { Tally, Turned } from "./support/tally.ts"
@@ -672,60 +672,6 @@ it.scoped("C11 the last connection takes the link with it, and the next one gets
       assert.strictEqual(yield* world.network.links, 0)
     }
     assert.strictEqual(world.trace.entries("acquire").length, world.trace.entries("release").length)
-  }))
-
-it.scoped("C11 a client that is closed at once after its last connection leaves no link, and opens none", () =>
-  Effect.gen(function*() {
-    const world = yield* makeWorld()
-    yield* world.serve()
-    for (const _ of [1, 2]) {
-      const clientScope = yield* Scope.make()
-      const client = yield* world.clientIn(clientScope)
-      const connectionScope = yield* Scope.make()
-      yield* Scope.extend(client.connect(Tally, "a", options), connectionScope)
-      assert.strictEqual(yield* world.network.links, 1)
-      yield* Scope.close(connectionScope, Exit.void)
-      yield* Scope.close(clientScope, Exit.void)
-      yield* settle
-      assert.strictEqual(yield* world.network.links, 0)
-      const dials = yield* world.network.dials
-      const error = yield* failure(yield* begin(Effect.scoped(client.connect(Tally, "a", options))))
-      assert.deepStrictEqual(
-        error,
-        new ConnectionError.ConnectionClosed({ reason: { _tag: "ClientClosed" }, sent: "no" })
-      )
-      yield* pass("1 minute")
-      assert.strictEqual(yield* world.network.dials, dials)
-    }
-    assert.strictEqual(world.trace.entries("acquire").length, world.trace.entries("release").length)
-  }))
-
-it.scoped("C11 a client is closed when its link has been released, however long that takes", () =>
-  Effect.gen(function*() {
-    for (const first of ["connection", "client"]) {
-      const released = yield* Deferred.make<void>()
-      const transport = Transport.Transport.of({
-        dial: () =>
-          Effect.as(
-            Effect.addFinalizer(() => Effect.zipRight(Effect.sleep("1 second"), Deferred.succeed(released, undefined))),
-            { send: () => {}, close: () => {}, buffered: () => 0 }
-          ),
-        onOpportunity: () => Effect.void
-      })
-      const clientScope = yield* Scope.make()
-      const client = yield* ActorClient.make().pipe(
-        Effect.provideService(Transport.Transport, transport),
-        Scope.extend(clientScope)
-      )
-      const connecting = yield* begin(Effect.scoped(client.connect(Tally, "a", options)))
-      if (first === "connection") yield* Fiber.interruptFork(connecting)
-      const closing = yield* begin(Scope.close(clientScope, Exit.void))
-      yield* pass("999 millis")
-      assert.isTrue(yield* isRunning(closing))
-      yield* pass("1 millis")
-      yield* result(closing)
-      assert.isTrue(yield* Deferred.isDone(released))
-    }
   }))
 
 // --- pause and resume ------------------------------------------------------------------------------------------------

@@ -36,8 +36,9 @@ export class Attempts {
     if (Exit.isExit(attempt)) return onEnd(attempt as Exit.Exit<A, E>)
     const number = this.started
     const fiber = this.services.fork(attempt)
-    // it runs at once, and what it does may have started the next
-    if (number === this.started) this.fiber = fiber
+    // it runs at once, and what it does may have stopped it
+    if (number !== this.started) return fiber.unsafeInterruptAsFork(FiberId.none)
+    this.fiber = fiber
     fiber.addObserver((exit) => {
       if (number !== this.started) return
       this.fiber = undefined
@@ -70,10 +71,10 @@ export class Attempts {
       })
     )
     this.start(wait, (exit) => {
-      if (Exit.isInterrupted(exit)) return
       // a schedule that dies has ended as well
-      if (Exit.isSuccess(exit) && exit.value) attempt()
-      else this.onGaveUp()
+      if (Exit.isSuccess(exit) && exit.value) return attempt()
+      this.reset()
+      this.onGaveUp()
     })
   }
 

@@ -278,6 +278,8 @@ export class ClientConnection {
   /** Waits for the first connection, which `begin` asks for. */
   open(begin: () => void): Effect.Effect<void, unknown> {
     return Effect.async((resume) => {
+      // its scope may have been closed before
+      if (this.closed) return resume(Exit.fail(this.closedError()))
       this.onOpened = resume
       begin()
       return Effect.sync(() => this.close({ _tag: "ClientClosed" }))

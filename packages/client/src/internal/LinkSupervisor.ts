@@ -11,7 +11,6 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
@@ -49,7 +48,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   messageBytesMax = Infinity
   private readonly channels = new Map<number, Receiver>()
   private lastChannel = 0
-  private over = false
+  over = false
 
   constructor(
     private readonly services: ClientServices,
@@ -72,6 +71,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
 
   readonly onMessage = (text: string): void => {
     if (this.over) return
+    if (!this.writer) return this.undecodable("it comes before the greeting")
     this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
     this.heard++
     this.heardBytes = text.length * Bytes.perUnitMax
@@ -156,7 +156,6 @@ export class LinkSupervisor {
   private greeted: ClientLink | undefined
   /** What is to be released when the link ends. */
   private scope: Scope.CloseableScope | undefined
-  private releasing: Fiber.RuntimeFiber<void> | undefined
   /** That of the link, once the server has said `Welcome`. */
   private heartbeat: Heartbeat | undefined
   private upSince = 0
@@ -186,14 +185,14 @@ export class LinkSupervisor {
   remove(connection: ClientConnection): void {
     if (!this.connections.delete(connection) || this.connections.size > 0) return
     this.leave()
-    this.setStatus(this.paused ? this.pausedStatus : ConnectionStatus.Connecting())
+    this.setStatus(this.idleStatus)
   }
 
   setPaused(paused: boolean): void {
     this.paused = paused
-    if (!paused) return this.nudge()
-    this.leave()
-    this.setStatus(this.pausedStatus)
+    if (paused) this.leave()
+    if (paused || this.connections.size === 0) this.setStatus(this.idleStatus)
+    if (!paused) this.nudge()
   }
 
   onAnswered(): void {
@@ -203,14 +202,16 @@ export class LinkSupervisor {
   /** Cuts a wait for the next dial short, and puts a link that stands to the test. */
   readonly nudge = (): void => this.link ? this.heartbeat?.probe() : this.dial()
 
-  /** The client is closed: nothing is left waiting, and the link is released. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  /** The client is closed: nothing is left waiting. */
+  close(): void {
     this.closed = true
     for (const connection of Array.from(this.connections)) connection.close({ _tag: "ClientClosed" })
-    return this.releasing ? Effect.asVoid(Fiber.await(this.releasing)) : Effect.void
-  })
+    this.leave()
+  }
 
-  private get pausedStatus() {
+  /** While nobody wants a link. */
+  private get idleStatus(): ConnectionStatus.ConnectionStatus {
+    if (!this.paused) return ConnectionStatus.Connecting()
     return ConnectionStatus.Waiting({
       attempt: 0,
       retryAt: Option.none(),
@@ -244,7 +245,7 @@ export class LinkSupervisor {
   }
 
   private dialling(link: ClientLink): Effect.Effect<Either.Either<LinkModule.Link, DialError>, never, Scope.Scope> {
-    return Effect.either(Effect.catchAllDefect(this.transport.dial(link), (defect) =>
+    return Effect.either(Effect.catchAllDefect(Effect.suspend(() => this.transport.dial(link)), (defect) =>
       // it is dialled again, and what the defect quotes is for the log alone
       Effect.zipRight(
         Effect.logError("the transport has died", Cause.die(defect)),
@@ -254,6 +255,8 @@ export class LinkSupervisor {
 
   /** What is opened or resumed does not wait for `Welcome`: that would be a round trip more. */
   private onDialled(link: ClientLink, sender: LinkModule.Link): void {
+    // a transport may have told of its end before
+    if (link.over) return
     link.begin(sender)
     this.greeted = link
     for (const connection of Array.from(this.connections)) connection.onLink(link)
@@ -304,11 +307,7 @@ export class LinkSupervisor {
   /** Behind what has just been sent, which a transport may deliver at the end of the tick. */
   private release(scope: Scope.CloseableScope): void {
     const sent = Effect.async<void>((resume) => this.services.flush(() => resume(Effect.void)))
-    const released = Effect.uninterruptible(Effect.zipRight(sent, Scope.close(scope, Exit.void)))
-    const fiber = this.releasing = this.services.fork(released)
-    fiber.addObserver(() => {
-      if (this.releasing === fiber) this.releasing = undefined
-    })
+    this.services.fork(Effect.uninterruptible(Effect.zipRight(sent, Scope.close(scope, Exit.void))))
   }
 
   private readonly onLinkEnd = (link: ClientLink, end: LinkEnd): void => {

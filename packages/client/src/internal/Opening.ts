@@ -146,14 +146,27 @@ export class Opening implements Receiver {
     )
   }
 
+  /** A schema may throw, and so may what it gives where it becomes JSON: nobody else is to suffer from that. */
   private openWith(link: OpenLink, params: unknown): void {
+    const channel = link.newChannel(this)
+    try {
+      this.openOn(channel, params)
+    } catch (defect) {
+      channel.release()
+      this.onParamsFailed(Cause.die(defect))
+    }
+  }
+
+  private openOn(channel: Channel, params: unknown): void {
     const { calls, codec, end, subscriptions, target: { contract: { contract }, key } } = this.options
     const encoded = codec.params.encode(params)
-    if (Either.isLeft(encoded)) return end({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
+    if (Either.isLeft(encoded)) {
+      channel.release()
+      return end({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
+    }
     // what is not sent again is not asked for
     this.sendAgain()
     const asked = this.asked = { events: new Set(subscriptions.events), pending: calls.sent }
-    const channel = link.newChannel(this)
     const open = Frame.encode({
       _tag: "Open",
       channel: channel.number,
@@ -167,11 +180,10 @@ export class Opening implements Receiver {
       sentBelow: calls.sentBelow,
       pending: asked.pending
     })
-    this.ask(channel, open, () => this.openWith(link, params))
+    this.ask(channel, open, () => this.openWith(channel.link, params))
   }
 
   private onParamsFailed(cause: Cause.Cause<unknown>): void {
-    if (Cause.isInterruptedOnly(cause)) return
     if (!this.granted) return this.options.end({ _tag: "ClientClosed" }, cause)
     const waiting = ConnectionStatus.WaitingCause.ParamsFailed({ message: Cause.pretty(cause) })
     this.attempts.startLater(waiting, this.open)

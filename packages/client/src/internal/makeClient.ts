@@ -7,6 +7,7 @@ import { Secrets } from "@troupe/contract/Secrets"
 import { Transport } from "@troupe/contract/Transport"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
@@ -36,12 +37,14 @@ export const makeClient = Effect.fnUntraced(function*(
   const transport = yield* Transport
   const runtime = yield* Effect.runtime<never>()
   const scope = yield* Effect.scope
+  // closed after the client, so that nothing waits with it for what ends slowly
+  const fibers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
   const services: ClientServices = {
     clock: yield* Effect.clock,
     secrets: yield* Secrets,
     schedule: options.schedule,
     flush: (yield* Flush).schedule,
-    fork: (effect) => Runtime.runFork(runtime)(effect, { scope }),
+    fork: (effect) => Runtime.runFork(runtime)(effect, { scope: fibers }),
     traced: yield* Effect.withFiberRuntime<boolean>((fiber) => Effect.succeed(isTraced(fiber))),
     runtime,
     bounds: options,
@@ -51,7 +54,7 @@ export const makeClient = Effect.fnUntraced(function*(
   }
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
   yield* transport.onOpportunity(supervisor.nudge)
-  yield* Scope.addFinalizer(scope, supervisor.close)
+  yield* Scope.addFinalizer(scope, Effect.sync(() => supervisor.close()))
 
   const connect = Effect.fnUntraced(function*(
     contract: Any,
