@@ -40,18 +40,38 @@ const afterMessage = (task: () => void): void => {
 const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => void }
 
 /** The live event loop, which has no service. */
-const later = (task: () => void): void => {
-  if (typeof document !== "undefined") afterMessage(task)
-  else if (setImmediate) setImmediate(task)
-  else setTimeout(task, 0)
+const afterTimers = (task: () => void): void => {
+  if (typeof document === "undefined") setTimeout(task, 0)
+  else afterMessage(task)
 }
 
-/** `begin` is on its way exactly while there have been rounds: one that came twice would bring two more. */
+const later = setImmediate ?? afterTimers
+
+/** `begin`, which is on its way once at most: a second one would bring a third. */
+const once = (soon: (task: () => void) => void): () => void => {
+  let onItsWay = false
+  const arrive = () => {
+    onItsWay = false
+    begin()
+  }
+  return () => {
+    if (onItsWay) return
+    onItsWay = true
+    soon(arrive)
+  }
+}
+
+/** Costs less than the other while there is little to do. */
+const beginAfterTimers = once(afterTimers)
+
+const beginLater = once(later)
+
 const schedule = (task: () => void): void => {
-  if (rounds === 0) later(begin)
+  if (rounds === 0) beginAfterTimers()
   rounds++
-  if (rounds < roundsMax) queueMicrotask(task)
-  else waiting.push(task)
+  if (rounds < roundsMax) return queueMicrotask(task)
+  waiting.push(task)
+  beginLater()
 }
 
 /**
