@@ -38,14 +38,15 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Admission.ts`,
     find: "if (open.opening <= newest)",
     replace: "if (open.opening < 0)",
-    seed: 6
+    seed: 31
   },
   {
     name: "an open that is late forgets answers that it does not know of",
     file: `${server}/LiveActivation.ts`,
     find: " || entry.number >= open.sentBelow",
     replace: "",
-    seed: 150
+    seed: 41,
+    theme: "late"
   },
   {
     name: "no version guard",
@@ -103,7 +104,8 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Recorded.ts`,
     find: "this.unsettled.set(segment, answers)",
     replace: "this.unsettled.set(segment, Math.min(answers, 1))",
-    seed: 464
+    seed: 11,
+    theme: "impatience"
   },
   {
     name: "a turn that fails sends its events",
@@ -118,7 +120,8 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/TurnLoop.ts`,
     find: "if (MutableList.length(this.ring) > 0) this.wake()",
     replace: "if (false) this.wake()",
-    seed: 311
+    seed: 107,
+    theme: "impatience"
   },
   {
     name: "what was missed in an absence is not told",
