@@ -20,7 +20,7 @@ const write = (message: Payload): string => {
     case "Interrupt":
       return Frame.encodeInterrupt(message.requestId)
     case "Ack":
-      return Frame.encodeStreamAck(message.requestId)
+      return Frame.encodeStreamAck(message.requestId, message.index)
     case "Chunk":
       return Frame.encodeChunk(message.requestId, message.index, message.values.map((value) => JSON.stringify(value)))
     case "Lost":
@@ -51,7 +51,7 @@ const tagged = <Tag extends string, Fields>(tag: Tag, fields: { [K in keyof Fiel
 const clientMessage = fc.oneof(
   tagged("Request", { id: call, tag: name, payload: json, headers }),
   tagged("Interrupt", { requestId: call }),
-  tagged("Ack", { requestId: call }),
+  tagged("Ack", { requestId: call, index: call }),
   tagged("Subscribe", { event: name }),
   tagged("Unsubscribe", { event: name })
 ) as fc.Arbitrary<Frame.ClientMessage>

@@ -77,7 +77,8 @@ const serverFrames: ReadonlyArray<Encoded> = [
     window: 256,
     unacknowledgedMax: 65536,
     retentionMillis: 86400000,
-    incarnation: 0
+    incarnation: 0,
+    activation: "89abcdef0123456789abcdef01234567"
   },
   { _tag: "Resumed", channel: 2, token: secret, received: 5 },
   { _tag: "Refused", channel: 1, reason: { _tag: "Denied", error: { _tag: "Denied" } } },
@@ -91,7 +92,7 @@ const clientMessages: Record<string, ReadonlyArray<string>> = {
     Frame.encodeRequest(4, "History", undefined, [["traceparent", "00-1-2-01"]])
   ],
   encodeInterrupt: [Frame.encodeInterrupt(3)],
-  encodeStreamAck: [Frame.encodeStreamAck(3)],
+  encodeStreamAck: [Frame.encodeStreamAck(3, 1)],
   encodeSubscription: [
     Frame.encodeSubscription("Subscribe", "message"),
     Frame.encodeSubscription("Unsubscribe", "message")

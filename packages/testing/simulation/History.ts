@@ -19,6 +19,7 @@ export type Kind =
   | "AddBeside"
   | "Length"
   | "Follow"
+  | "Count"
 
 /** One call of a client. Times are those of the simulation. */
 export interface Operation {
@@ -56,6 +57,8 @@ const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ op
 export interface Circumstances {
   readonly hosts: number
   readonly crashes: number
+  /** The actors have stayed in memory, with what they had begun. */
+  readonly kept: boolean
   /** Only links were lost, and for less than the resume window: every connection must have been resumed. */
   readonly undisturbed: boolean
 }
@@ -201,11 +204,13 @@ export class History {
     }
   }
 
-  /** What a stream has given, from an index on. */
-  readonly followed = (client: string, from: number, seen: ReadonlyArray<number>): void => {
+  /** What a stream has given, of numbers in a row from 0 on, and how many there were if it has come to its end. */
+  readonly followed = (client: string, seen: ReadonlyArray<number>, length: number | undefined): void => {
     seen.forEach((index, i) => {
-      if (index !== from + i) this.problem(`${client}: the stream from ${from} has given ${index} as its ${i + 1}th`)
+      if (index !== i) this.problem(`${client}: the stream has given ${index} as its ${i + 1}th`)
     })
+    if (length !== undefined && seen.length !== length)
+      this.problem(`${client}: the stream has ended after ${seen.length} of ${length}`)
   }
 
   /** Says what hangs, of a run that did not come to its end. */
@@ -228,7 +233,7 @@ export class History {
       const twice = repeated(ops).filter((op) => options.hosts === 1 || this.isOf(op, key))
       if (twice.length > 0) this.problem(`${key} has something twice: ${twice.join()}`)
     }
-    for (const operation of this.operations) this.checkOperation(operation, logs)
+    for (const operation of this.operations) this.checkOperation(operation, logs, options.kept)
     this.checkOrder(logs)
     this.checkGaps(options.undisturbed)
     this.checkTimes(logs, options.hosts)
@@ -251,7 +256,11 @@ export class History {
     if (undisturbed && this.gaps > 0) this.problem(`${this.gaps} gaps, though every connection could be resumed`)
   }
 
-  private checkOperation(operation: Operation, logs: ReadonlyMap<string, ReadonlyArray<string>>): void {
+  private checkOperation(
+    operation: Operation,
+    logs: ReadonlyMap<string, ReadonlyArray<string>>,
+    kept: boolean
+  ): void {
     const { kind, log, op, outcome, to } = operation
     const isIn = (key: string) => logs.get(key)?.includes(op) === true
     const here = isIn(log)
@@ -273,6 +282,8 @@ export class History {
         if (outcome.sent === "no" && (here || (to !== undefined && isIn(to)))) {
           this.problem(`${kind} ${op} was not sent, and is there`)
         }
+        if (kept && staysWithActor(kind) && outcome.error === "OutcomeUnknown")
+          this.problem(`nobody knows how ${kind} ${op} has ended, though its actor has stayed`)
         if (!mayFail(kind, outcome.error, this.forgetful)) this.problem(`${kind} ${op} has failed: ${outcome.error}`)
         // a turn that has failed has left nothing
         if (outcome.sent === undefined && here) this.problem(`${op} has failed, and is there: ${outcome.error}`)
@@ -335,6 +346,9 @@ const longestWait = 30_000
 
 const adds: ReadonlySet<Kind> = new Set(["Add", "AddIfOdd", "Forward", "AddOnce", "AddAgain", "AddBeside"])
 
+/** Runs beside the turns, and is lost with its actor only. */
+const staysWithActor = (kind: Kind): boolean => kind === "AddBeside" || kind === "Follow" || kind === "Count"
+
 const repeated = (ops: ReadonlyArray<string>) => ops.filter((op, i) => ops.indexOf(op) !== i)
 
 /** How a call may fail when everything heals in the end. */
@@ -352,6 +366,7 @@ const mayFail = (kind: Kind, error: string, forgetful: boolean): boolean => {
     case "AddOnce":
     case "AddBeside":
     case "Follow":
+    case "Count":
       return error === "OutcomeUnknown"
     default:
       return false

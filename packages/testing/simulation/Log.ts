@@ -34,7 +34,9 @@ export class Log extends Actor.Tag<Log>()("Log", {
     Actor.forked(Rpc.make("AddBeside", { payload: op, success: Index })),
     Rpc.make("Length", { success: Schema.Int }),
     Rpc.make("All", { success: Schema.Array(Schema.String) }),
-    Rpc.make("Follow", { payload: { from: Schema.Int, to: Schema.Int }, success: Entry, stream: true })
+    Rpc.make("Follow", { payload: { from: Schema.Int, to: Schema.Int }, success: Entry, stream: true }),
+    /** The numbers below `to`, some at a time. */
+    Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true })
   ),
   internal: RpcGroup.make(
     Rpc.make("Receive", { payload: op, success: Index }),
@@ -112,7 +114,8 @@ export const logLive = (watch: Watch) =>
                 }),
                 Stream.mapConcat((entries) => entries),
                 Stream.take(to - from)
-              )
+              ),
+            Count: ({ to }) => Stream.rechunk(Stream.range(0, to - 1), 3)
           },
           internal: {
             Receive: ({ op }) => add(op),

@@ -193,5 +193,29 @@ export const planted: ReadonlyArray<Planted> = [
     find: `this.tellClosed({ _tag: "Superseded" })`,
     replace: `this.tellClosed({ _tag: "ClientClosed" })`,
     seed: 52
+  },
+  {
+    name: "a chunk counts as read as often as its client says so",
+    file: `${server}/Session.ts`,
+    find: "if (chunk === this.chunks) this.chunk?.acknowledged()",
+    replace: "this.chunk?.acknowledged()",
+    seed: 388,
+    theme: "streams"
+  },
+  {
+    name: "a call that runs beside the turns is sent again to another activation",
+    file: `${client}/Calls.ts`,
+    find: "activation !== terms.on.activation || ",
+    replace: "",
+    seed: 1,
+    theme: "hours"
+  },
+  {
+    name: "a call that runs beside the turns is sent again however long its client was away",
+    file: `${client}/Calls.ts`,
+    find: " || terms.presentUntil < terms.keptSince",
+    replace: "",
+    seed: 1,
+    theme: "hours"
   }
 ]

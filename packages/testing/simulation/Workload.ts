@@ -2,43 +2,20 @@
 import { ActorClient, type Connection } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import { Simulation } from "@troupe/testing"
-import { Cause, Clock, Effect, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
+import { Cause, type Chunk, Clock, Effect, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
 import { type Circumstances, History, type Kind, type Operation, type Outcome, sentOf } from "./History.ts"
 import { Log, logLive } from "./Log.ts"
+import * as Themes from "./Themes.ts"
 
-const kinds: ReadonlyArray<readonly [kind: Kind, weight: number]> = [
-  ["Add", 40],
-  ["Refuse", 6],
-  ["AddIfOdd", 8],
-  ["Poison", 2],
-  ["Forward", 14],
-  ["AddOnce", 6],
-  ["AddAgain", 6],
-  ["AddLater", 4],
-  ["AddBeside", 4],
-  ["Length", 12],
-  ["Follow", 6]
-]
-
-const weights = kinds.reduce((sum, [, weight]) => sum + weight, 0)
-
-const pickKind = Effect.map(Random.nextIntBetween(0, weights), (drawn): Kind => {
-  let left = drawn
-  for (const [kind, weight] of kinds) {
-    if (left < weight) return kind
-    left -= weight
-  }
-  return "Add"
-})
-
-/**
- * What is not left to chance, so that what rarely comes together does: only links fail; nobody is reached for long; what is
- * on its way comes late, and its client has gone on; calls are given up while they are committed, and clients come back
- * when nobody expects them any more.
- */
-export const themes = ["anything", "links", "outage", "late", "impatience"] as const
-
-export type Theme = (typeof themes)[number]
+const pickKind = (weights: Themes.Weights) =>
+  Effect.map(Random.nextIntBetween(0, weights.reduce((sum, [, weight]) => sum + weight, 0)), (drawn): Kind => {
+    let left = drawn
+    for (const [kind, weight] of weights) {
+      if (left < weight) return kind
+      left -= weight
+    }
+    return "Add"
+  })
 
 /** What a seed decides beside the faults. */
 interface Plan {
@@ -46,63 +23,14 @@ interface Plan {
   readonly clients: number
   readonly calls: number
   readonly hosts: number
-  readonly theme: Theme
+  readonly theme: Themes.Theme
 }
 
-/** Nothing but links. */
-const linksOnly = {
-  storeError: 0,
-  storeLoss: 0,
-  storeHang: 0,
-  crashMean: 0,
-  stopMean: 0,
-  switchMean: 0,
-  jumpMean: 0
-}
-
-const faultsOf = ({ theme }: Plan): Partial<Simulation.Faults> => {
-  switch (theme) {
-    case "anything":
-      return {}
-    case "links":
-      return linksOnly
-    case "outage":
-      return { ...linksOnly, refusal: 1 }
-    case "late":
-      return { latencyMax: 20, stall: 0.5, cut: 0.02, silence: 0, slow: 0, refusal: 0, hang: 0, storeLoss: 0.7 }
-    case "impatience":
-      return {
-        latencyMax: 50,
-        cut: 0.03,
-        silence: 0,
-        slow: 0,
-        refusal: 0,
-        hang: 0,
-        storeHang: 0.1,
-        storeLatencyMax: 500,
-        crashMean: 10_000
-      }
-  }
-}
-
-/** How often a client goes away between two calls, and for how many milliseconds at most. */
-const absencesOf = ({ theme }: Plan): { readonly chance: number; readonly millisMax: number } => {
-  if (theme === "late") return { chance: 0.4, millisMax: 300 }
-  return theme === "impatience" ? { chance: 0.2, millisMax: 20_000 } : { chance: 0.03, millisMax: 5000 }
-}
-
-const themeOf = (seed: number): Plan["theme"] => {
-  if (seed % 8 === 3) return "links"
-  if (seed % 8 >= 6) return "late"
-  if (seed % 32 === 13) return "impatience"
-  return seed % 32 === 5 ? "outage" : "anything"
-}
-
-const planOf = (seed: number, theme = themeOf(seed)): Plan => {
-  const letters = ["a", "b", "c"]
+const planOf = (seed: number, name = Themes.of(seed)): Plan => {
+  const theme = Themes.themes[name]
   return {
-    logs: letters.slice(0, 1 + seed % (theme === "impatience" ? 2 : 3)),
-    clients: theme === "impatience" ? 3 : 1 + Math.floor(seed / 3) % 3,
+    logs: ["a", "b", "c"].slice(0, 1 + seed % theme.logsMax),
+    clients: Math.max(theme.clientsMin, 1 + Math.floor(seed / 3) % 3),
     calls: 8 + Math.floor(seed / 9) % 12,
     hosts: seed % 4 === 0 ? 2 : 1,
     theme
@@ -194,18 +122,15 @@ class ClientOfLogs {
 
   private calls(connection: LogConnection, log: string) {
     return Effect.gen(this, function*() {
+      const { calls, theme } = this.plan
       const fibers: Array<Fiber.Fiber<unknown>> = []
-      for (let i = 0; i < this.plan.calls; i++) {
-        if (yield* chance(this.plan.theme === "impatience" ? 0.4 : 0.7))
-          yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
+      for (let i = 0; i < calls; i++) {
+        if (yield* chance(theme.idling)) yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
         const op = `${log}/${this.name.replaceAll(" ", "")}/${i}`
-        const kind = yield* pickKind
-        const poisonous = kind === "Poison" && (this.plan.theme === "links" || this.plan.theme === "outage")
-        fibers.push(yield* Effect.fork(this.call(connection, log, op, poisonous ? "Add" : kind)))
-        const absences = absencesOf(this.plan)
-        if (yield* chance(absences.chance)) {
+        fibers.push(yield* Effect.fork(this.call(connection, log, op, yield* pickKind(theme.kinds))))
+        if (yield* chance(theme.absences.chance)) {
           yield* ActorClient.pause
-          yield* Effect.sleep(yield* Random.nextIntBetween(0, absences.millisMax))
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, theme.absences.millisMax))
           yield* ActorClient.resume
         }
       }
@@ -219,7 +144,7 @@ class ClientOfLogs {
       const to = Array.from(other)[0]
       // who calls on to itself would wait for itself
       const actual: Kind = kind === "Forward" && to === undefined ? "Add" : kind
-      const impatient = yield* chance(this.plan.theme === "impatience" ? 0.6 : 0.15)
+      const impatient = yield* chance(this.plan.theme.impatience)
       const patience = yield* Random.nextIntBetween(0, 3000)
       let operation: Operation | undefined
       const performed = Effect.suspend(() => {
@@ -260,8 +185,23 @@ class ClientOfLogs {
             Stream.runForEach(({ index }) => Effect.sync(() => seen.push(index))),
             // nobody may add so many
             Effect.timeoutOption("20 seconds"),
-            Effect.ensuring(Effect.sync(() => this.history.followed(this.name, 0, seen)))
+            Effect.ensuring(Effect.sync(() => this.history.followed(this.name, seen, undefined)))
           )
+        })
+      case "Count":
+        return Effect.gen(this, function*() {
+          const to = yield* Random.nextIntBetween(1, 60)
+          const seen: Array<number> = []
+          // now and then for longer than a connection waits
+          const pause = Effect.flatMap(
+            chance(0.5),
+            (long) => Random.nextIntBetween(0, long ? 15_000 : 300)
+          )
+          const read = (numbers: Chunk.Chunk<number>) =>
+            Effect.zipRight(Effect.sync(() => seen.push(...numbers)), Effect.flatMap(pause, Effect.sleep))
+          const exit = yield* Effect.exit(Stream.runForEachChunk(rpc.Count({ to }), read))
+          this.history.followed(this.name, seen, Exit.isSuccess(exit) ? to : undefined)
+          yield* exit
         })
       default:
         return rpc[kind]({ op })
@@ -299,23 +239,22 @@ class Heard {
 const chance = (probability: number) => Effect.map(Random.next, (drawn) => drawn < probability)
 
 const circumstancesOf = (
-  { hosts }: Plan,
+  { hosts, theme: { resumes, stays } }: Plan,
   { crashes, faults }: Simulation.Report,
   poisoned: boolean
-): Circumstances => ({
-  hosts,
-  crashes,
-  undisturbed: faults.crashMean === 0 && faults.stopMean === 0 && faults.jumpMean === 0 && faults.storeError === 0
+): Circumstances => {
+  const linksOnly = faults.crashMean === 0 && faults.stopMean === 0 && faults.jumpMean === 0 && faults.storeError === 0
     && faults.storeLoss === 0 && !poisoned && faults.storeHang === 0
     // the clock of another host may take an actor over, to fire an alarm
     && hosts === 1
-})
+  return { hosts, crashes, kept: linksOnly && stays, undisturbed: linksOnly && resumes }
+}
 
 export interface SeedOptions {
   readonly keepTrace?: boolean
   readonly faults?: Partial<Simulation.Faults>
   /** Instead of that of the seed. */
-  readonly theme?: Theme | undefined
+  readonly theme?: Themes.Name | undefined
 }
 
 /** Runs a seed, and checks what has come of it. */
@@ -336,10 +275,10 @@ export const runSeed = (
     const report = yield* Simulation.run({
       seed,
       keepTrace,
-      faults: { ...faultsOf(plan), ...faults },
-      ...(plan.theme === "outage" ? { faultsFor: "10 minutes" as const } : {}),
+      faults: { ...plan.theme.faults, ...faults },
+      faultsFor: plan.theme.faultsFor,
       hosts: plan.hosts,
-      ...(plan.theme === "impatience" ? { host: { resumeWindow: "5 seconds" } as const } : {}),
+      host: plan.theme.host,
       actors: [Log],
       implementations: logLive(history.watch),
       clients: Array.from(

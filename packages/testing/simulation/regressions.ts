@@ -44,5 +44,11 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly theme?
     found: "a client got an answer before it had sent its call again, said so as it resumed, and the call ran again"
   },
   { seed: 4117, theme: "impatience", found: "as at 3081" },
+  {
+    seed: 422,
+    theme: "streams",
+    found: "a chunk that was read while its connection opened anew was acknowledged twice, and values were lost"
+  },
+  { seed: 1293, theme: "streams", found: "as at 422" },
   { seed: 286644, found: "the simulation itself did not expect that the clock of another host takes an actor over" }
 ]

@@ -4,7 +4,7 @@
  * --seeds 2000     how many
  * --from 0         the first of them
  * --seed 17        one seed, with everything that happens in it
- * --theme late     a theme for all of them: anything, links, outage, late, or impatience
+ * --theme late     a theme for all of them; `Themes.ts` has what there is
  * --planted        how many seeds it takes to find each planted bug
  */
 import { spawnSync } from "node:child_process"

@@ -4,12 +4,13 @@
  */
 import { Effect } from "effect"
 import type { Simulation } from "../src/index.ts"
-import { runSeed, themes } from "./Workload.ts"
+import * as Themes from "./Themes.ts"
+import { runSeed } from "./Workload.ts"
 
 const [from = "0", count = "1", wanted = "failures", named] = process.argv.slice(2)
 
-const theme = themes.find((theme) => theme === named)
-if (named !== undefined && !theme) throw new Error(`${named} is no theme: there are ${themes.join(", ")}`)
+const theme = Themes.names.find((name) => name === named)
+if (named !== undefined && !theme) throw new Error(`${named} is no theme: there are ${Themes.names.join(", ")}`)
 
 const run = (seed: number, keepTrace = false): Simulation.Report => Effect.runSync(runSeed(seed, { keepTrace, theme }))
 

@@ -158,7 +158,7 @@ describe("X1 a connection is ended, and its link is not, for", () => {
       const { say } = yield* opened
       const answered = yield* say(
         message(1, { _tag: "Interrupt", requestId: "77" }),
-        message(2, { _tag: "Ack", requestId: "77" }),
+        message(2, { _tag: "Ack", requestId: "77", index: 1 }),
         message(3, { _tag: "Unsubscribe", event: "nothing" }),
         // seen before
         message(2, { _tag: "Interrupt", requestId: "1" }),

@@ -22,6 +22,7 @@ import {
   TestClock
 } from "effect"
 import { settle } from "./support/lab.ts"
+import { makeScripted } from "./support/scripted.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { at: Schema.Number }) {}
 class Gone extends Schema.TaggedError<Gone>()("Gone", {}) {}
@@ -62,34 +63,40 @@ class Bench extends Context.Tag("test/Bench")<Bench, {
   readonly gates: Map<string, Deferred.Deferred<void>>
 }>() {}
 
-const FeedLive = Feed.toLayer({ state: Schema.Number, initialState: () => 0 }, (room) =>
-  Effect.gen(function*() {
-    const { long, streams } = yield* Bench
-    const internally = ({ what }: { readonly what: string }) => Effect.orDie(long[what]!(room)) as Effect.Effect<string>
-    return room.behavior({
-      rpcs: {
-        Follow: ({ what }) => streams[what]!(room),
-        Again: ({ what }) => Stream.orDie(streams[what]!(room)),
-        Long: ({ what }) => long[what]!(room) as Effect.Effect<string, Gone>,
-        LongAgain: internally,
-        Sneaky: () => Rpc.fork(Effect.succeed("beside")),
-        Add: ({ by }) =>
-          Ref.updateAndGet(room.state, (sum) => sum + by).pipe(Effect.tap((sum) => room.broadcast("added", sum))),
-        Sum: () => Ref.get(room.state)
-      },
-      internal: { LongInternally: internally, Peek: () => Ref.get(room.state) }
-    })
-  }))
+const feedLive = (durability: "commit" | "memory") =>
+  Feed.toLayer({ state: Schema.Number, initialState: () => 0, durability }, (room) =>
+    Effect.gen(function*() {
+      const { long, streams } = yield* Bench
+      const internally = ({ what }: { readonly what: string }) =>
+        Effect.orDie(long[what]!(room)) as Effect.Effect<string>
+      return room.behavior({
+        rpcs: {
+          Follow: ({ what }) => streams[what]!(room),
+          Again: ({ what }) => Stream.orDie(streams[what]!(room)),
+          Long: ({ what }) => long[what]!(room) as Effect.Effect<string, Gone>,
+          LongAgain: internally,
+          Sneaky: () => Rpc.fork(Effect.succeed("beside")),
+          Add: ({ by }) =>
+            Ref.updateAndGet(room.state, (sum) => sum + by).pipe(Effect.tap((sum) => room.broadcast("added", sum))),
+          Sum: () => Ref.get(room.state)
+        },
+        internal: { LongInternally: internally, Peek: () => Ref.get(room.state) }
+      })
+    }))
 
 const BenchLive = Layer.sync(Bench, () => ({ streams: {}, long: {}, notes: [], gates: new Map() }))
 
-const run = <A, E, R>(body: Effect.Effect<A, E, R>, host: Parameters<typeof ActorHost.layer>[0] = {}) =>
+const run = <A, E, R>(
+  body: Effect.Effect<A, E, R>,
+  host: Parameters<typeof ActorHost.layer>[0] = {},
+  durability: "commit" | "memory" = "commit"
+) =>
   body.pipe(
     Effect.scoped,
     Effect.provide(
       ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
         Layer.provideMerge(MemoryTransport.layerServer({ actors: [Feed] })),
-        Layer.provideMerge(FeedLive),
+        Layer.provideMerge(feedLive(durability)),
         Layer.provideMerge(ActorHost.layer(host)),
         Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer, BenchLive))
       )
@@ -99,6 +106,18 @@ const run = <A, E, R>(body: Effect.Effect<A, E, R>, host: Parameters<typeof Acto
 const connect = (who = "ann") => ActorClient.connect(Feed, "a", { params: { who } })
 
 const later = Effect.repeatN(Effect.zipRight(settle, Effect.zipRight(TestClock.adjust("1 second"), settle)), 2)
+
+/** Says, as message `seq`, that a chunk of the first call has been read. */
+const acknowledge = (seq: number, index: number) => ({
+  _tag: "Message",
+  channel: 1,
+  seq,
+  payload: { _tag: "Ack", requestId: "1", index }
+})
+
+/** The chunks that have come, by number. */
+const chunksOf = (client: RawClient.RawClient) =>
+  client.of("Message").flatMap(({ payload }) => payload._tag === "Chunk" ? [payload.index] : [])
 
 /** Waits for a gate that the test opens. */
 const gate = (name: string) =>
@@ -261,25 +280,69 @@ it.effect("B5 a chunk is sent once on a connection, also one that is there befor
     const open = (pending: ReadonlyArray<number>) =>
       RawClient.open(Feed, "a", { params: { who: "ann" }, session: "c".repeat(32), pending })
     const follow = RawClient.request(1, "Follow", { what: "slowly" })
-    const acknowledge = (seq: number) => ({
-      _tag: "Message",
-      channel: 1,
-      seq,
-      payload: { _tag: "Ack", requestId: "1" }
-    })
     const before = yield* RawClient.make
     yield* before.say(RawClient.hello, open([]))
     yield* before.say(follow)
-    yield* before.say(acknowledge(2))
+    yield* before.say(acknowledge(2, 1))
     const after = yield* RawClient.make
     yield* after.say(RawClient.hello, open([1]))
     yield* second.open
-    const chunks = () => after.of("Message").flatMap(({ payload }) => payload._tag === "Chunk" ? [payload.index] : [])
+    const chunks = () => chunksOf(after)
     assert.deepStrictEqual(chunks(), [2])
     yield* after.say(follow)
     assert.deepStrictEqual(chunks(), [2])
-    yield* after.say(acknowledge(2))
+    yield* after.say(acknowledge(2, 2))
     assert.deepStrictEqual(chunks(), [2, 3])
+  })))
+
+it.effect("B5 a chunk that was taken as its connection opened anew, and comes again, counts once", () =>
+  run(Effect.gen(function*() {
+    const { streams } = yield* Bench
+    streams["slowly"] = () => Stream.rechunk(Stream.make(1, 2, 3, 4), 1)
+    const open = (pending: ReadonlyArray<number>) =>
+      RawClient.open(Feed, "a", { params: { who: "ann" }, session: "d".repeat(32), pending })
+    const follow = RawClient.request(1, "Follow", { what: "slowly" })
+    const before = yield* RawClient.make
+    yield* before.say(RawClient.hello, open([]))
+    yield* before.say(follow)
+    const after = yield* RawClient.make
+    yield* after.say(RawClient.hello, open([1]))
+    // taken before it comes again, which its client cannot know: it says so both times
+    yield* after.say(follow, acknowledge(2, 1))
+    yield* after.say(acknowledge(3, 1))
+    assert.deepStrictEqual(chunksOf(after), [1, 2])
+    // nor does it count what it has not been given
+    yield* after.say(acknowledge(4, 3))
+    assert.deepStrictEqual(chunksOf(after), [1, 2])
+    yield* after.say(acknowledge(5, 2))
+    assert.deepStrictEqual(chunksOf(after), [1, 2, 3])
+  })))
+
+it.effect("B5 a server that gives a chunk before it is asked for it, or leaves one out, is not believed", () =>
+  Effect.scoped(Effect.gen(function*() {
+    for (const wrong of [4, 6]) {
+      const { client, server } = yield* makeScripted()
+      const feed = yield* client.connect(Feed, "a", { params: { who: "ann" } })
+      const seen: Array<number> = []
+      // the second one is taken, and the third is not
+      yield* Effect.forkScoped(Stream.runForEach(
+        feed.rpc.Follow({ what: "anything" }),
+        (n) => seen.push(n) < 2 ? Effect.void : Effect.never
+      ))
+      yield* settle
+      for (const index of [1, 2, 3]) yield* server.chunk(1, index, [`${index}`])
+      assert.deepStrictEqual(seen, [1, 2])
+      // what is known may come again, and is not asked for before it has been taken
+      yield* server.chunk(1, 3, ["3"])
+      assert.strictEqual(yield* Effect.map(feed.status.get, ({ _tag }) => _tag), "Connected")
+      yield* server.chunk(1, wrong, [`${wrong}`])
+      const error = yield* Effect.flip(feed.rpc.Sum())
+      assert.instanceOf(error, ConnectionError.ConnectionClosed)
+      assert.deepStrictEqual(error.reason, {
+        _tag: "ProtocolViolation",
+        issue: `chunk ${wrong} came before it was asked for`
+      })
+    }
   })))
 
 it.effect("B5 an activation that is lost ends its streams with OutcomeUnknown; an idempotent one that gave nothing runs again", () =>
@@ -453,6 +516,113 @@ it.effect("B6 a forked call joins what runs when its connection is opened anew, 
       assert.strictEqual(yield* Fiber.join(again), "again")
     }),
     { resumeWindow: "1500 millis" }
+  ))
+
+it.effect("B6 a forked call, or a stream, that has not arrived is sent again to the same activation, and runs once", () =>
+  run(
+    Effect.gen(function*() {
+      const { long, notes, streams } = yield* Bench
+      const network = yield* MemoryTransport.MemoryNetwork
+      const feed = yield* connect()
+      let runs = 0
+      long["count"] = () => Effect.sync(() => `run ${++runs}`)
+      streams["three"] = () => counting(notes, 3)
+      for (const round of [1, 2]) {
+        yield* network.onMessage(({ carries }) => carries("Request") ? "cut-before" : undefined)
+        yield* network.setReachability("refused")
+        const call = yield* Effect.fork(feed.rpc.Long({ what: "count" }))
+        const stream = yield* Effect.fork(numbers(feed.rpc.Follow({ what: "three" })))
+        yield* settle
+        yield* network.onMessage(() => undefined)
+        // for longer than the resume window
+        yield* later
+        assert.strictEqual(runs, round - 1)
+        yield* network.setReachability("reachable")
+        yield* later
+        assert.strictEqual(yield* Fiber.join(call), `run ${round}`)
+        assert.deepStrictEqual(yield* Fiber.join(stream), [1, 2, 3])
+        assert.strictEqual(notes.filter((note) => note === "ended").length, round)
+      }
+    }),
+    { resumeWindow: "1500 millis" }
+  ))
+
+it.effect("B6 a forked call is not sent again to another activation, nor after so long that it may be forgotten", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { client, network, server } = yield* makeScripted({ schedule: Schedule.spaced("1 second") })
+    server.retentionMillis = 100_000
+    const feed = yield* client.connect(Feed, "a", { params: { who: "ann" } })
+    const sentAgain = (call: number) => server.requests.filter((number) => number === call).length > 1
+    const begin = Effect.gen(function*() {
+      const before = server.requests.length
+      const once = yield* Effect.fork(feed.rpc.Long({ what: "long" }))
+      const again = yield* Effect.fork(feed.rpc.LongAgain({ what: "long" }))
+      yield* settle
+      const [first, second] = server.requests.slice(before)
+      return { once: { fiber: once, number: first! }, again: { fiber: again, number: second! } }
+    })
+    const awayFor = (millis: number) =>
+      Effect.gen(function*() {
+        server.lost = { _tag: "ResumeExpired" }
+        yield* network.setReachability("refused")
+        yield* network.cut
+        yield* TestClock.adjust(millis)
+        yield* settle
+        yield* network.setReachability("reachable")
+        yield* TestClock.adjust("1 second")
+        yield* settle
+      })
+    for (const round of [1, 2]) {
+      const kept = yield* begin
+      yield* awayFor(60_000)
+      assert.isTrue(sentAgain(kept.once.number), "it is the same activation")
+      // 120 seconds after it was sent first, but the server has seen its client meanwhile
+      yield* awayFor(60_000)
+      assert.strictEqual(server.requests.filter((number) => number === kept.once.number).length, 3)
+      yield* server.answer(kept.once.number, "done")
+      assert.strictEqual(yield* Fiber.join(kept.once.fiber), "done")
+
+      const forgotten = yield* begin
+      yield* awayFor(90_000)
+      assert.isFalse(sentAgain(forgotten.once.number), "it may be forgotten")
+      assert.instanceOf(yield* Effect.flip(Fiber.join(forgotten.once.fiber)), ConnectionError.OutcomeUnknown)
+      assert.isTrue(sentAgain(forgotten.again.number), "it may run twice")
+
+      const lost = yield* begin
+      server.activation = `another one, ${round}`
+      yield* server.close({ _tag: "ActivationLost" })
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.isFalse(sentAgain(lost.once.number), "it is another activation")
+      assert.instanceOf(yield* Effect.flip(Fiber.join(lost.once.fiber)), ConnectionError.OutcomeUnknown)
+      assert.isTrue(sentAgain(lost.again.number), "it may run twice")
+    }
+  })))
+
+it.effect("B6 the answer of a forked call that its client has not got outlives the sleep of an actor without a store", () =>
+  run(
+    Effect.gen(function*() {
+      const { long } = yield* Bench
+      const network = yield* MemoryTransport.MemoryNetwork
+      const feed = yield* connect()
+      let runs = 0
+      long["count"] = () => Effect.sync(() => `run ${++runs}`)
+      for (const round of [1, 2]) {
+        yield* network.onMessage(({ carries, from }) => from === "server" && carries("Exit") ? "cut-before" : undefined)
+        yield* network.setReachability("refused")
+        const call = yield* Effect.fork(feed.rpc.Long({ what: "count" }))
+        yield* settle
+        yield* network.onMessage(() => undefined)
+        assert.strictEqual(runs, round)
+        for (let i = 0; i < 10; i++) yield* Effect.zipRight(TestClock.adjust("1 second"), settle)
+        yield* network.setReachability("reachable")
+        yield* later
+        assert.strictEqual(yield* Fiber.join(call), `run ${round}`)
+        assert.strictEqual(runs, round)
+      }
+    }),
+    { resumeWindow: "1500 millis", idleTimeout: "2 seconds" },
+    "memory"
   ))
 
 it.effect("B6 a handler may not fork what its contract does not declare so", () =>

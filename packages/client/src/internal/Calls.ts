@@ -21,23 +21,31 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { StreamReader } from "./StreamReader.ts"
 
+/** The connection that a call is sent on, and what it is one to. */
+export interface Place {
+  readonly connectionId: ConnectionId
+  readonly incarnation: number
+  readonly activation: string
+}
+
 /** How a call was first handed to a link. */
 export interface Sending {
   /** In milliseconds since the epoch. */
   readonly at: number
-  readonly incarnation: number
-  readonly connectionId: ConnectionId
+  readonly on: Place
 }
 
-/** The answers of calls that were first sent before this may have been deleted. */
+/** What was told before this, in milliseconds since the epoch, the server may have forgotten. */
 export const keptSince = (now: number, retentionMillis: number): number => now - retentionMillis * Delivery.resendShare
 
 /** What holds for calls that were sent on a connection that is lost. */
 export interface Terms {
   readonly address: Address
-  readonly incarnation: number
-  /** The answers of calls that were sent before may have been deleted. */
+  /** Where they are to be sent again. */
+  readonly on: Place
   readonly keptSince: number
+  /** When the session last had a connection. */
+  readonly presentUntil: number
 }
 
 /** One call, until it has ended. */
@@ -65,9 +73,13 @@ export interface Bounds {
 /** Whether a call was first sent so long ago that another run of it would not be known for one. */
 export const isOverdue = ({ codec }: Call, sent: Sending, keptSince: number): boolean =>
   Delivery.of(codec.rpc) === "exactly-once"
-  // the server tells whether it still runs: nothing of it is recorded
+  // nothing of it is recorded: see `isLostWithActivation`
   && !codec.forked
   && sent.at < keptSince
+
+/** Whether what a call has begun beside the turns, if it had arrived, is gone, or not known any more. */
+const isLostWithActivation = ({ codec }: Call, { on: { activation } }: Sending, terms: Terms): boolean =>
+  codec.forked && (activation !== terms.on.activation || terms.presentUntil < terms.keptSince)
 
 /** How many cancelled entries the queue may hold in any case. */
 const cancelledMax = 64
@@ -75,23 +87,24 @@ const cancelledMax = 64
 const sentOf = (call: Call) => call.sent ? "maybe" : "no"
 
 /** Why a call that was sent on a connection that is lost is not sent again. */
-const obstacle = (
-  call: Call,
-  sent: Sending,
-  { address, incarnation, keptSince }: Terms
-): ConnectionError | undefined => {
-  if (sent.incarnation !== incarnation) return new ActorDestroyed({ address, sent: "maybe" })
+const obstacle = (call: Call, sent: Sending, terms: Terms): ConnectionError | undefined => {
+  if (sent.on.incarnation !== terms.on.incarnation) return new ActorDestroyed({ address: terms.address, sent: "maybe" })
+  const isGone = isLostWithActivation(call, sent, terms)
   switch (Delivery.of(call.codec.rpc)) {
     case "idempotent":
-      return undefined
+      // the values of a second run need not go on where the first has stopped
+      return isGone && call.reader?.begun ? unknown(gone) : undefined
     case "at-most-once":
       return unknown("the connection was lost, and the rpc is delivered at most once")
     case "exactly-once":
-      return isOverdue(call, sent, keptSince)
+      if (isGone) return unknown(gone)
+      return isOverdue(call, sent, terms.keptSince)
         ? unknown("it was sent longer ago than the server keeps answers")
         : undefined
   }
 }
+
+const gone = "it ran beside the turns, and may have been lost with the activation it began in"
 
 const unknown = (cause: string) => new OutcomeUnknown({ cause, sent: "maybe" })
 
@@ -230,12 +243,10 @@ export class Calls {
     }
   }
 
-  /** The server does not know how a call has ended. It ends, or is sent once more if it may run twice. */
+  /** The server does not know how a call has ended. */
   lost(number: number): void {
     const call = this.pending.get(number)
-    if (!call) return
-    if (Delivery.of(call.codec.rpc) === "idempotent" && !call.reader?.begun) this.again.push(call)
-    else this.end(call, Exit.fail(unknown("the server does not know how it has ended")))
+    if (call) this.end(call, Exit.fail(unknown("the server does not know how it has ended")))
   }
 
   /** There is no connection: those who look at spans are told. */

@@ -164,8 +164,8 @@ export class ClientConnection {
     options: CallOptions | undefined
   ): Stream.Stream<unknown, unknown> =>
     Stream.unwrapScoped(Effect.flatMap(CallSpan.scoped(this.address, codec.rpc._tag), (span) => {
-      const reader: StreamReader = new StreamReader(() => {
-        if (!Exit.isExit(call)) this.opening.conversation?.send(Frame.encodeStreamAck(call.number))
+      const reader: StreamReader = new StreamReader((index) => {
+        if (!Exit.isExit(call)) this.opening.conversation?.send(Frame.encodeStreamAck(call.number, index))
       })
       const end = (exit: Exit.Exit<unknown, unknown>) => {
         span?.end(exit)

@@ -33,6 +33,8 @@ export class Conversation implements Acknowledged {
   private readonly inFlight = new Set<number>()
   private token: string
   private resumptions = 0
+  /** When the server was last heard of on a link of it, in milliseconds since the epoch, if it has no link. */
+  presentUntil = 0
   private readonly since: number
 
   constructor(
@@ -74,6 +76,7 @@ export class Conversation implements Acknowledged {
 
   /** The link is gone. */
   detach(): void {
+    if (this.place) this.presentUntil = this.place.link.lastHeard
     this.place = undefined
   }
 
@@ -96,7 +99,7 @@ export class Conversation implements Acknowledged {
   /** A call that an earlier connection may have brought about, and that has been on its way on this one for too long. */
   private isTooLate(call: Call): boolean {
     const { connectionId, retentionMillis } = this.opened
-    return call.sent !== undefined && call.sent.connectionId !== connectionId
+    return call.sent !== undefined && call.sent.on.connectionId !== connectionId
       && isOverdue(call, call.sent, keptSince(this.now, retentionMillis))
   }
 
@@ -134,8 +137,7 @@ export class Conversation implements Acknowledged {
     const issue = sizeIssue(call, this.place!.link.messageBytesMax)
     if (issue) return this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
     call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
-    const { connectionId, incarnation } = this.opened
-    call.sent ??= { at: this.now, incarnation, connectionId }
+    call.sent ??= { at: this.now, on: this.opened }
     this.inFlight.add(call.number)
     this.send(call.text, call)
   }
@@ -209,7 +211,7 @@ export class Conversation implements Acknowledged {
       }
       decoded.push(result.right)
     }
-    call.reader.offer(index, decoded)
+    if (!call.reader.offer(index, decoded)) this.onViolation(`chunk ${index} came before it was asked for`)
   }
 
   private onEvent({ event, payload }: MessageOf<"Event">, sender?: number): void {

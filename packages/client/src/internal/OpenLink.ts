@@ -28,6 +28,8 @@ export interface OpenLink {
   readonly openBytesMax: number
   /** How long any other message to this server may be, in bytes. */
   readonly messageBytesMax: number
+  /** When a message came last, in milliseconds since the epoch. */
+  readonly lastHeard: number
   /** How long the message is whose frames are handled now, in bytes, or more than that. */
   readonly heardBytes: number
   /** The server is going away: answers may still come, but nothing new is sent. */

@@ -53,6 +53,8 @@ export class Opening implements Receiver {
   private held: (() => void) | undefined
   /** What the server has granted last. */
   private granted: FrameOf<"Opened"> | undefined
+  /** When the session last had a connection. */
+  private presentUntil = 0
   /** How often a connection has been asked for. */
   private openings = 0
 
@@ -193,11 +195,11 @@ export class Opening implements Receiver {
   private sendAgain(): void {
     if (!this.granted) return
     const { calls, services, target: { contract, key } } = this.options
-    const { incarnation, retentionMillis } = this.granted
     calls.sendAgain({
       address: Address.make(contract.contract, key),
-      incarnation,
-      keptSince: keptSince(services.clock.unsafeCurrentTimeMillis(), retentionMillis)
+      on: this.granted,
+      keptSince: keptSince(services.clock.unsafeCurrentTimeMillis(), this.granted.retentionMillis),
+      presentUntil: this.presentUntil
     })
   }
 
@@ -271,7 +273,10 @@ export class Opening implements Receiver {
   /** Nothing is known of a connection any more. */
   private forget(): void {
     this.channel?.release()
-    this.conversation?.detach()
+    if (this.conversation) {
+      this.conversation.detach()
+      this.presentUntil = this.conversation.presentUntil
+    }
     this.channel = this.conversation = undefined
     this.asked = this.held = undefined
   }

@@ -13,21 +13,28 @@ export class StreamReader {
   private exit: Exit.Exit<unknown, unknown> | undefined
   private wake: (() => void) | undefined
 
-  /** `acknowledge` asks for the next chunk. */
-  constructor(private readonly acknowledge: () => void) {}
+  /** `acknowledge` says that this chunk has been taken, and the next one may come. */
+  constructor(private readonly acknowledge: (index: number) => void) {}
 
   /** Whether something has arrived. */
   get begun(): boolean {
     return this.received > 0
   }
 
-  /** A chunk that is known already comes again if the server has not heard that it was taken. */
-  offer(index: number, values: ReadonlyArray<unknown>): void {
-    if (index > this.received) {
-      this.received = index
-      this.waiting = Chunk.unsafeFromArray(values)
-      this.wake?.()
-    } else if (!this.waiting) this.acknowledge()
+  /**
+   * A chunk that is known already comes again if the server has not heard that it was taken. Returns false if it is one that
+   * cannot come now: the one before has not been taken, or is missing.
+   */
+  offer(index: number, values: ReadonlyArray<unknown>): boolean {
+    if (index <= this.received) {
+      if (!this.waiting) this.acknowledge(index)
+      return true
+    }
+    if (this.waiting || index !== this.received + 1) return false
+    this.received = index
+    this.waiting = Chunk.unsafeFromArray(values)
+    this.wake?.()
+    return true
   }
 
   /** The stream ends, after what has arrived. */
@@ -55,7 +62,7 @@ export class StreamReader {
 
   private takeWaiting(chunk: Chunk.Chunk<unknown>): Chunk.Chunk<unknown> {
     this.waiting = undefined
-    this.acknowledge()
+    this.acknowledge(this.received)
     return chunk
   }
 }

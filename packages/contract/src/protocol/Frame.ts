@@ -46,9 +46,13 @@ export const Interrupt = Schema.TaggedStruct("Interrupt", {
   requestId: Schema.NumberFromString.pipe(Schema.compose(Call))
 })
 
-/** The client has read the last `Chunk` of a stream: the next one may come. */
+/**
+ * The client has read this `Chunk` of a stream: the next one may come. On two connections it may say so twice, so that a
+ * count of what it says would run ahead.
+ */
 export const StreamAck = Schema.TaggedStruct("Ack", {
-  requestId: Schema.NumberFromString.pipe(Schema.compose(Call))
+  requestId: Schema.NumberFromString.pipe(Schema.compose(Call)),
+  index: Schema.Int.pipe(Schema.positive())
 })
 
 /** Start to send an event. It takes its place among the calls and is answered by `Subscribed`. */
@@ -165,7 +169,8 @@ export const Resume = Schema.TaggedStruct("Resume", {
 /**
  * The connection stands. `window` is how many calls may be in flight, `token` resumes it. Events of up to
  * `unacknowledgedMax` bytes may be acknowledged later, with what is sent next. `incarnation` is how often the actor has
- * been destroyed before, as far as is remembered: what was sent to another one is not sent again.
+ * been destroyed before, as far as is remembered: what was sent to another one is not sent again. `activation` names the
+ * actor's stay in memory: what runs beside the turns is lost with it, and what was sent to another one is not sent again.
  */
 export const Opened = Schema.TaggedStruct("Opened", {
   channel: Channel,
@@ -174,7 +179,8 @@ export const Opened = Schema.TaggedStruct("Opened", {
   window: Schema.Int.pipe(Schema.positive()),
   unacknowledgedMax: Schema.Int.pipe(Schema.nonNegative()),
   retentionMillis: Millis,
-  incarnation: Schema.Int.pipe(Schema.nonNegative())
+  incarnation: Schema.Int.pipe(Schema.nonNegative()),
+  activation: Name
 })
 
 /** The connection goes on here. What the client sent after message `received` is to be sent again. */
@@ -270,7 +276,8 @@ export const encodeExit = (id: number, exit: string): string => {
 export const encodeStoredExit = (id: number, exit: string): string =>
   `{"_tag":"Exit","requestId":"${id}","exit":${exit}}`
 
-export const encodeStreamAck = (id: number): string => `{"_tag":"Ack","requestId":"${id}"}`
+export const encodeStreamAck = (id: number, index: number): string =>
+  `{"_tag":"Ack","requestId":"${id}","index":${index}}`
 
 /** `values` are texts. */
 export const encodeChunk = (id: number, index: number, values: ReadonlyArray<string>): string =>

@@ -38,7 +38,7 @@ const message = fc.oneof(
   tagged("Request", { id: call, tag: rpc, payload, headers: fc.array(fc.tuple(word, word), { maxLength: 2 }) }),
   tagged("Request", { id: call, tag: rpc, payload, traceId: word, spanId: word, sampled: fc.boolean() }),
   tagged("Interrupt", { requestId: call }),
-  tagged("Ack", { requestId: call }),
+  tagged("Ack", { requestId: call, index: number }),
   tagged("Subscribe", { event }),
   tagged("Unsubscribe", { event })
 )

@@ -52,7 +52,7 @@ export class Calls {
       case "Interrupt":
         return this.onInterrupt(connection.session, message.requestId)
       case "Ack":
-        return connection.session.calls.get(message.requestId)?.chunk?.acknowledged()
+        return connection.session.calls.get(message.requestId)?.acknowledge(message.index)
       case "Subscribe":
       case "Unsubscribe":
         return this.onSubscription(connection, message)
@@ -92,8 +92,6 @@ export class Calls {
     if (expected === "answered") return
     const sentAgain = expected !== undefined
     if (!rpc) return reject(`${address.contract} has no rpc ${tag}`)
-    // it may have begun in an activation that is gone, which cannot be told from one that never heard of it
-    if (rpc.forked && sentAgain) return connection.push(Frame.encodeLost(id))
     const unfit = Json.issueOf(payload, depthMax)
     if (unfit) return reject(unfit)
     const decoded = rpc.payload.decode(payload)

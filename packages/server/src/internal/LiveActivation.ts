@@ -99,6 +99,7 @@ export class LiveActivation
   private readonly farewells: Farewells
   private publicHandlers: Handlers = {}
   private internalHandlers: Handlers = {}
+  private named: string | undefined
   private holds = 0
   private idsUsed = 0
   private idEpoch: number
@@ -113,6 +114,7 @@ export class LiveActivation
     this.address = address
     this.scope = scope
     this.incarnation = origin.incarnation
+    this.named = origin.name
     this.epoch = this.idEpoch = origin.epoch
     this.runtime = Runtime.updateContext(
       registration.runtime,
@@ -132,6 +134,10 @@ export class LiveActivation
     this.internalCalls = new InternalCalls(this)
     this.alarms = new Alarms(this)
     this.farewells = new Farewells(services.resumeWindows)
+  }
+
+  get name(): string {
+    return this.named ??= this.services.secrets.next()
   }
 
   // --- its life ------------------------------------------------------------------------------------------------------
@@ -212,6 +218,7 @@ export class LiveActivation
   /** What a memory actor leaves behind when it goes to sleep. */
   park(): Parked {
     return {
+      name: this.named,
       state: this.turns.state.current,
       recorded: this.recorded.withSessions(this.sessions.values(), this.internalCalls.answered(), {
         now: this.services.clock.unsafeCurrentTimeMillis(),

@@ -13,6 +13,8 @@ import type { Services } from "./Services.ts"
 export interface Origin {
   readonly epoch: number
   readonly version: number
+  /** What the activation is called, if it goes on with what another one of this name has kept in memory. */
+  readonly name?: string | undefined
   readonly incarnation: number
   readonly state: unknown
   /** Whether the state is stored already. */
@@ -49,7 +51,7 @@ const inMemory = Effect.fnUntraced(function*(services: Services, registration: R
   const epoch = yield* services.nextEpoch("memory")
   const incarnation = registration.incarnations.of(address.key)
   const alarms = parked?.alarms ?? []
-  const origin = { epoch, version: 0, incarnation, state, stored: true, alarms, careful: false }
+  const origin = { epoch, version: 0, name: parked?.name, incarnation, state, stored: true, alarms, careful: false }
   return { origin, recorded: parked?.recorded ?? new Map() }
 })
 

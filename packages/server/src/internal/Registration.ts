@@ -19,6 +19,8 @@ import type { RecordedReplies } from "./Recorded.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
 export interface Parked {
+  /** What its activations have been called, if a client knows. */
+  readonly name: string | undefined
   readonly state: unknown
   readonly recorded: RecordedReplies
   readonly alarms: ReadonlyArray<Alarm>

@@ -25,6 +25,8 @@ export interface Owner {
   readonly registration: { readonly meters: Meters }
   /** How often the actor has been destroyed before. */
   readonly incarnation: number
+  /** What no other activation is called. */
+  readonly name: string
   readonly turns: TurnAccess & { readonly stage: (f: (turn: Turn) => Effect.Effect<void>) => Effect.Effect<void> }
   readonly stageEvent: (
     event: string,
@@ -249,7 +251,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
       window: options.window,
       unacknowledgedMax: unacknowledgedMax(options.outboxBytesMax),
       retentionMillis: Math.min(store.retentionMillis, Number.MAX_SAFE_INTEGER),
-      incarnation: this.owner.incarnation
+      incarnation: this.owner.incarnation,
+      activation: this.owner.name
     }))
     // what was committed while the connection was being opened
     this.replay(attachment)

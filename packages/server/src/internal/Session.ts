@@ -42,7 +42,7 @@ export class CallEntry {
   streams = false
   /** How many chunks of a stream have been sent. */
   chunks = 0
-  /** The one that the client has not acknowledged yet, and the connection it was last sent on. */
+  /** The last of them, if the client has not acknowledged it yet, and the connection it was last sent on. */
   chunk: { readonly text: string; readonly acknowledged: () => void; sentOn: ReplyTarget | undefined } | undefined
   /** What its handler was given as the request, if it ran in this activation. */
   request: Request | undefined
@@ -60,6 +60,11 @@ export class CallEntry {
     entry.stored = true
     entry.segment = segment
     return entry
+  }
+
+  /** The client has read this chunk. It may have said so before, on another connection. */
+  acknowledge(chunk: number): void {
+    if (chunk === this.chunks) this.chunk?.acknowledged()
   }
 }
 

@@ -94,8 +94,8 @@ export class ShortConnection {
   private readonly calls: Map<number, StockRequest>
   private readonly server: Link.LinkHandler
   private responses: Array<StockResponse> = []
-  /** Streams that have given values, and are to be asked for more when these have been read. */
-  private readonly streams = new Set<number>()
+  /** Streams that have given values, by the last of their chunks: they are asked for more when it has been read. */
+  private readonly streams = new Map<number, number>()
   private sent = 0
   private sequence = 0
   private received = 0
@@ -163,7 +163,7 @@ export class ShortConnection {
 
   private askForMore(): void {
     if (this.received > 0) this.say(Frame.encodeAck(channel, this.received))
-    for (const number of this.streams) this.tell(Frame.encodeStreamAck(number))
+    for (const [number, index] of this.streams) this.tell(Frame.encodeStreamAck(number, index))
     this.streams.clear()
   }
 
@@ -231,14 +231,14 @@ export class ShortConnection {
         return this.answerWith(message.requestId, new OutcomeUnknown({ cause, sent: "maybe" }))
       }
       case "Chunk":
-        return this.onChunk(message.requestId, message.values)
+        return this.onChunk(message)
     }
   }
 
-  private onChunk(number: number, values: ReadonlyArray<unknown>): void {
-    const call = this.calls.get(number)
+  private onChunk({ index, requestId, values }: Extract<Frame.ServerMessage, { readonly _tag: "Chunk" }>): void {
+    const call = this.calls.get(requestId)
     if (!call) return
-    this.streams.add(number)
+    this.streams.set(requestId, index)
     this.responses.push({ _tag: "Chunk", requestId: call.id, values })
   }
 

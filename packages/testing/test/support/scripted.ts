@@ -19,6 +19,7 @@ class Script {
   readonly heard: Array<Frame.ClientFrame> = []
   /** What the next `Opened` says. */
   incarnation = 0
+  activation = "first"
   retentionMillis = 86_400_000
   window = 256
   /** The next attempts to open are refused, each with the next of these. */
@@ -78,7 +79,8 @@ class Script {
       window: this.window,
       unacknowledgedMax: 0,
       retentionMillis: this.retentionMillis,
-      incarnation: this.incarnation
+      incarnation: this.incarnation,
+      activation: this.activation
     })
   }
 
@@ -112,6 +114,10 @@ class Script {
   /** Answers a call. */
   readonly answer = (call: number, value: unknown): Effect.Effect<void> =>
     this.send(Frame.encodeExit(call, JSON.stringify({ _tag: "Success", value })))
+
+  /** Gives values of a stream. */
+  readonly chunk = (call: number, index: number, values: ReadonlyArray<string>): Effect.Effect<void> =>
+    this.send(Frame.encodeChunk(call, index, values.map((value) => JSON.stringify(value))))
 
   /** Acknowledges a subscription. */
   readonly acknowledge = (event: string): Effect.Effect<void> => this.send(Frame.encodeSubscribed(event))

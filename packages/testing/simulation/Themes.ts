@@ -1,0 +1,144 @@
+/**
+ * What is not left to chance, so that what rarely comes together does. Each seed has a theme; most have the first one.
+ */
+import type { HostOptions } from "@troupe/server"
+import type { Simulation } from "@troupe/testing"
+import type { Duration } from "effect"
+import type { Kind } from "./History.ts"
+
+export type Weights = ReadonlyArray<readonly [kind: Kind, weight: number]>
+
+/** Probabilities lie between 0 and 1. */
+export interface Theme {
+  /** What is not drawn for each seed. */
+  readonly faults: Partial<Simulation.Faults>
+  /** How long things go wrong. */
+  readonly faultsFor: Duration.DurationInput
+  readonly host: HostOptions.Options
+  /** The kinds of calls, by how often they are made. */
+  readonly kinds: Weights
+  /** How often a client waits before its next call. */
+  readonly idling: number
+  /** How often a caller does not wait for ever. */
+  readonly impatience: number
+  /** How often a client goes away between two calls, and for how many milliseconds at most. */
+  readonly absences: { readonly chance: number; readonly millisMax: number }
+  readonly logsMax: number
+  readonly clientsMin: number
+  /** If nothing but links fails: every connection is resumed. */
+  readonly resumes: boolean
+  /** If nothing but links fails: actors stay in memory. */
+  readonly stays: boolean
+}
+
+/** Nothing but links. */
+const linksOnly = {
+  storeError: 0,
+  storeLoss: 0,
+  storeHang: 0,
+  crashMean: 0,
+  stopMean: 0,
+  switchMean: 0,
+  jumpMean: 0
+}
+
+/** Links end, and nothing else is wrong with them. */
+const cutsOnly = { silence: 0, slow: 0, refusal: 0, hang: 0 }
+
+const anything: Theme = {
+  faults: {},
+  faultsFor: "1 minute",
+  host: {},
+  kinds: [
+    ["Add", 40],
+    ["Refuse", 6],
+    ["AddIfOdd", 8],
+    ["Poison", 2],
+    ["Forward", 14],
+    ["AddOnce", 6],
+    ["AddAgain", 6],
+    ["AddLater", 4],
+    ["AddBeside", 4],
+    ["Length", 12],
+    ["Follow", 6]
+  ],
+  idling: 0.7,
+  impatience: 0.15,
+  absences: { chance: 0.03, millisMax: 5000 },
+  logsMax: 3,
+  clientsMin: 1,
+  resumes: true,
+  stays: false
+}
+
+/** What cannot be stored would be the end of an activation: more than a link. */
+const withoutPoison = anything.kinds.map(([kind, weight]) => [kind === "Poison" ? "Add" : kind, weight] as const)
+
+/** Calls that last, whose clients come back again and again on another connection. */
+const lasting: Theme = {
+  ...anything,
+  faults: { ...cutsOnly, latencyMax: 1000, cut: 0.1 },
+  faultsFor: "4 minutes",
+  host: { resumeWindow: "1 second" },
+  kinds: [["Add", 30], ["Follow", 15], ["Count", 35], ["AddBeside", 20]],
+  absences: { chance: 0.5, millisMax: 8000 },
+  logsMax: 2,
+  clientsMin: 3,
+  resumes: false
+}
+
+export const themes = {
+  anything,
+  /** Only links fail. */
+  links: { ...anything, kinds: withoutPoison, faults: linksOnly },
+  /** Nobody is reached for long. */
+  outage: { ...anything, kinds: withoutPoison, faults: { ...linksOnly, refusal: 1 }, faultsFor: "10 minutes" },
+  /** What is on its way comes late, and its client has gone on. */
+  late: {
+    ...anything,
+    faults: { ...cutsOnly, latencyMax: 20, stall: 0.5, cut: 0.02, storeLoss: 0.7 },
+    absences: { chance: 0.4, millisMax: 300 }
+  },
+  /** Calls are given up while they are committed, and clients come back when nobody expects them any more. */
+  impatience: {
+    ...anything,
+    faults: { ...cutsOnly, latencyMax: 50, cut: 0.03, storeHang: 0.1, storeLatencyMax: 500, crashMean: 10_000 },
+    host: { resumeWindow: "5 seconds" },
+    idling: 0.4,
+    impatience: 0.6,
+    absences: { chance: 0.2, millisMax: 20_000 },
+    logsMax: 2,
+    clientsMin: 3,
+    resumes: false
+  },
+  /** Calls last, their clients open connections anew, and the actors, with what was begun, stay. */
+  streams: {
+    ...lasting,
+    faults: { ...lasting.faults, ...linksOnly },
+    host: { ...lasting.host, idleTimeout: "1 hour" },
+    stays: true
+  },
+  /** Calls last, and all at once it is hours later: what was kept of them is forgotten. */
+  hours: { ...lasting, faults: { ...lasting.faults, jumpMean: 20_000, jumpMax: 20_000_000 } }
+} satisfies Record<string, Theme>
+
+export type Name = keyof typeof themes
+
+export const names = Object.keys(themes) as ReadonlyArray<Name>
+
+export const of = (seed: number): Name => {
+  if (seed % 8 === 3) return "links"
+  if (seed % 8 >= 6) return "late"
+  switch (seed % 32) {
+    case 5:
+      return "outage"
+    case 13:
+      return "impatience"
+    case 21:
+      return "streams"
+    case 29:
+      return "hours"
+    default:
+      return "anything"
+  }
+}
