@@ -217,5 +217,15 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "",
     seed: 1,
     theme: "hours"
+  },
+  {
+    name: "events are subscribed to again after the queue has drained",
+    file: `${server}/Admission.ts`,
+    find: "for (const event of open.events) this.owner.subscribers.add(connection, event)",
+    replace: `const later = Effect.sync(() => {
+      for (const event of open.events) this.owner.subscribers.add(connection, event)
+    })
+    Runtime.runFork(this.owner.runtime)(Effect.delay(later, "100 millis"))`,
+    seed: 0
   }
 ]
