@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { type Call, Calls } from "../src/internal/Calls.ts"
+import { Watched } from "../src/internal/Watched.ts"
 
 const bounds = { pendingCallsMax: 10, pendingBytesMax: 1000 }
 
@@ -21,8 +22,8 @@ const makeCall = (calls: Calls, ended: Array<number> = []): Call => {
 
 it.effect("C5 calls that are cancelled while nothing is sent do not pile up in the queue", () =>
   Effect.sync(() => {
-    const counts: Array<number> = []
-    const calls = new Calls(bounds, (count) => counts.push(count))
+    const shown = new Watched(0)
+    const calls = new Calls(bounds, shown)
     const kept = makeCall(calls)
     calls.add(kept)
     for (let i = 0; i < 10_000; i++) {
@@ -33,13 +34,14 @@ it.effect("C5 calls that are cancelled while nothing is sent do not pile up in t
       assert.isAtMost(calls.queued, 100)
     }
     assert.strictEqual(calls.count, 1)
+    assert.strictEqual(shown.current, 1)
     assert.deepStrictEqual(calls.take(5), [kept])
   }))
 
 it.effect("C4 calls are taken in call order, cancelled ones skipped, up to the credit", () =>
   Effect.sync(() => {
     const ended: Array<number> = []
-    const calls = new Calls(bounds, () => {})
+    const calls = new Calls(bounds, new Watched(0))
     const all = Array.from({ length: 6 }, () => makeCall(calls, ended))
     for (const call of all) calls.add(call)
     calls.cancel(all[0]!)

@@ -1,79 +1,92 @@
 /**
- * Maps and sets that take no memory while they are empty. Actors and connections have a dozen for what may happen to them
- * one day, and an empty `Map` takes 200 bytes.
+ * Maps and sets that take no memory while they are empty, and little for one entry. Actors and connections have a dozen for
+ * what may happen to them one day, or happens once; a `Map` takes 200 bytes from its first entry on, and empty as well.
+ *
+ * What is set while one is iterated may not be among what is given.
  */
 
-export class SparseMap<K, V> {
-  private map: Map<K, V> | undefined
+class Entry<K, V> {
+  constructor(
+    readonly key: K,
+    public value: V
+  ) {}
+}
+
+abstract class Sparse<K, V> {
+  /** A `Map` from the second entry on, until it is empty. */
+  protected held: Map<K, V> | Entry<K, V> | undefined
 
   get size(): number {
-    return this.map === undefined ? 0 : this.map.size
-  }
-
-  get(key: K): V | undefined {
-    return this.map?.get(key)
+    const { held } = this
+    if (held === undefined) return 0
+    return held instanceof Entry ? 1 : held.size
   }
 
   has(key: K): boolean {
-    return this.map?.has(key) === true
-  }
-
-  set(key: K, value: V): void {
-    this.map ??= new Map()
-    this.map.set(key, value)
+    const { held } = this
+    if (held === undefined) return false
+    return held instanceof Entry ? held.key === key : held.has(key)
   }
 
   /** Whether it was there. */
   delete(key: K): boolean {
-    if (!this.map?.delete(key)) return false
-    if (this.map.size === 0) this.map = undefined
+    const { held } = this
+    if (held === undefined) return false
+    if (held instanceof Entry ? held.key !== key : !held.delete(key)) return false
+    if (held instanceof Entry || held.size === 0) this.held = undefined
     return true
   }
 
   clear(): void {
-    this.map = undefined
+    this.held = undefined
   }
 
-  /** What is set meanwhile may not be among them. */
-  values(): Iterable<V> {
-    return this.map?.values() ?? []
+  keys(): Iterable<K> {
+    const { held } = this
+    if (held === undefined) return []
+    return held instanceof Entry ? [held.key] : held.keys()
   }
 
-  /** What is set meanwhile may not be among them. */
-  [Symbol.iterator](): Iterator<[K, V]> {
-    return this.map?.[Symbol.iterator]() ?? [][Symbol.iterator]()
+  protected put(key: K, value: V): void {
+    const { held } = this
+    if (held === undefined) this.held = new Entry(key, value)
+    else if (!(held instanceof Entry)) held.set(key, value)
+    else if (held.key === key) held.value = value
+    else this.held = new Map([[held.key, held.value], [key, value]])
   }
 }
 
-export class SparseSet<A> {
-  private set: Set<A> | undefined
-
-  get size(): number {
-    return this.set === undefined ? 0 : this.set.size
+export class SparseMap<K, V> extends Sparse<K, V> {
+  get(key: K): V | undefined {
+    const { held } = this
+    if (held === undefined) return undefined
+    if (held instanceof Entry) return held.key === key ? held.value : undefined
+    return held.get(key)
   }
 
-  has(value: A): boolean {
-    return this.set?.has(value) === true
+  set(key: K, value: V): void {
+    this.put(key, value)
   }
 
+  values(): Iterable<V> {
+    const { held } = this
+    if (held === undefined) return []
+    return held instanceof Entry ? [held.value] : held.values()
+  }
+
+  *[Symbol.iterator](): Iterator<readonly [key: K, value: V]> {
+    const { held } = this
+    if (held instanceof Entry) yield [held.key, held.value]
+    else if (held !== undefined) yield* held
+  }
+}
+
+export class SparseSet<A> extends Sparse<A, undefined> {
   add(value: A): void {
-    this.set ??= new Set()
-    this.set.add(value)
+    this.put(value, undefined)
   }
 
-  /** Whether it was there. */
-  delete(value: A): boolean {
-    if (!this.set?.delete(value)) return false
-    if (this.set.size === 0) this.set = undefined
-    return true
-  }
-
-  clear(): void {
-    this.set = undefined
-  }
-
-  /** What is added meanwhile may not be among them. */
   [Symbol.iterator](): Iterator<A> {
-    return this.set?.[Symbol.iterator]() ?? [][Symbol.iterator]()
+    return this.keys()[Symbol.iterator]()
   }
 }

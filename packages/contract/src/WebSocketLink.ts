@@ -65,6 +65,7 @@ class Dialled implements Link.Link {
   ) {
     socket.onopen = () => {
       this.phase = "open"
+      socket.onopen = null
       this.settled()?.onOpen(this)
     }
     socket.onmessage = ({ data }: { readonly data: unknown }) => this.onData(data)

@@ -4,6 +4,7 @@
  */
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Any } from "@troupe/contract/Definition"
+import { Expiry } from "@troupe/contract/Expiry"
 import { Flush } from "@troupe/contract/Flush"
 import * as Link from "@troupe/contract/Link"
 import { greetingBytesMax } from "@troupe/contract/protocol/Frame"
@@ -13,7 +14,6 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
 import { toMillis } from "./HostOptions.ts"
-import { Expiry } from "./internal/Expiry.ts"
 import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
 import { Spread } from "./internal/Spread.ts"
 

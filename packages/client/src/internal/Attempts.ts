@@ -8,6 +8,14 @@ import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { Backoff } from "./Backoff.ts"
 import type { ClientServices } from "./ClientServices.ts"
 
+/** For whom something is tried. */
+export interface AttemptsOwner {
+  /** The next attempt is waited for. */
+  readonly setStatus: (status: ConnectionStatus.ConnectionStatus) => void
+  /** The schedule has ended. */
+  readonly onGaveUp: () => void
+}
+
 export class Attempts {
   private readonly backoff: Backoff
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
@@ -17,9 +25,7 @@ export class Attempts {
 
   constructor(
     private readonly services: ClientServices,
-    private readonly onWait: (status: ConnectionStatus.ConnectionStatus) => void,
-    /** The schedule has ended. */
-    private readonly onGaveUp: () => void
+    private readonly owner: AttemptsOwner
   ) {
     this.backoff = new Backoff(services.schedule)
   }
@@ -65,7 +71,7 @@ export class Attempts {
         onSome: (time) => {
           const retryAt = time + laterMillis
           const { attempt } = this.backoff
-          this.onWait(ConnectionStatus.Waiting({ attempt, retryAt: Option.some(retryAt), cause }))
+          this.owner.setStatus(ConnectionStatus.Waiting({ attempt, retryAt: Option.some(retryAt), cause }))
           return Effect.as(Effect.sleep(retryAt - this.services.clock.unsafeCurrentTimeMillis()), true)
         }
       })
@@ -74,7 +80,7 @@ export class Attempts {
       // a schedule that dies has ended as well
       if (Exit.isSuccess(exit) && exit.value) return attempt()
       this.reset()
-      this.onGaveUp()
+      this.owner.onGaveUp()
     })
   }
 

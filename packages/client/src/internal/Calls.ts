@@ -15,11 +15,13 @@ import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import * as Delivery from "@troupe/contract/Delivery"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { RpcCodec } from "@troupe/contract/protocol/Codec"
+import { SparseMap } from "@troupe/contract/Sparse"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { StreamReader } from "./StreamReader.ts"
+import type { Watched } from "./Watched.ts"
 
 /** The connection that a call is sent on, and what it is one to. */
 export interface Place {
@@ -111,7 +113,7 @@ const unknown = (cause: string) => new OutcomeUnknown({ cause, sent: "maybe" })
 export class Calls {
   /** The number of the next call. */
   next = 1
-  private readonly pending = new Map<number, Call>()
+  private readonly pending = new SparseMap<number, Call>()
   /** Made for the first call that has to wait: most connections never see one. */
   private queue: Queue.Queue<Call> | undefined
   /** Calls to be sent again, before those that have never been. */
@@ -122,7 +124,8 @@ export class Calls {
 
   constructor(
     private readonly bounds: Bounds,
-    private readonly onCount: (count: number) => void
+    /** How many have not ended. */
+    private readonly shown: Watched<number>
   ) {}
 
   get count(): number {
@@ -151,7 +154,7 @@ export class Calls {
   begin(call: Call): void {
     this.pending.set(call.number, call)
     this.bytes += call.bytes
-    this.onCount(this.pending.size)
+    this.shown.set(this.pending.size)
   }
 
   /** Whether no call waits to be sent. */
@@ -167,7 +170,7 @@ export class Calls {
   remove(call: Call): void {
     if (!this.pending.delete(call.number)) return
     this.bytes -= call.bytes
-    this.onCount(this.pending.size)
+    this.shown.set(this.pending.size)
   }
 
   /** The caller does not wait any more. What was sent stays with the server; what was not is dropped from the queue. */

@@ -21,12 +21,12 @@ import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { type Call, Calls } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import * as Counters from "./Counters.ts"
-import { makeBuffer } from "./EventBuffer.ts"
+import { type EventBuffer, makeBuffer } from "./EventBuffer.ts"
 import type { EventReader } from "./EventReader.ts"
-import { Opening, type Target } from "./Opening.ts"
+import { Opening, type OpeningOwner, type Target } from "./Opening.ts"
 import type { OpenLink } from "./OpenLink.ts"
 import { StreamReader } from "./StreamReader.ts"
-import { Subscriptions } from "./Subscriptions.ts"
+import { Subscriptions, type SubscriptionsOwner } from "./Subscriptions.ts"
 import { Watched } from "./Watched.ts"
 
 type CallOptions = RpcObject.CallOptions
@@ -44,41 +44,31 @@ interface Beginning extends Pick<Call, "codec" | "end" | "span"> {
   readonly reader?: StreamReader
 }
 
-export class ClientConnection {
+/** Who keeps connections. */
+export interface Keeper {
+  /** It has ended for good. */
+  readonly remove: (connection: ClientConnection) => void
+}
+
+export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
   readonly status = new Watched<ConnectionStatus.ConnectionStatus>(ConnectionStatus.Connecting())
   readonly pending = new Watched(0)
   /** Told when the first connection stands, or has been refused. */
   private onOpened: ((exit: Exit.Exit<void, unknown>) => void) | undefined
-  private readonly calls: Calls
-  private readonly subscriptions: Subscriptions
+  readonly codec: Codec.ContractCodec
+  readonly calls: Calls
+  readonly subscriptions: Subscriptions
   private readonly opening: Opening
 
   constructor(
-    private readonly services: ClientServices,
+    readonly services: ClientServices,
     readonly target: Target,
-    /** It has ended for good. */
-    private readonly onClosed: (connection: ClientConnection) => void
+    private readonly keeper: Keeper
   ) {
-    const codec = Codec.ofContract(target.contract)
-    this.calls = new Calls(services.bounds, (count) => this.pending.set(count))
-    this.subscriptions = new Subscriptions(
-      target.events,
-      (event) => {
-        const isLatest = codec.events.get(event)?.latest === true
-        return makeBuffer(isLatest, services.eventBufferMax, () => Counters.gap(target.contract.contract))
-      },
-      // without a connection nobody needs to be told: a new one is opened with what is wanted then
-      (tag, event) => this.opening.conversation?.send(Frame.encodeSubscription(tag, event))
-    )
-    this.opening = new Opening({
-      services,
-      target,
-      codec,
-      calls: this.calls,
-      subscriptions: this.subscriptions,
-      setStatus: (status) => this.setStatus(status),
-      end: (reason, cause) => this.close(reason, cause)
-    })
+    this.codec = Codec.ofContract(target.contract)
+    this.calls = new Calls(services.bounds, this.pending)
+    this.subscriptions = new Subscriptions(target.events, this)
+    this.opening = new Opening(this)
   }
 
   private get address() {
@@ -90,7 +80,7 @@ export class ClientConnection {
     return this.status.current._tag === "Closed"
   }
 
-  private setStatus(status: ConnectionStatus.ConnectionStatus): void {
+  setStatus(status: ConnectionStatus.ConnectionStatus): void {
     this.show(status)
     if (status._tag !== "Connected") return
     Counters.connection(this.target.contract.contract, status.resumed ? "resumed" : "opened")
@@ -110,18 +100,15 @@ export class ClientConnection {
 
   // --- calls and events ----------------------------------------------------------------------------------------------
 
-  readonly call = (
-    codec: Codec.RpcCodec,
-    payload: unknown,
-    options: CallOptions | undefined
-  ): Effect.Effect<unknown, unknown> =>
-    CallSpan.use(this.address, codec.rpc._tag, (span) =>
+  call(codec: Codec.RpcCodec, payload: unknown, options: CallOptions | undefined): Effect.Effect<unknown, unknown> {
+    return CallSpan.use(this.address, codec.rpc._tag, (span) =>
       Effect.async((resume) => {
         const call = this.begin({ codec, payload, options, span, end: options?.discard ? () => {} : resume })
         if (Exit.isExit(call)) return resume(call)
         if (options?.discard) return resume(Effect.void)
         return Effect.sync(() => this.cancel(call))
       }))
+  }
 
   /** The same for a promise: without a fiber, unless somebody looks at spans. */
   callPromise(codec: Codec.RpcCodec, payload: unknown, { headers, signal }: PromiseOptions = {}): Promise<unknown> {
@@ -158,12 +145,8 @@ export class ClientConnection {
   }
 
   /** The values of a stream rpc. The call ends with the stream, whoever ends it. */
-  readonly stream = (
-    codec: Codec.RpcCodec,
-    payload: unknown,
-    options: CallOptions | undefined
-  ): Stream.Stream<unknown, unknown> =>
-    Stream.unwrapScoped(Effect.flatMap(CallSpan.scoped(this.address, codec.rpc._tag), (span) => {
+  stream(codec: Codec.RpcCodec, payload: unknown, options: CallOptions | undefined): Stream.Stream<unknown, unknown> {
+    return Stream.unwrapScoped(Effect.flatMap(CallSpan.scoped(this.address, codec.rpc._tag), (span) => {
       const reader: StreamReader = new StreamReader((index) => {
         if (!Exit.isExit(call)) this.opening.conversation?.send(Frame.encodeStreamAck(call.number, index))
       })
@@ -175,6 +158,7 @@ export class ClientConnection {
       if (Exit.isExit(call)) return call
       return Effect.as(Effect.addFinalizer(() => Effect.sync(() => this.cancel(call))), reader.stream)
     }))
+  }
 
   /** Puts a call among those that wait to be sent, or says why not. */
   private begin({ codec, end, options, payload, reader, span }: Beginning): Call | Exit.Exit<never, ConnectionError> {
@@ -202,6 +186,17 @@ export class ClientConnection {
     if (this.calls.get(call.number) !== call) return
     this.calls.cancel(call)
     if (call.sent) this.opening.withdraw(call.number)
+  }
+
+  /** What a reader of the event reads from. */
+  makeBuffer(event: string): EventBuffer {
+    const isLatest = this.codec.events.get(event)?.latest === true
+    return makeBuffer(isLatest, this.services.eventBufferMax, () => Counters.gap(this.target.contract.contract))
+  }
+
+  /** Without a connection nobody needs to be told: a new one is opened with what is wanted then. */
+  tell(tag: "Subscribe" | "Unsubscribe", event: string): void {
+    this.opening.conversation?.send(Frame.encodeSubscription(tag, event))
   }
 
   /** Adds a reader of an event; `ready` is called when it is live. */
@@ -266,7 +261,7 @@ export class ClientConnection {
     // mostly nobody waits, and an error costs more than the rest of this
     this.subscriptions.close(() => this.closedError())
     if (this.onOpened) this.opened(cause ? Exit.failCause(cause) : Exit.fail(this.closedError()))
-    this.onClosed(this)
+    this.keeper.remove(this)
   }
 
   private closedError(): ConnectionClosed {

@@ -7,6 +7,7 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { Acknowledged } from "@troupe/contract/protocol/FrameWriter"
 import { Inbox, Outbox } from "@troupe/contract/protocol/Sequence"
+import { SparseSet } from "@troupe/contract/Sparse"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { type Call, type Calls, isOverdue, keptSince } from "./Calls.ts"
@@ -16,11 +17,14 @@ import type { Subscriptions } from "./Subscriptions.ts"
 
 type MessageOf<Tag extends Frame.ServerMessage["_tag"]> = Extract<Frame.ServerMessage, { readonly _tag: Tag }>
 
-export interface ConversationOptions {
+/** The session that is spoken for. */
+export interface ConversationOwner {
   readonly services: ClientServices
   readonly codec: Codec.ContractCodec
   readonly calls: Calls
   readonly subscriptions: Subscriptions
+  /** The server has done what the protocol does not allow. */
+  readonly onViolation: (issue: string) => void
 }
 
 /** What a message has around its payload. */
@@ -30,7 +34,7 @@ export class Conversation implements Acknowledged {
   readonly inbox = new Inbox()
   private readonly outbox = new Outbox<Call>()
   /** The calls that were sent and have no answer: what credit bounds. */
-  private readonly inFlight = new Set<number>()
+  private readonly inFlight = new SparseSet<number>()
   private token: string
   private resumptions = 0
   /** When the server was last heard of on a link of it, in milliseconds since the epoch, if it has no link. */
@@ -41,16 +45,14 @@ export class Conversation implements Acknowledged {
     private readonly opened: FrameOf<"Opened">,
     /** Where it goes on now; undefined while there is no link for it. */
     private place: Channel | undefined,
-    private readonly options: ConversationOptions,
-    /** The server has done what the protocol does not allow. */
-    private readonly onViolation: (issue: string) => void
+    private readonly owner: ConversationOwner
   ) {
     this.token = opened.token
     this.since = this.now
   }
 
   private get now(): number {
-    return this.options.services.clock.unsafeCurrentTimeMillis()
+    return this.owner.services.clock.unsafeCurrentTimeMillis()
   }
 
   get channel(): number {
@@ -63,7 +65,7 @@ export class Conversation implements Acknowledged {
 
   /** Whether it has lasted long enough for its end to be the first of a row. */
   get isStable(): boolean {
-    return this.now - this.since >= this.options.services.stableAfterMillis
+    return this.now - this.since >= this.owner.services.stableAfterMillis
   }
 
   // --- its links -----------------------------------------------------------------------------------------------------
@@ -87,7 +89,7 @@ export class Conversation implements Acknowledged {
     if (!this.outbox.acknowledge(received)) return false
     if (this.outbox.some((call) => this.isTooLate(call))) return false
     this.place = place
-    this.options.calls.onConnected(true)
+    this.owner.calls.onConnected(true)
     const { writer } = place.link
     this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(place.number, seq, text)))
     // shows the server that the new token has arrived
@@ -119,7 +121,7 @@ export class Conversation implements Acknowledged {
 
   /** Sends a call at once, if it may and none waits; otherwise it waits behind them. */
   call(call: Call): void {
-    const { calls } = this.options
+    const { calls } = this.owner
     if (this.credit > 0 && calls.isEmpty) {
       calls.begin(call)
       return this.sendCall(call)
@@ -130,12 +132,12 @@ export class Conversation implements Acknowledged {
 
   /** Sends the calls that wait, as far as the credit goes. */
   pump(): void {
-    for (const call of this.options.calls.take(this.credit)) this.sendCall(call)
+    for (const call of this.owner.calls.take(this.credit)) this.sendCall(call)
   }
 
   private sendCall(call: Call): void {
     const issue = sizeIssue(call, this.place!.link.messageBytesMax)
-    if (issue) return this.options.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
+    if (issue) return this.owner.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
     call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
     call.sent ??= { at: this.now, on: this.opened }
     this.inFlight.add(call.number)
@@ -145,7 +147,7 @@ export class Conversation implements Acknowledged {
   // --- hearing -------------------------------------------------------------------------------------------------------
 
   onAck({ received }: FrameOf<"Ack">): void {
-    if (!this.outbox.acknowledge(received)) this.onViolation("the server acknowledged what was never sent")
+    if (!this.outbox.acknowledge(received)) this.owner.onViolation("the server acknowledged what was never sent")
   }
 
   onMessage({ seq, payload }: FrameOf<"Message">): void {
@@ -153,7 +155,7 @@ export class Conversation implements Acknowledged {
     this.acknowledge(this.place.link, payload)
     const position = this.inbox.accept(seq)
     if (position === "gap") {
-      return this.onViolation(`message ${seq} came after message ${this.inbox.received}`)
+      return this.owner.onViolation(`message ${seq} came after message ${this.inbox.received}`)
     }
     if (position === "next") this.onServerMessage(payload)
   }
@@ -171,7 +173,7 @@ export class Conversation implements Acknowledged {
   }
 
   private onServerMessage(message: Frame.ServerMessage): void {
-    const { subscriptions } = this.options
+    const { subscriptions } = this.owner
     switch (message._tag) {
       case "Exit":
       case "Rejected":
@@ -182,7 +184,7 @@ export class Conversation implements Acknowledged {
         return this.onChunk(message)
       case "Lost":
         this.inFlight.delete(message.requestId)
-        this.options.calls.lost(message.requestId)
+        this.owner.calls.lost(message.requestId)
         return this.pump()
       case "SubscribeRejected":
         return subscriptions.rejected(message.event, message.issue)
@@ -192,7 +194,7 @@ export class Conversation implements Acknowledged {
   }
 
   private onAnswer(message: MessageOf<"Exit" | "Rejected">): void {
-    const { calls, services } = this.options
+    const { calls, services } = this.owner
     this.inFlight.delete(message.requestId)
     const call = calls.get(message.requestId)
     if (call) calls.end(call, exitOf(call, message))
@@ -201,24 +203,24 @@ export class Conversation implements Acknowledged {
   }
 
   private onChunk({ requestId, index, values }: MessageOf<"Chunk">): void {
-    const call = this.options.calls.get(requestId)
+    const call = this.owner.calls.get(requestId)
     if (!call?.reader || !call.codec.element) return
     const decoded: Array<unknown> = []
     for (const value of values) {
       const result = call.codec.element.decode(value)
       if (Either.isLeft(result)) {
-        return this.onViolation(`${call.codec.element.what} does not decode: ${Codec.describe(result.left)}`)
+        return this.owner.onViolation(`${call.codec.element.what} does not decode: ${Codec.describe(result.left)}`)
       }
       decoded.push(result.right)
     }
-    if (!call.reader.offer(index, decoded)) this.onViolation(`chunk ${index} came before it was asked for`)
+    if (!call.reader.offer(index, decoded)) this.owner.onViolation(`chunk ${index} came before it was asked for`)
   }
 
   private onEvent({ event, payload }: MessageOf<"Event">, sender?: number): void {
-    const decoded = this.options.codec.events.get(event)?.decode(payload)
+    const decoded = this.owner.codec.events.get(event)?.decode(payload)
     if (!decoded) return
-    if (Either.isRight(decoded)) return this.options.subscriptions.event(event, decoded.right, sender)
-    this.onViolation(`the event ${event} does not decode: ${Codec.describe(decoded.left)}`)
+    if (Either.isRight(decoded)) return this.owner.subscriptions.event(event, decoded.right, sender)
+    this.owner.onViolation(`the event ${event} does not decode: ${Codec.describe(decoded.left)}`)
   }
 }
 

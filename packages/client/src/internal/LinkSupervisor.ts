@@ -5,6 +5,7 @@ import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
+import { SparseMap, SparseSet } from "@troupe/contract/Sparse"
 import { DialError, type Transport } from "@troupe/contract/Transport"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
@@ -14,8 +15,8 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
-import { Attempts } from "./Attempts.ts"
-import type { ClientConnection } from "./ClientConnection.ts"
+import { Attempts, type AttemptsOwner } from "./Attempts.ts"
+import type { ClientConnection, Keeper } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import * as Counters from "./Counters.ts"
 import { Heartbeat, type Living } from "./Heartbeat.ts"
@@ -34,7 +35,25 @@ const LinkEnd = Data.taggedEnum<LinkEnd>()
 /** How large the client's own messages are, unless a single frame is larger. */
 const messageSizeMax = 16 * 1024
 
-/** One link, from the dial to its end. */
+/** Who a link is dialled for. */
+interface LinkOwner {
+  readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void
+  /** At the end of the tick in which it has ended. */
+  readonly onLinkEnd: (link: ClientLink, end: LinkEnd) => void
+}
+
+class ClientChannel implements Channel {
+  constructor(
+    readonly number: number,
+    readonly link: ClientLink
+  ) {}
+
+  release(): void {
+    this.link.channels.delete(this.number)
+  }
+}
+
+/** One link, from the dial to its end. A transport may take its listeners from it. */
 class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   draining = false
   /** From `begin` on. */
@@ -46,15 +65,13 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   welcomed = false
   openBytesMax = Frame.greetingBytesMax
   messageBytesMax = Infinity
-  private readonly channels = new Map<number, Receiver>()
+  readonly channels = new SparseMap<number, Receiver>()
   private lastChannel = 0
   over = false
 
   constructor(
     private readonly services: ClientServices,
-    private readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void,
-    /** At the end of the tick in which it has ended. */
-    private readonly onEnd: (link: ClientLink, end: LinkEnd) => void
+    private readonly owner: LinkOwner
   ) {}
 
   /** There is a link: the server is greeted, and connections may speak on it. */
@@ -63,10 +80,10 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
     this.writer.write(Frame.encode({ _tag: "Hello", version: Frame.version }))
   }
 
-  readonly newChannel = (receiver: Receiver): Channel => {
+  newChannel(receiver: Receiver): Channel {
     const number = ++this.lastChannel
     this.channels.set(number, receiver)
-    return { number, link: this, release: () => void this.channels.delete(number) }
+    return new ClientChannel(number, this)
   }
 
   readonly onMessage = (text: string): void => {
@@ -92,15 +109,18 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
     )
   }
 
-  readonly ping = (): void => this.writer.write(Frame.encode({ _tag: "Ping" }))
+  ping(): void {
+    this.writer.write(Frame.encode({ _tag: "Ping" }))
+  }
 
-  readonly onSilence = (millis: number): void =>
+  onSilence(millis: number): void {
     this.onClose({ code: LinkModule.codeAbnormal, reason: `nothing was heard for ${millis} ms` })
+  }
 
   end(end: LinkEnd): void {
     if (this.over) return
     this.over = true
-    this.services.flush(() => this.onEnd(this, end))
+    this.services.flush(() => this.owner.onLinkEnd(this, end))
   }
 
   /** Nothing more is heard of it. */
@@ -125,7 +145,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
         this.openBytesMax = frame.openBytesMax
         this.messageBytesMax = frame.messageBytesMax
         this.writer.messageSizeMax = Math.min(messageSizeMax, frame.openBytesMax)
-        return this.onWelcome(this, frame)
+        return this.owner.onWelcome(this, frame)
       case "Ping":
         return this.writer.write(Frame.encode({ _tag: "Pong" }))
       case "Pong":
@@ -141,9 +161,9 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   }
 }
 
-export class LinkSupervisor {
+export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
   readonly status = new Watched<ConnectionStatus.ConnectionStatus>(ConnectionStatus.Connecting())
-  private readonly connections = new Set<ClientConnection>()
+  private readonly connections = new SparseSet<ClientConnection>()
   /** The dial, or the wait for the next one. */
   private readonly attempts: Attempts
   /** While a link is dialled, what ends that if it takes too long; while it stands, its heartbeat. */
@@ -166,11 +186,7 @@ export class LinkSupervisor {
     private readonly dialTimeoutMillis: number
   ) {
     this.timer = new Timer(services)
-    this.attempts = new Attempts(
-      services,
-      (status) => this.setStatus(status),
-      () => this.closeFor({ _tag: "GaveUp" })
-    )
+    this.attempts = new Attempts(services, this)
   }
 
   add(connection: ClientConnection): void {
@@ -200,7 +216,10 @@ export class LinkSupervisor {
   }
 
   /** Cuts a wait for the next dial short, and puts a link that stands to the test. */
-  readonly nudge = (): void => this.link ? this.heartbeat?.probe() : this.dial()
+  nudge(): void {
+    if (this.link) this.heartbeat?.probe()
+    else this.dial()
+  }
 
   /** The client is closed: nothing is left waiting. */
   close(): void {
@@ -219,16 +238,16 @@ export class LinkSupervisor {
     })
   }
 
-  private setStatus(status: ConnectionStatus.ConnectionStatus): void {
+  setStatus(status: ConnectionStatus.ConnectionStatus): void {
     this.status.set(status)
     for (const connection of this.connections) connection.onLinkStatus(status)
   }
 
   // --- a link --------------------------------------------------------------------------------------------------------
 
-  private readonly dial = (): void => {
+  private dial(): void {
     if (this.paused || this.connections.size === 0) return
-    const link = this.link = new ClientLink(this.services, this.onWelcome, this.onLinkEnd)
+    const link = this.link = new ClientLink(this.services, this)
     const scope = this.scope = Effect.runSync(Scope.make())
     this.setStatus(ConnectionStatus.Connecting())
     this.timer.set(
@@ -267,7 +286,7 @@ export class LinkSupervisor {
     link.end(LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.DialFailed({ error }) }))
   }
 
-  private readonly onWelcome = (link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void => {
+  onWelcome(link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void {
     if (this.link !== link || this.heartbeat) return
     this.upSince = this.services.clock.unsafeCurrentTimeMillis()
     this.heartbeat = new Heartbeat(this.services, this.timer, link, {
@@ -310,11 +329,15 @@ export class LinkSupervisor {
     this.services.fork(Effect.uninterruptible(Effect.zipRight(sent, Scope.close(scope, Exit.void))))
   }
 
-  private readonly onLinkEnd = (link: ClientLink, end: LinkEnd): void => {
+  onLinkEnd(link: ClientLink, end: LinkEnd): void {
     if (this.link !== link) return
     this.drop()
     if (end._tag === "Closed") return this.closeFor(end.reason)
-    this.attempts.startLater(end.cause, this.dial, end.retryAfterMillis)
+    this.attempts.startLater(end.cause, () => this.dial(), end.retryAfterMillis)
+  }
+
+  onGaveUp(): void {
+    this.closeFor({ _tag: "GaveUp" })
   }
 
   private closeFor(reason: DisconnectReason): void {

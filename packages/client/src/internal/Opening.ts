@@ -14,10 +14,12 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
-import { Attempts } from "./Attempts.ts"
-import { keptSince } from "./Calls.ts"
-import { Conversation, type ConversationOptions } from "./Conversation.ts"
+import { Attempts, type AttemptsOwner } from "./Attempts.ts"
+import { type Calls, keptSince } from "./Calls.ts"
+import type { ClientServices } from "./ClientServices.ts"
+import { Conversation, type ConversationOwner } from "./Conversation.ts"
 import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
+import type { Subscriptions } from "./Subscriptions.ts"
 
 /** What a session is made for. */
 export interface Target {
@@ -28,11 +30,12 @@ export interface Target {
   readonly events: ReadonlyArray<string>
 }
 
-export interface OpeningOptions extends ConversationOptions {
+/** The connection that is to be there. */
+export interface OpeningOwner extends Omit<ConversationOwner, "onViolation"> {
   readonly target: Target
   readonly setStatus: (status: ConnectionStatus.ConnectionStatus) => void
   /** There will be no other connection. `cause` is what the first `connect` fails with, if it is not the reason. */
-  readonly end: (reason: DisconnectReason, cause?: Cause.Cause<unknown>) => void
+  readonly close: (reason: DisconnectReason, cause?: Cause.Cause<unknown>) => void
 }
 
 /** What the `Open` on its way has said. */
@@ -41,7 +44,11 @@ interface Asked {
   readonly pending: ReadonlyArray<number>
 }
 
-export class Opening implements Receiver {
+export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
+  readonly services: ClientServices
+  readonly codec: Codec.ContractCodec
+  readonly calls: Calls
+  readonly subscriptions: Subscriptions
   /** What goes on with the server, also while there is no link for it. */
   conversation: Conversation | undefined
   private readonly session: string
@@ -58,10 +65,14 @@ export class Opening implements Receiver {
   /** How often a connection has been asked for. */
   private openings = 0
 
-  constructor(private readonly options: OpeningOptions) {
-    const { end, services, setStatus } = options
+  constructor(private readonly owner: OpeningOwner) {
+    const { calls, codec, services, subscriptions } = owner
+    this.services = services
+    this.codec = codec
+    this.calls = calls
+    this.subscriptions = subscriptions
     this.session = services.secrets.next()
-    this.attempts = new Attempts(services, setStatus, () => end({ _tag: "GaveUp" }))
+    this.attempts = new Attempts(services, this)
   }
 
   get awaitsAnswer(): boolean {
@@ -76,7 +87,7 @@ export class Opening implements Receiver {
     this.link = link
     if (!this.conversation) return this.open()
     const channel = link.newChannel(this)
-    const { target: { contract: { contract }, key } } = this.options
+    const { target: { contract: { contract }, key } } = this.owner
     const resume = Frame.encode({
       _tag: "Resume",
       channel: channel.number,
@@ -104,7 +115,7 @@ export class Opening implements Receiver {
     channel.release()
     this.asked = undefined
     if (!link.welcomed) this.held = again
-    else this.options.end({ _tag: "LimitReached", limit: "openBytesMax", max: link.openBytesMax })
+    else this.owner.close({ _tag: "LimitReached", limit: "openBytesMax", max: link.openBytesMax })
   }
 
   onLinkLost(): void {
@@ -114,7 +125,7 @@ export class Opening implements Receiver {
     this.attempts.stop()
   }
 
-  readonly onFrame: Receiver["onFrame"] = (frame) => {
+  onFrame(frame: Parameters<Receiver["onFrame"]>[0]): void {
     switch (frame._tag) {
       case "Opened":
         return this.onOpened(frame)
@@ -134,13 +145,13 @@ export class Opening implements Receiver {
 
   // --- asking --------------------------------------------------------------------------------------------------------
 
-  private readonly open = (): void => {
-    const { link, options: { setStatus, target } } = this
+  private open(): void {
+    const { link, owner } = this
     if (!link) return
     this.forget()
-    setStatus(ConnectionStatus.Connecting())
+    owner.setStatus(ConnectionStatus.Connecting())
     this.attempts.start(
-      target.params,
+      owner.target.params,
       Exit.match({
         onFailure: (cause) => this.onParamsFailed(cause),
         onSuccess: (params) => this.openWith(link, params)
@@ -160,11 +171,11 @@ export class Opening implements Receiver {
   }
 
   private openOn(channel: Channel, params: unknown): void {
-    const { calls, codec, end, subscriptions, target: { contract: { contract }, key } } = this.options
+    const { calls, codec, owner: { target: { contract: { contract }, key } }, subscriptions } = this
     const encoded = codec.params.encode(params)
     if (Either.isLeft(encoded)) {
       channel.release()
-      return end({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
+      return this.owner.close({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
     }
     // what is not sent again is not asked for
     this.sendAgain()
@@ -186,15 +197,15 @@ export class Opening implements Receiver {
   }
 
   private onParamsFailed(cause: Cause.Cause<unknown>): void {
-    if (!this.granted) return this.options.end({ _tag: "ClientClosed" }, cause)
+    if (!this.granted) return this.owner.close({ _tag: "ClientClosed" }, cause)
     const waiting = ConnectionStatus.WaitingCause.ParamsFailed({ message: Cause.pretty(cause) })
-    this.attempts.startLater(waiting, this.open)
+    this.attempts.startLater(waiting, () => this.open())
   }
 
   /** Looks which calls may be sent again; the others end. */
   private sendAgain(): void {
     if (!this.granted) return
-    const { calls, services, target: { contract, key } } = this.options
+    const { calls, owner: { target: { contract, key } }, services } = this
     calls.sendAgain({
       address: Address.make(contract.contract, key),
       on: this.granted,
@@ -205,7 +216,7 @@ export class Opening implements Receiver {
 
   /** A call that was sent is not waited for any more. */
   withdraw(call: number): void {
-    if (this.asked?.pending.includes(call)) this.options.services.flush(this.askAnew)
+    if (this.asked?.pending.includes(call)) this.services.flush(() => this.askAnew())
     else this.conversation?.send(Frame.encodeInterrupt(call))
   }
 
@@ -213,8 +224,8 @@ export class Opening implements Receiver {
    * A call that the `Open` on its way asks for was cancelled. The connection cannot be told before it stands, and may
    * never stand if it waits for that call.
    */
-  private readonly askAnew = (): void => {
-    if (!this.asked || this.asked.pending.every((number) => this.options.calls.get(number))) return
+  private askAnew(): void {
+    if (!this.asked || this.asked.pending.every((number) => this.calls.get(number))) return
     // not that it is closed: the session goes on, and what is known of it is needed
     this.tellClosed({ _tag: "Superseded" })
     this.open()
@@ -223,49 +234,56 @@ export class Opening implements Receiver {
   // --- being answered ------------------------------------------------------------------------------------------------
 
   private onOpened(frame: FrameOf<"Opened">): void {
-    const { calls, setStatus, subscriptions } = this.options
-    const { asked } = this
+    const { asked, calls, subscriptions } = this
     if (!asked) return
     this.asked = undefined
     this.granted = frame
-    const conversation = this.conversation = new Conversation(frame, this.channel, this.options, this.violation)
+    const conversation = this.conversation = new Conversation(frame, this.channel, this)
     subscriptions.reopened(asked.events)
     calls.onConnected(false)
     this.sendAgain()
     for (const number of asked.pending) if (!calls.get(number)) conversation.send(Frame.encodeInterrupt(number))
     conversation.pump()
-    setStatus(ConnectionStatus.Connected({ resumed: false }))
+    this.setStatus(ConnectionStatus.Connected({ resumed: false }))
   }
 
   private onResumed(frame: FrameOf<"Resumed">): void {
     if (!this.conversation || !this.channel) return
     if (!this.conversation.resume(this.channel, frame)) return this.open()
-    this.options.setStatus(ConnectionStatus.Connected({ resumed: true }))
+    this.setStatus(ConnectionStatus.Connected({ resumed: true }))
   }
 
   /** The server has ended the connection, or refused to open one. */
   private onEnded(reason: DisconnectReason): void {
     const next = recovery(reason)
-    if (next === "closed" || (next === "retry" && !this.granted)) return this.options.end(reason, this.denial(reason))
+    if (next === "closed" || (next === "retry" && !this.granted)) return this.owner.close(reason, this.denial(reason))
     if (this.conversation?.isStable) this.attempts.reset()
     this.forget()
     const cause = ConnectionStatus.WaitingCause.NotOpened({ reason })
-    if (next === "retry") this.attempts.startLater(cause, this.open)
-    else this.attempts.startSoon(cause, this.open)
+    if (next === "retry") this.attempts.startLater(cause, () => this.open())
+    else this.attempts.startSoon(cause, () => this.open())
   }
 
   /** The contract's own error, if it is what refused the connection. */
   private denial(reason: DisconnectReason): Cause.Cause<unknown> | undefined {
     if (reason._tag !== "Denied") return undefined
-    const decoded = this.options.codec.connectError.decode(reason.error)
+    const decoded = this.codec.connectError.decode(reason.error)
     if (Either.isRight(decoded)) return Cause.fail(decoded.right)
     const violation = { _tag: "ProtocolViolation", issue: Codec.describe(decoded.left) } as const
     return Cause.fail(new ConnectionClosed({ reason: violation, sent: "no" }))
   }
 
-  private readonly violation = (issue: string): void => {
+  onViolation(issue: string): void {
     this.tellClosed({ _tag: "ProtocolViolation", issue })
-    this.options.end({ _tag: "ProtocolViolation", issue })
+    this.owner.close({ _tag: "ProtocolViolation", issue })
+  }
+
+  onGaveUp(): void {
+    this.owner.close({ _tag: "GaveUp" })
+  }
+
+  setStatus(status: ConnectionStatus.ConnectionStatus): void {
+    this.owner.setStatus(status)
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,13 @@ interface Subscription {
   waiters: Array<Waiter>
 }
 
+/** The connection they are of. */
+export interface SubscriptionsOwner {
+  readonly makeBuffer: (event: string) => EventBuffer
+  /** Tells the server. */
+  readonly tell: (tag: "Subscribe" | "Unsubscribe", event: string) => void
+}
+
 export class Subscriptions {
   private readonly byEvent = new SparseMap<string, Subscription>()
   /** How many acknowledgements of an event are on their way; only the last one counts. */
@@ -22,11 +29,10 @@ export class Subscriptions {
 
   constructor(
     events: ReadonlyArray<string>,
-    private readonly makeBuffer: (event: string) => EventBuffer,
-    private readonly send: (tag: "Subscribe" | "Unsubscribe", event: string) => void
+    private readonly owner: SubscriptionsOwner
   ) {
     for (const event of events) {
-      const first = new EventReader(makeBuffer(event))
+      const first = new EventReader(owner.makeBuffer(event))
       this.byEvent.set(event, { readers: new Set([first]), first, live: false, waiters: [] })
     }
   }
@@ -39,7 +45,7 @@ export class Subscriptions {
   /** Adds a reader. `ready` is called when the server has acknowledged the subscription. */
   add(event: string, ready: Waiter): EventReader {
     const known = this.byEvent.get(event)
-    const reader = known?.first ?? new EventReader(this.makeBuffer(event))
+    const reader = known?.first ?? new EventReader(this.owner.makeBuffer(event))
     const subscription = known ?? { readers: new Set(), first: undefined, live: false, waiters: [] }
     subscription.first = undefined
     subscription.readers.add(reader)
@@ -58,13 +64,13 @@ export class Subscriptions {
     const subscription = this.byEvent.get(event)
     if (!subscription?.readers.delete(reader) || subscription.readers.size > 0) return
     this.byEvent.delete(event)
-    this.send("Unsubscribe", event)
+    this.owner.tell("Unsubscribe", event)
   }
 
   /** Asks the server for an event. */
   request(event: string): void {
     this.awaited.set(event, (this.awaited.get(event) ?? 0) + 1)
-    this.send("Subscribe", event)
+    this.owner.tell("Subscribe", event)
   }
 
   acknowledged(event: string): void {
@@ -92,7 +98,7 @@ export class Subscriptions {
       if (opened.has(event)) this.live(event)
       else this.request(event)
     }
-    for (const event of opened) if (!this.byEvent.has(event)) this.send("Unsubscribe", event)
+    for (const event of opened) if (!this.byEvent.has(event)) this.owner.tell("Unsubscribe", event)
   }
 
   event(name: string, payload: unknown, sender?: number): void {

@@ -1,29 +1,53 @@
-/** One moment at a time that is waited for: the last that was asked for. It has a fiber while there is one. */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+/**
+ * One moment at a time that is waited for: the last that was asked for. Clients in one process wait for the same ones, the
+ * next sign of life of each link, and share a fiber for those that are equally long.
+ */
+import { type Expirable, Expiry } from "@troupe/contract/Expiry"
+import type * as Clock from "effect/Clock"
 import * as Runtime from "effect/Runtime"
 import type { ClientServices } from "./ClientServices.ts"
 
-export class Timer {
-  private fiber: Fiber.RuntimeFiber<void> | undefined
+/** By clock, and by how long they wait in milliseconds. There are only those that somebody waits with. */
+const shared = new WeakMap<Clock.Clock, Map<number, Expiry>>()
+
+export class Timer implements Expirable {
+  private millis = 0
+  private task: (() => void) | undefined
 
   constructor(private readonly services: Pick<ClientServices, "clock" | "runtime">) {}
 
-  /** Runs a task after so many milliseconds, in place of what has been waited for. */
-  set(millis: number, task: () => void): void {
-    this.clear()
-    const wait = Effect.map(this.services.clock.sleep(Duration.millis(millis)), () => {
-      this.fiber = undefined
-      task()
-    })
-    // who made it clears it: no scope has to know of the fiber
-    this.fiber = Runtime.runFork(this.services.runtime)(wait)
+  private get equals(): Map<number, Expiry> {
+    const { clock } = this.services
+    const found = shared.get(clock) ?? new Map<number, Expiry>()
+    shared.set(clock, found)
+    return found
   }
 
+  /** Runs a task after so many milliseconds, in place of what has been waited for. */
+  set(millis: number, task: () => void): void {
+    const { clock, runtime } = this.services
+    this.clear()
+    this.task = task
+    this.millis = millis
+    const expiry = this.equals.get(millis) ?? new Expiry(clock, (watch) => Runtime.runFork(runtime)(watch), millis)
+    this.equals.set(millis, expiry)
+    expiry.start(this)
+  }
+
+  onExpired(): void {
+    const { task } = this
+    this.clear()
+    task?.()
+  }
+
+  /** Nobody is left waiting for a client that is closed, and no scope has to know of the fiber. */
   clear(): void {
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
-    this.fiber = undefined
+    const expiry = this.task && this.equals.get(this.millis)
+    this.task = undefined
+    if (!expiry) return
+    expiry.stop(this)
+    if (expiry.size > 0) return
+    expiry.end()
+    this.equals.delete(this.millis)
   }
 }

@@ -53,7 +53,7 @@ export const makeClient = Effect.fnUntraced(function*(
     onAnswered: () => supervisor.onAnswered()
   }
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
-  yield* transport.onOpportunity(supervisor.nudge)
+  yield* transport.onOpportunity(() => supervisor.nudge())
   yield* Scope.addFinalizer(scope, Effect.sync(() => supervisor.close()))
 
   const connect = Effect.fnUntraced(function*(
@@ -70,7 +70,7 @@ export const makeClient = Effect.fnUntraced(function*(
         ? Effect.provide(params as Effect.Effect<unknown, unknown, any>, context)
         : Effect.succeed(params)
     }
-    const connection = new ClientConnection(services, target, (closed) => supervisor.remove(closed))
+    const connection = new ClientConnection(services, target, supervisor)
     yield* connection.endWith(yield* Effect.scope)
     yield* connection.open(() => supervisor.add(connection))
     return toPublic(connection, Codec.ofContract(contract))

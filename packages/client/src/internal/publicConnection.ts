@@ -17,7 +17,11 @@ export const toPublic = (connection: ClientConnection, codec: Codec.ContractCode
   // who does not look at something does not pay for it
   const made: Connection<any> = {
     get rpc() {
-      return rpc ??= RpcObject.make(codec.rpcs, connection.call, connection.stream) as Connection<any>["rpc"]
+      return rpc ??= RpcObject.make(
+        codec.rpcs,
+        (...call) => connection.call(...call),
+        (...call) => connection.stream(...call)
+      ) as Connection<any>["rpc"]
     },
     events: (name: string) => subscribe(connection, name) as never,
     get status() {

@@ -1,5 +1,6 @@
 /** Puts the frames of one tick into one message, and the acknowledgements of that tick into one frame per connection. */
 import type { Link } from "../Link.ts"
+import { SparseSet } from "../Sparse.ts"
 import * as Frame from "./Frame.ts"
 import type { Inbox } from "./Sequence.ts"
 
@@ -26,7 +27,7 @@ const openAfter = 16
 export class FrameWriter {
   private frames: Array<string> = []
   private size = 0
-  private readonly unacknowledged = new Set<Acknowledged>()
+  private readonly unacknowledged = new SparseSet<Acknowledged>()
   private scheduled = false
   /** What nobody waits for is to be sent when it is its turn among that of other links. */
   private spread = false

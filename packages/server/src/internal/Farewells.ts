@@ -4,8 +4,8 @@
  */
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type { Expiry } from "@troupe/contract/Expiry"
 import { SparseMap } from "@troupe/contract/Sparse"
-import type { Expiry } from "./Expiry.ts"
 import type { ServerConnection } from "./ServerConnection.ts"
 
 interface Farewell {

@@ -1,6 +1,7 @@
 /** One link of a gateway: its frames, and the connections on its channels. */
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
+import type { Expirable, Expiry } from "@troupe/contract/Expiry"
 import * as Link from "@troupe/contract/Link"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
@@ -14,7 +15,6 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Connections } from "../Connections.ts"
-import type { Expirable, Expiry } from "./Expiry.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 

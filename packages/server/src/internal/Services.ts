@@ -1,11 +1,11 @@
 /** What a host provides to its activations. */
 import type { Durability } from "@troupe/contract/Behavior"
+import type { Expiry } from "@troupe/contract/Expiry"
 import type { Secrets } from "@troupe/contract/Secrets"
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
 import type { Limits } from "../HostOptions.ts"
-import type { Expiry } from "./Expiry.ts"
 import type { MadeCall } from "./Request.ts"
 
 export interface Services {

@@ -1,0 +1,76 @@
+/** Many equal timeouts with one fiber, which exists only while one is running. For Troupe's own packages. */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+
+/** Something that is told when its time is up. */
+export interface Expirable {
+  readonly onExpired: () => void
+}
+
+/** Timers of JavaScript end after 25 days; longer ones would never fire. */
+const sleepMax = 24 * 60 * 60 * 1000
+
+export class Expiry {
+  private readonly deadlines = new Map<Expirable, number>()
+  private fiber: Fiber.RuntimeFiber<void> | undefined
+  private running = false
+
+  constructor(
+    private readonly clock: Clock.Clock,
+    private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>,
+    private readonly millis: number
+  ) {}
+
+  /** How many timeouts are running. */
+  get size(): number {
+    return this.deadlines.size
+  }
+
+  /** Starts a timeout, from its beginning if it is running. */
+  start(key: Expirable): void {
+    this.deadlines.delete(key)
+    this.deadlines.set(key, this.clock.unsafeCurrentTimeMillis() + this.millis)
+    if (this.running) return
+    this.running = true
+    this.fiber = this.fork(this.watch)
+  }
+
+  /** The fiber goes on until the next moment that it knows of: mostly another timeout is started by then. */
+  stop(key: Expirable): void {
+    this.deadlines.delete(key)
+  }
+
+  /** Stops all timeouts, and the fiber. */
+  end(): void {
+    this.deadlines.clear()
+    this.running = false
+    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    this.fiber = undefined
+  }
+
+  /** All timeouts are equally long, so the map's order of insertion is the order of the deadlines. */
+  private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    for (const [key, deadline] of this.deadlines) {
+      if (deadline > now + this.millis) this.onSetBack(now)
+      else if (deadline <= now) {
+        this.deadlines.delete(key)
+        key.onExpired()
+        continue
+      }
+      const wait = Math.min(this.deadlines.get(key)! - now, sleepMax)
+      return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watch)
+    }
+    this.running = false
+    this.fiber = undefined
+    return Effect.void
+  })
+
+  /** The clock was set back: nothing waits for longer than it was to when it began. */
+  private onSetBack(now: number): void {
+    for (const key of this.deadlines.keys()) this.deadlines.set(key, now + this.millis)
+  }
+}
