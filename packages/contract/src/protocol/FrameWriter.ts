@@ -23,6 +23,8 @@ const acknowledgeAfter = 8
 /** How many it takes until a connection that was asked for is open, if its hooks wait for nothing. */
 const openAfter = 16
 
+const lengthOf = (frame: string): number => frame.length
+
 /** Writes to one link. A message is kept below `messageSizeMax` unless a single frame is larger. */
 export class FrameWriter {
   private frames: Array<string> = []
@@ -39,7 +41,7 @@ export class FrameWriter {
     private readonly schedule: (task: () => void) => void,
     /** It may change with what the peer takes. */
     public messageSizeMax: number,
-    private readonly sizeOf: (frame: string) => number = (frame) => frame.length,
+    private readonly sizeOf: (frame: string) => number = lengthOf,
     /** When events are sent. They are sent to many at once, and nobody waits for one. */
     private readonly scheduleEvents = schedule
   ) {}

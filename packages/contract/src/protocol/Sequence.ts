@@ -54,7 +54,8 @@ export class Outbox<A = never> {
       if (entry.bytes > 0) this.counted--
       if (entry.attached !== undefined) onArrival?.(entry.attached)
     }
-    if (this.head > 32 && this.head * 2 > this.entries.length) {
+    if (this.head === this.entries.length) this.keepNone()
+    else if (this.head > 32 && this.head * 2 > this.entries.length) {
       this.entries = this.entries.slice(this.head)
       this.head = 0
     }
@@ -72,8 +73,14 @@ export class Outbox<A = never> {
 
   /** Forgets all messages: nobody will ask for them. */
   clear(): void {
-    this.entries = []
-    this.head = this.bytes = this.counted = 0
+    this.keepNone()
+    this.bytes = this.counted = 0
+  }
+
+  /** Without the room that there was for them: mostly there is nothing. */
+  private keepNone(): void {
+    if (this.entries.length > 0) this.entries = []
+    this.head = 0
   }
 
   /** Hands over all messages that are kept, in order. */

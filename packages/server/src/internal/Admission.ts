@@ -43,8 +43,7 @@ export interface AdmissionOwner
   /** Makes the connection, in its session. */
   readonly makeConnection: (
     open: OpenRequest,
-    state: unknown,
-    scope: Scope.CloseableScope
+    state: unknown
   ) => Effect.Effect<ServerConnection, DisconnectReason>
   /** The client may go on with its session, and has said what it still wants of it. */
   readonly onAdmitted: (session: Session, open: OpenRequest) => void
@@ -145,8 +144,7 @@ export class Admission {
     isNewest: () => boolean
   ): Effect.Effect<ServerConnection, DisconnectReason> {
     const outcome = Deferred.unsafeMake<ServerConnection, DisconnectReason>(FiberId.none)
-    return Scope.make().pipe(
-      Effect.flatMap((scope) => this.owner.makeConnection(open, state, scope)),
+    return this.owner.makeConnection(open, state).pipe(
       Effect.map((connection) => {
         const job = this.connectJob(connection, open, attachment, outcome, isNewest)
         if (!isNewest()) return job.options.removed()
@@ -170,7 +168,7 @@ export class Admission {
     const refuse = (reason: DisconnectReason) => {
       connection.discard()
       this.withdraw(connection)
-      Runtime.runFork(runtime)(Scope.close(connection.scope, Exit.succeed(reason)))
+      if (connection.scope) Runtime.runFork(runtime)(Scope.close(connection.scope, Exit.succeed(reason)))
       Deferred.unsafeDone(outcome, Exit.fail(reason))
       this.owner.onGone(connection)
     }
@@ -203,11 +201,14 @@ export class Admission {
   private onConnect(connection: ServerConnection): Effect.Effect<unknown, unknown> {
     const hook = this.behavior.onConnect
     if (!hook) return Effect.void
-    return Effect.suspend(() => hook(connection) as Effect.Effect<unknown, never, Scope.Scope>).pipe(
-      Scope.extend(connection.scope),
-      (hook) => this.withTimeout(hook),
-      Effect.interruptible
-    )
+    return Effect.flatMap(Scope.make(), (scope) => {
+      connection.scope = scope
+      return Effect.suspend(() => hook(connection) as Effect.Effect<unknown, never, Scope.Scope>).pipe(
+        Scope.extend(scope),
+        (hook) => this.withTimeout(hook),
+        Effect.interruptible
+      )
+    })
   }
 
   private enter(connection: ServerConnection, open: OpenRequest): void {
@@ -272,7 +273,8 @@ export class Admission {
 
   private onDisconnect(connection: ServerConnection, reason: DisconnectReason): Effect.Effect<unknown> {
     const hook = this.behavior.onDisconnect
-    const closed = Effect.exit(Scope.close(connection.scope, Exit.succeed(reason)))
+    const { scope } = connection
+    const closed = scope ? Effect.exit(Scope.close(scope, Exit.succeed(reason))) : Effect.succeed(Exit.void)
     if (!hook) return Effect.flatten(closed)
     return Effect.flatMap(
       closed,

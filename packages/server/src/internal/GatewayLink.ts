@@ -7,7 +7,7 @@ import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
-import { SparseSet } from "@troupe/contract/Sparse"
+import { SparseMap, SparseSet } from "@troupe/contract/Sparse"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -95,7 +95,7 @@ const nothingHeard = "nothing was heard on the link"
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
 export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
-  private readonly channels = new Map<number, Channel>()
+  private readonly channels = new SparseMap<number, Channel>()
   /** Those that wait until the client keeps up, the one that has waited longest first. */
   private readonly waiting = new SparseSet<Channel>()
   readonly writer: FrameWriter

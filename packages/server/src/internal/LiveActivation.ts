@@ -416,8 +416,7 @@ export class LiveActivation
 
   makeConnection(
     open: OpenRequest,
-    state: unknown,
-    scope: Scope.CloseableScope
+    state: unknown
   ): Effect.Effect<ServerConnection, DisconnectReason> {
     return Effect.map(Effect.zipRight(this.loadRecorded(open), this.nextConnectionId), (id) => {
       const session = this.sessions.get(open.session) ?? new Session(open.session)
@@ -425,7 +424,7 @@ export class LiveActivation
       session.connections++
       for (const entry of this.recorded.handTo(session)) this.calls.keep(session, entry, entry.exit!)
       this.hold()
-      return new ServerConnection(this, session, id, open.params, state, scope)
+      return new ServerConnection(this, session, id, open.params, state)
     })
   }
 

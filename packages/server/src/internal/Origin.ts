@@ -5,7 +5,7 @@ import * as Json from "@troupe/contract/protocol/Json"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Alarm, StoreError } from "../ActorStore.ts"
-import type { RecordedReplies } from "./Recorded.ts"
+import * as Recorded from "./Recorded.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
 
@@ -27,7 +27,7 @@ export interface Origin {
 /** An origin, and the answers that are known beside it. */
 interface Beginning {
   readonly origin: Origin
-  readonly recorded: RecordedReplies
+  readonly recorded: Recorded.RecordedReplies
 }
 
 const decodeState = (registration: Registration, text: string): Effect.Effect<unknown> =>
@@ -52,7 +52,7 @@ const inMemory = Effect.fnUntraced(function*(services: Services, registration: R
   const incarnation = registration.incarnations.of(address.key)
   const alarms = parked?.alarms ?? []
   const origin = { epoch, version: 0, name: parked?.name, incarnation, state, stored: true, alarms, careful: false }
-  return { origin, recorded: parked?.recorded ?? new Map() }
+  return { origin, recorded: parked?.recorded ?? Recorded.none() }
 })
 
 const inStore = Effect.fnUntraced(function*(services: Services, registration: Registration, address: Address) {
@@ -62,7 +62,7 @@ const inStore = Effect.fnUntraced(function*(services: Services, registration: Re
   // otherwise no commit of the actor could ever succeed
   if (!stored) yield* Effect.sync(() => registration.encodeState(state))
   const origin = { ...claim, state, stored, careful: registration.careful.delete(address.key) }
-  return { origin, recorded: new Map() }
+  return { origin, recorded: Recorded.none() }
 })
 
 /** Finds where an actor is to begin, and makes it the owner. Dies if its state cannot be read or cannot be stored. */

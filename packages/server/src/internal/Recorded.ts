@@ -17,7 +17,9 @@ class KeptCalls extends Map<number, CallEntry> {
 }
 
 /** Answered calls by session, then by number. */
-export type RecordedReplies = Map<string, KeptCalls>
+export type RecordedReplies = SparseMap<string, KeptCalls>
+
+export const none = (): RecordedReplies => new SparseMap()
 
 /** What is kept of an entry when its activation goes: not the connection it was sent on. */
 const bare = ({ exit, number, segment }: CallEntry): CallEntry => CallEntry.answered(number, exit!, segment)
@@ -78,7 +80,7 @@ export class Recorded {
     named: Iterable<readonly [session: string, entry: CallEntry]>,
     { now, retentionMillis }: { readonly now: number; readonly retentionMillis: number }
   ): RecordedReplies {
-    const all: RecordedReplies = new Map()
+    const all = none()
     for (const [session, calls] of this.replies) if (now - calls.since < retentionMillis) all.set(session, calls)
     for (const [session, entry] of named) all.set(session, new KeptCalls(now, [[entry.number, bare(entry)]]))
     for (const session of sessions) {

@@ -53,39 +53,94 @@ export const makeStageEvent =
 
 const hosted = "room.connections is maintained by the host: use connection.disconnect"
 
-export const make = (options: {
+/** The parts of an activation that it shows. */
+interface RoomParts {
   readonly key: string
   readonly turns: Turns
   readonly connections: Cell<HashMap.HashMap<ConnectionId, Connection<any, any>>>
   readonly subscribers: Subscribers
   readonly stageEvent: StageEvent
   readonly alarms: Alarms
-}): Activation<unknown, any, any, any> => ({
-  key: options.key,
-  state: new TurnRef<any>(options.turns.state, options.turns),
-  connections: new TurnRef(options.connections, options.turns, hosted),
-  caller: Effect.withFiberRuntime((fiber) => {
-    const turn = ofFiber(fiber)
-    return turn?.owner === options.turns && turn.caller
-      ? Effect.succeed(turn.caller)
-      : Effect.dieMessage("there is no calling connection here")
-  }),
-  requestId: Effect.withFiberRuntime((fiber) => {
-    const turn = ofFiber(fiber)
-    return turn?.owner === options.turns && turn.request
-      ? Effect.succeed(turn.request.id)
-      : Effect.dieMessage("there is no request here")
-  }),
-  committed: options.turns.committed,
-  // its overloads know which calls cannot fail
-  alarm: options.alarms.set as unknown as SetAlarm<any>,
-  cancelAlarm: options.alarms.cancel,
-  destroy: options.turns.stage((turn) => {
-    turn.destroys = true
-    return Effect.void
-  }),
-  turn: (effect) => options.turns.turn(effect),
-  broadcast: (event, payload, { except } = {}) =>
-    options.stageEvent(event, payload, () => options.subscribers.snapshot(event), except),
-  behavior: (behavior) => behavior
-})
+}
+
+const identity = <A>(value: A): A => value
+
+/** What an actor does not ask for is not made: there may be very many of them. */
+class Room implements Activation<unknown, any, any, any> {
+  private shownState: TurnRef<any> | undefined
+  private shownConnections: TurnRef<any> | undefined
+
+  constructor(private readonly parts: RoomParts) {}
+
+  get key() {
+    return this.parts.key
+  }
+
+  get state() {
+    const { turns } = this.parts
+    return this.shownState ??= new TurnRef<any>(turns.state, turns)
+  }
+
+  get connections() {
+    const { connections, turns } = this.parts
+    return this.shownConnections ??= new TurnRef<any>(connections, turns, hosted)
+  }
+
+  get caller() {
+    const { turns } = this.parts
+    return Effect.withFiberRuntime<Connection<any, any>>((fiber) => {
+      const turn = ofFiber(fiber)
+      return turn?.owner === turns && turn.caller
+        ? Effect.succeed(turn.caller)
+        : Effect.dieMessage("there is no calling connection here")
+    })
+  }
+
+  get requestId() {
+    const { turns } = this.parts
+    return Effect.withFiberRuntime<string>((fiber) => {
+      const turn = ofFiber(fiber)
+      return turn?.owner === turns && turn.request
+        ? Effect.succeed(turn.request.id)
+        : Effect.dieMessage("there is no request here")
+    })
+  }
+
+  get committed() {
+    return this.parts.turns.committed
+  }
+
+  get alarm() {
+    // its overloads know which calls cannot fail
+    return this.parts.alarms.set as unknown as SetAlarm<any>
+  }
+
+  get cancelAlarm() {
+    return this.parts.alarms.cancel
+  }
+
+  get destroy() {
+    return this.parts.turns.stage((turn) => {
+      turn.destroys = true
+      return Effect.void
+    })
+  }
+
+  // they may be taken from it: none of these needs `this` when it is called
+
+  get turn(): Activation<unknown, any, any, any>["turn"] {
+    const { turns } = this.parts
+    return (effect) => turns.turn(effect)
+  }
+
+  get broadcast(): Activation<unknown, any, any, any>["broadcast"] {
+    const { stageEvent, subscribers } = this.parts
+    return (event, payload, { except } = {}) => stageEvent(event, payload, () => subscribers.snapshot(event), except)
+  }
+
+  get behavior(): Activation<unknown, any, any, any>["behavior"] {
+    return identity
+  }
+}
+
+export const make = (parts: RoomParts): Activation<unknown, any, any, any> => new Room(parts)

@@ -95,6 +95,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   ended = false
   /** Why it has ended. */
   private reason: DisconnectReason | undefined
+  /** What `onConnect` has acquired, if there is such a hook. */
+  scope: Scope.CloseableScope | undefined
   /** The turn of `onConnect`. */
   connectTurn: Turn | undefined
   token: string
@@ -113,8 +115,7 @@ export class ServerConnection implements ReplyTarget, Recipient {
     readonly session: Session,
     readonly id: ConnectionId,
     readonly params: any,
-    state: unknown,
-    readonly scope: Scope.CloseableScope
+    state: unknown
   ) {
     this.state = new TurnRef(new Cell(state), owner.turns)
     this.token = owner.services.secrets.next()

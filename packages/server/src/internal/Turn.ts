@@ -158,7 +158,6 @@ const refVariance = { _A: (_: any) => _ }
 export class TurnRef<A> extends Effectable.Class<A> implements Ref.Ref<A> {
   readonly [Ref.RefTypeId] = refVariance
   readonly [Readable.TypeId]: Readable.TypeId = Readable.TypeId
-  readonly get: Effect.Effect<A>
 
   constructor(
     private readonly cell: Cell<A>,
@@ -167,9 +166,12 @@ export class TurnRef<A> extends Effectable.Class<A> implements Ref.Ref<A> {
     private readonly readOnlyBecause?: string
   ) {
     super()
-    this.get = Effect.withFiberRuntime((fiber) => {
-      const turn = turns.live(fiber)
-      return Effect.succeed(turn ? turn.read(cell) : cell.current)
+  }
+
+  get get(): Effect.Effect<A> {
+    return Effect.withFiberRuntime((fiber) => {
+      const turn = this.turns.live(fiber)
+      return Effect.succeed(turn ? turn.read(this.cell) : this.cell.current)
     })
   }
 

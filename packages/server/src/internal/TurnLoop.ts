@@ -33,17 +33,38 @@ export interface JobOptions {
 export class Job {
   phase: "queued" | "running" | "ended" = "queued"
   interruptRequested = false
+  /** The one behind it in its lane. */
+  next: Job | undefined
 
   constructor(readonly options: JobOptions) {}
 }
 
 /** A queue of jobs that run in order. */
 export class Lane {
-  readonly jobs = MutableList.empty<Job>()
+  private first: Job | undefined
+  private last: Job | undefined
   /** Whether it stands in the ring. */
   ready = false
   /** While this is not 0, its jobs wait. */
   holds = 0
+
+  get isEmpty(): boolean {
+    return this.first === undefined
+  }
+
+  append(job: Job): void {
+    if (this.last) this.last.next = job
+    else this.first = job
+    this.last = job
+  }
+
+  shift(): Job | undefined {
+    const job = this.first
+    this.first = job?.next
+    if (!this.first) this.last = undefined
+    if (job) job.next = undefined
+    return job
+  }
 }
 
 /**
@@ -114,7 +135,7 @@ export class TurnLoop {
   submit(lane: Lane, job: Job): void {
     if (this.stopped) return job.options.removed()
     this.count(1)
-    MutableList.append(lane.jobs, job)
+    lane.append(job)
     this.enter(lane)
   }
 
@@ -181,9 +202,9 @@ export class TurnLoop {
         this.held.add(lane)
         continue
       }
-      let job = MutableList.shift(lane.jobs)
-      while (job && job.phase === "ended") job = MutableList.shift(lane.jobs)
-      lane.ready = MutableList.length(lane.jobs) > 0
+      let job = lane.shift()
+      while (job && job.phase === "ended") job = lane.shift()
+      lane.ready = !lane.isEmpty
       if (lane.ready) MutableList.append(this.ring, lane)
       if (job) return job
     }
