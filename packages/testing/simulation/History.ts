@@ -20,6 +20,7 @@ export type Kind =
   | "Length"
   | "Follow"
   | "Count"
+  | "Dismiss"
 
 /** One call of a client. Times are those of the simulation. */
 export interface Operation {
@@ -57,6 +58,8 @@ const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ op
 export interface Circumstances {
   readonly hosts: number
   readonly crashes: number
+  /** Clients were disconnected by the actor, and some have heard it. */
+  readonly dismissed: boolean
   /** The actors have stayed in memory, with what they had begun. */
   readonly kept: boolean
   /** Only links were lost, and for less than the resume window: every connection must have been resumed. */
@@ -233,7 +236,7 @@ export class History {
       const twice = repeated(ops).filter((op) => options.hosts === 1 || this.isOf(op, key))
       if (twice.length > 0) this.problem(`${key} has something twice: ${twice.join()}`)
     }
-    for (const operation of this.operations) this.checkOperation(operation, logs, options.kept)
+    for (const operation of this.operations) this.checkOperation(operation, logs, options)
     this.checkOrder(logs)
     this.checkGaps(options.undisturbed)
     this.checkTimes(logs, options.hosts)
@@ -259,7 +262,7 @@ export class History {
   private checkOperation(
     operation: Operation,
     logs: ReadonlyMap<string, ReadonlyArray<string>>,
-    kept: boolean
+    { dismissed, kept }: Circumstances
   ): void {
     const { kind, log, op, outcome, to } = operation
     const isIn = (key: string) => logs.get(key)?.includes(op) === true
@@ -284,7 +287,8 @@ export class History {
         }
         if (kept && staysWithActor(kind) && outcome.error === "OutcomeUnknown")
           this.problem(`nobody knows how ${kind} ${op} has ended, though its actor has stayed`)
-        if (!mayFail(kind, outcome.error, this.forgetful)) this.problem(`${kind} ${op} has failed: ${outcome.error}`)
+        if (!(dismissed && outcome.error === "ConnectionClosed") && !mayFail(kind, outcome.error, this.forgetful))
+          this.problem(`${kind} ${op} has failed: ${outcome.error}`)
         // a turn that has failed has left nothing
         if (outcome.sent === undefined && here) this.problem(`${op} has failed, and is there: ${outcome.error}`)
         return

@@ -31,6 +31,8 @@ export class Log extends Actor.Tag<Log>()("Log", {
     Rpc.make("AddAgain", { payload: op, success: Index }).annotate(Delivery.Delivery, "idempotent"),
     /** Adds it a while later, as an alarm. */
     Rpc.make("AddLater", { payload: op }),
+    /** Disconnects whoever is connected then, and may be away, a while later. */
+    Rpc.make("Dismiss"),
     Actor.forked(Rpc.make("AddBeside", { payload: op, success: Index })),
     Rpc.make("Length", { success: Schema.Int }),
     Rpc.make("All", { success: Schema.Array(Schema.String) }),
@@ -40,7 +42,8 @@ export class Log extends Actor.Tag<Log>()("Log", {
   ),
   internal: RpcGroup.make(
     Rpc.make("Receive", { payload: op, success: Index }),
-    Rpc.make("Later", { payload: op })
+    Rpc.make("Later", { payload: op }),
+    Rpc.make("DismissAll")
   ),
   events: { added: Entry }
 }) {}
@@ -100,6 +103,7 @@ export const logLive = (watch: Watch) =>
             AddOnce: ({ op }) => add(op),
             AddAgain: ({ op }) => addUnlessThere(op),
             AddLater: ({ op }) => Effect.orDie(log.alarm("3 seconds", "Later", { op }, { id: op })),
+            Dismiss: () => Effect.orDie(log.alarm("2 seconds", "DismissAll")),
             AddBeside: ({ op }) => Effect.zipRight(Effect.sleep("1 second"), log.turn(add(op))),
             Length: () => Effect.map(Ref.get(log.state), ({ ops }) => ops.length),
             All: () => Effect.map(Ref.get(log.state), ({ ops }) => ops),
@@ -119,7 +123,12 @@ export const logLive = (watch: Watch) =>
           },
           internal: {
             Receive: ({ op }) => add(op),
-            Later: ({ op }) => Effect.asVoid(add(op))
+            Later: ({ op }) => Effect.asVoid(add(op)),
+            DismissAll: () =>
+              Effect.flatMap(Ref.get(log.connections), (connections) =>
+                Effect.forEach(HashMap.values(connections), (connection) => connection.disconnect("dismissed"), {
+                  discard: true
+                }))
           }
         })
       })

@@ -72,7 +72,7 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "a cancelled call stays in the queue",
     file: `${client}/Calls.ts`,
-    find: "const live = calls.filter((call) => !call.cancelled)",
+    find: "const live = calls.filter((call) => this.pending.get(call.number) === call)",
     replace: "const live = calls",
     seed: 4
   },
@@ -205,7 +205,7 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "a call that runs beside the turns is sent again to another activation",
     file: `${client}/Calls.ts`,
-    find: "activation !== terms.on.activation || ",
+    find: "activation !== terms.activation || ",
     replace: "",
     seed: 1,
     theme: "hours"
@@ -213,10 +213,18 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "a call that runs beside the turns is sent again however long its client was away",
     file: `${client}/Calls.ts`,
-    find: " || terms.presentUntil < terms.keptSince",
+    find: " || terms.heardUntil < terms.keptSince",
     replace: "",
     seed: 1,
     theme: "hours"
+  },
+  {
+    name: "what is known of the calls of a client is forgotten when it is disconnected",
+    file: `${server}/LiveActivation.ts`,
+    find: `session.gone = reason._tag === "ClientClosed"`,
+    replace: `session.gone = recovery(reason) === "closed"`,
+    seed: 1,
+    theme: "dismissal"
   },
   {
     name: "events are subscribed to again after the queue has drained",

@@ -119,7 +119,21 @@ export const themes = {
     stays: true
   },
   /** Calls last, and all at once it is hours later: what was kept of them is forgotten. */
-  hours: { ...lasting, faults: { ...lasting.faults, jumpMean: 20_000, jumpMax: 20_000_000 } }
+  hours: { ...lasting, faults: { ...lasting.faults, jumpMean: 20_000, jumpMax: 20_000_000 } },
+  /** Actors disconnect their clients, some of whom are away, do not hear it, and come back when it is not remembered. */
+  dismissal: {
+    ...anything,
+    faults: { ...cutsOnly, latencyMax: 200, cut: 0.05 },
+    host: { resumeWindow: "1 second" },
+    kinds: [["Add", 40], ["Refuse", 5], ["Forward", 10], ["AddBeside", 15], ["Count", 15], ["Follow", 5], [
+      "Dismiss",
+      10
+    ]],
+    absences: { chance: 0.3, millisMax: 8000 },
+    logsMax: 2,
+    clientsMin: 3,
+    resumes: false
+  }
 } satisfies Record<string, Theme>
 
 export type Name = keyof typeof themes
@@ -132,6 +146,8 @@ export const of = (seed: number): Name => {
   switch (seed % 32) {
     case 5:
       return "outage"
+    case 9:
+      return "dismissal"
     case 13:
       return "impatience"
     case 21:

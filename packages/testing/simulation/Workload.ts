@@ -2,7 +2,7 @@
 import { ActorClient, type Connection } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import { Simulation } from "@troupe/testing"
-import { Cause, type Chunk, Clock, Effect, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
+import { Cause, type Chunk, Clock, Effect, Either, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
 import { type Circumstances, History, type Kind, type Operation, type Outcome, sentOf } from "./History.ts"
 import { Log, logLive } from "./Log.ts"
 import * as Themes from "./Themes.ts"
@@ -87,7 +87,13 @@ class ClientOfLogs {
         Effect.retry(Schedule.spaced("1 second")),
         Effect.orDie
       )
-      const added = yield* Effect.orDie(connection.events("added"))
+      const subscribed = yield* Effect.either(connection.events("added"))
+      // the actor can have disconnected it by now
+      if (Either.isLeft(subscribed))
+        return (yield* isDismissed(connection))
+          ? undefined
+          : yield* Effect.die(subscribed.left)
+      const added = subscribed.right
       const events = new Heard()
       const reading = yield* Effect.fork(
         Stream.runForEach(
@@ -110,13 +116,15 @@ class ClientOfLogs {
       const operation = this.history.call({ client: this.name, log, to: undefined, kind: "Add", op })
       const exit = yield* Effect.exit(connection.rpc.Add({ op }))
       this.history.end(operation, outcomeOf(exit))
+      if (yield* isDismissed(connection)) return
       // an answer may have become too old to be waited for
       if (operation.outcome._tag === "Failure" && operation.outcome.error === "OutcomeUnknown") {
         return yield* this.hearLast(connection, log, events, attempt + 1)
       }
       if (Exit.isFailure(exit))
         return yield* Effect.die(new Error(`the last call has failed: ${Cause.pretty(exit.cause)}`))
-      if (!(yield* events.await(exit.value, gaps))) yield* this.hearLast(connection, log, events, attempt + 1)
+      const heard = yield* Effect.race(events.await(exit.value, gaps), Effect.as(awaitDismissed(connection), true))
+      if (!heard) yield* this.hearLast(connection, log, events, attempt + 1)
     })
   }
 
@@ -177,6 +185,8 @@ class ClientOfLogs {
         return rpc.Forward({ op, to: to! })
       case "Length":
         return rpc.Length()
+      case "Dismiss":
+        return rpc.Dismiss()
       case "Follow":
         return Effect.gen(this, function*() {
           const to = yield* Random.nextIntBetween(1, 6)
@@ -236,10 +246,16 @@ class Heard {
   }
 }
 
+const awaitDismissed = ({ status }: LogConnection) =>
+  Stream.runDrain(Stream.takeUntil(status.changes, ({ _tag }) => _tag === "Closed"))
+
+/** Whether the connection has ended for good, as the actor can make it. */
+const isDismissed = ({ status }: LogConnection) => Effect.map(status.get, ({ _tag }) => _tag === "Closed")
+
 const chance = (probability: number) => Effect.map(Random.next, (drawn) => drawn < probability)
 
 const circumstancesOf = (
-  { hosts, theme: { resumes, stays } }: Plan,
+  { hosts, theme: { kinds, resumes, stays } }: Plan,
   { crashes, faults }: Simulation.Report,
   poisoned: boolean
 ): Circumstances => {
@@ -247,7 +263,13 @@ const circumstancesOf = (
     && faults.storeLoss === 0 && !poisoned && faults.storeHang === 0
     // the clock of another host may take an actor over, to fire an alarm
     && hosts === 1
-  return { hosts, crashes, kept: linksOnly && stays, undisturbed: linksOnly && resumes }
+  return {
+    hosts,
+    crashes,
+    dismissed: kinds.some(([kind]) => kind === "Dismiss"),
+    kept: linksOnly && stays,
+    undisturbed: linksOnly && resumes
+  }
 }
 
 export interface SeedOptions {

@@ -3,11 +3,12 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError, Delivery, ServerDefect } from "@troupe/contract"
-import { ActorHost } from "@troupe/server"
-import { MemoryTransport, RawClient, TestStore } from "@troupe/testing"
+import { ActorHost, ActorStore } from "@troupe/server"
+import { MemoryTransport, RawClient, TestStore, TestTime } from "@troupe/testing"
 import {
   Cause,
   Chunk,
+  type Clock,
   Context,
   Deferred,
   Effect,
@@ -86,10 +87,20 @@ const feedLive = (durability: "commit" | "memory") =>
 
 const BenchLive = Layer.sync(Bench, () => ({ streams: {}, long: {}, notes: [], gates: new Map() }))
 
+/** The store, with another retention. */
+const keptFor = (retentionMillis: number) =>
+  Layer.effect(
+    ActorStore.ActorStore,
+    Effect.map(ActorStore.ActorStore, (store) => ({ ...store, retentionMillis }))
+  )
+
 const run = <A, E, R>(
   body: Effect.Effect<A, E, R>,
   host: Parameters<typeof ActorHost.layer>[0] = {},
-  durability: "commit" | "memory" = "commit"
+  { durability = "commit", retentionMillis }: {
+    readonly durability?: "commit" | "memory"
+    readonly retentionMillis?: number
+  } = {}
 ) =>
   body.pipe(
     Effect.scoped,
@@ -98,6 +109,7 @@ const run = <A, E, R>(
         Layer.provideMerge(MemoryTransport.layerServer({ actors: [Feed] })),
         Layer.provideMerge(feedLive(durability)),
         Layer.provideMerge(ActorHost.layer(host)),
+        Layer.provide(retentionMillis === undefined ? Layer.empty : keptFor(retentionMillis)),
         Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer, BenchLive))
       )
     )
@@ -622,8 +634,164 @@ it.effect("B6 the answer of a forked call that its client has not got outlives t
       }
     }),
     { resumeWindow: "1500 millis", idleTimeout: "2 seconds" },
-    "memory"
+    { durability: "memory" }
   ))
+
+const awayAndDisconnected = [
+  ["after the resume window", { resumeWindow: "1500 millis", idleTimeout: "1 hour" }, "commit"],
+  ["within it, after the actor has slept", { resumeWindow: "2 minutes", idleTimeout: "2 seconds" }, "memory"]
+] as const
+
+it.effect.each(awayAndDisconnected)(
+  "C7 B5 B6 who is disconnected while it is away, does not hear it, and comes back %s, finds what it has called",
+  ([, host, durability]) =>
+    run(
+      Effect.gen(function*() {
+        const { long, streams } = yield* Bench
+        const network = yield* MemoryTransport.MemoryNetwork
+        const feed = yield* connect()
+        let [runs, streamRuns] = [0, 0]
+        let disconnect: Effect.Effect<void> = Effect.void
+        long["wait"] = (room) =>
+          Effect.gen(function*() {
+            runs++
+            disconnect = (yield* room.caller).disconnect("idle")
+            return yield* Effect.never
+          })
+        streams["values"] = () => {
+          const values = Stream.rechunk(Stream.range(1 + 10 * ++streamRuns, 4 + 10 * streamRuns), 1)
+          return streamRuns === 1 ? Stream.concat(Stream.take(values, 2), Stream.never) : values
+        }
+        const waiting = yield* Effect.fork(feed.rpc.Long({ what: "wait" }))
+        const seen: Array<number> = []
+        const following = yield* Effect.fork(
+          Stream.runForEach(feed.rpc.Follow({ what: "values" }), (n) => Effect.sync(() => seen.push(n)))
+        )
+        yield* settle
+        yield* network.onMessage(({ carries, from }) => from === "server" && carries("Exit") ? "cut-before" : undefined)
+        yield* network.setReachability("refused")
+        const adding = yield* Effect.fork(feed.rpc.Add({ by: 1 }))
+        yield* settle
+        yield* network.onMessage(() => undefined)
+        yield* disconnect
+        for (let i = 0; i < 10; i++) yield* later
+        yield* network.setReachability("reachable")
+        yield* later
+        assert.strictEqual(yield* Fiber.join(adding), 1)
+        assert.strictEqual(yield* feed.rpc.Sum(), 1)
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.await(waiting)))
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.await(following)))
+        assert.deepStrictEqual({ runs, streamRuns, seen }, { runs: 1, streamRuns: 1, seen: [11, 12] })
+      }),
+      host,
+      { durability }
+    )
+)
+
+it.effect("B6 a client that stood still for longer than answers are kept does not go by what had arrived before", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const clock = yield* Effect.clock
+    let stoodStill = 0
+    // its timers have stood still with it
+    const own: Clock.Clock = Object.assign(Object.create(clock) as Clock.Clock, {
+      unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + stoodStill
+    })
+    const { client, network, server } = yield* Effect.withClock(
+      makeScripted({ schedule: Schedule.spaced("1 second") }),
+      own
+    )
+    server.retentionMillis = 100_000
+    const feed = yield* client.connect(Feed, "a", { params: { who: "ann" } })
+    for (const round of [1, 2]) {
+      const call = yield* Effect.fork(feed.rpc.Long({ what: "long" }))
+      yield* settle
+      server.lost = { _tag: "ResumeExpired" }
+      stoodStill += 5 * 3_600_000
+      yield* server.say({ _tag: "Ping" })
+      yield* network.cut
+      yield* later
+      assert.instanceOf(yield* Effect.flip(Fiber.join(call)), ConnectionError.OutcomeUnknown)
+      assert.lengthOf(server.requests, round)
+    }
+  })))
+
+it.effect("B6 a forked call that had not arrived, and is sent again, has all the time it needs", () =>
+  run(
+    Effect.gen(function*() {
+      const { long } = yield* Bench
+      const network = yield* MemoryTransport.MemoryNetwork
+      const feeds = yield* Feed
+      const feed = yield* connect()
+      long["work"] = (room) =>
+        Effect.zipRight(
+          Effect.sleep("2 minutes"),
+          room.turn(Effect.map(Effect.orDie(feeds.get("other").Peek()), (n) => `saw ${n}`))
+        )
+      for (const _ of [1, 2]) {
+        yield* network.onMessage(({ carries }) => carries("Request") ? "cut-before" : undefined)
+        yield* network.setReachability("refused")
+        const call = yield* Effect.fork(feed.rpc.Long({ what: "work" }))
+        yield* settle
+        yield* network.onMessage(() => undefined)
+        yield* later
+        yield* network.setReachability("reachable")
+        yield* later
+        // more than a tenth of the retention
+        yield* TestTime.pass("3 minutes")
+        assert.deepStrictEqual(call.unsafePoll(), Exit.succeed("saw 0"))
+      }
+    }),
+    { resumeWindow: "1500 millis" },
+    { retentionMillis: 600_000 }
+  ))
+
+it.effect("B5 an idempotent stream that was run again by a second activation goes on there", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { client, network, server } = yield* makeScripted({ schedule: Schedule.spaced("1 second") })
+    const feed = yield* client.connect(Feed, "a", { params: { who: "ann" } })
+    const seen: Array<number> = []
+    const stream = yield* Effect.fork(
+      Stream.runForEach(feed.rpc.Again({ what: "x" }), (n) => Effect.sync(() => seen.push(n)))
+    )
+    yield* settle
+    server.activation = "second"
+    yield* server.close({ _tag: "ActivationLost" })
+    yield* server.chunk(1, 1, [1])
+    server.lost = { _tag: "ResumeExpired" }
+    yield* network.cut
+    yield* later
+    assert.deepStrictEqual(server.requests, [1, 1, 1])
+    yield* server.chunk(1, 2, [2])
+    assert.deepStrictEqual(seen, [1, 2])
+    // but not at a third one, which would begin anew
+    server.activation = "third"
+    yield* server.close({ _tag: "ActivationLost" })
+    yield* later
+    assert.instanceOf(yield* Effect.flip(Fiber.join(stream)), ConnectionError.OutcomeUnknown)
+    assert.deepStrictEqual(server.requests, [1, 1, 1])
+  })))
+
+it.effect("B8 a call that was answered before it has been sent again is not sent, and takes no credit", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { client, network, server } = yield* makeScripted({ schedule: Schedule.spaced("1 second") })
+    server.window = 2
+    const feed = yield* client.connect(Feed, "a", { params: { who: "ann" } })
+    const calls = [yield* Effect.fork(feed.rpc.Long({ what: "1" })), yield* Effect.fork(feed.rpc.Long({ what: "2" }))]
+    yield* settle
+    // so that the second has to wait
+    server.window = 1
+    server.lost = { _tag: "ResumeExpired" }
+    yield* network.cut
+    yield* later
+    yield* server.answer(2, "two")
+    yield* server.answer(1, "one")
+    assert.deepStrictEqual(yield* Effect.forEach(calls, Fiber.join), ["one", "two"])
+    const sum = yield* Effect.fork(feed.rpc.Sum())
+    yield* settle
+    assert.deepStrictEqual(server.requests, [1, 2, 1, 3])
+    yield* server.answer(3, 5)
+    assert.strictEqual(yield* Fiber.join(sum), 5)
+  })))
 
 it.effect("B6 a handler may not fork what its contract does not declare so", () =>
   run(Effect.gen(function*() {

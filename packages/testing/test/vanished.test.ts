@@ -5,18 +5,25 @@ import { ActorClient } from "@troupe/client"
 import { Actor } from "@troupe/contract"
 import { ActorStore } from "@troupe/server"
 import { MemoryTransport, RawClient, TestHost, TestTime } from "@troupe/testing"
-import { Effect, Layer, Ref, Schema } from "effect"
+import { Effect, Layer, Ref, Schema, Stream } from "effect"
 
 class Task extends Actor.Tag<Task>()("VanishedTask", {
-  rpcs: RpcGroup.make(Actor.forked(Rpc.make("Run")), Rpc.make("Add", { success: Schema.Int })),
+  rpcs: RpcGroup.make(
+    Actor.forked(Rpc.make("Run")),
+    Rpc.make("Follow", { success: Schema.Int, stream: true }),
+    Rpc.make("Add", { success: Schema.Int })
+  ),
   internal: RpcGroup.make(Rpc.make("Count", { success: Schema.Int }))
 }) {}
 
-const live = (notes: Array<string>, durability: "commit" | "memory") =>
+const live = (notes: Array<string>, durability: "commit" | "memory", onConnect: Effect.Effect<void>) =>
   Task.toLayer({ state: Schema.Int, initialState: () => 0, durability }, (task) =>
     Effect.succeed(task.behavior({
+      onConnect: () => onConnect,
       rpcs: {
         Run: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void notes.push("interrupted"))),
+        Follow: () =>
+          Stream.fromEffect(Effect.onInterrupt(Effect.never, () => Effect.sync(() => void notes.push("ended")))),
         Add: () => Ref.updateAndGet(task.state, (count) => count + 1)
       },
       internal: { Count: () => Ref.get(task.state) }
@@ -27,9 +34,9 @@ const layerStore = Layer.effect(
   Effect.map(ActorStore.ActorStore, (store) => ({ ...store, retentionMillis: 600_000 }))
 ).pipe(Layer.provide(ActorStore.layerMemory))
 
-const layerOf = (notes: Array<string>, durability: "commit" | "memory") =>
+const layerOf = (notes: Array<string>, durability: "commit" | "memory", onConnect: Effect.Effect<void> = Effect.void) =>
   ActorClient.layer().pipe(
-    Layer.provideMerge(TestHost.layer({ actors: [Task], implementations: live(notes, durability) })),
+    Layer.provideMerge(TestHost.layer({ actors: [Task], implementations: live(notes, durability, onConnect) })),
     Layer.provideMerge(MemoryTransport.layer),
     Layer.provide(layerStore)
   )
@@ -82,3 +89,39 @@ it.scoped("L6 an answer that was not taken outlives the sleep of an actor that i
       assert.deepStrictEqual(yield* again("a".repeat(32)), [2], "it was forgotten, and so it runs")
     }).pipe(Effect.provide(layerOf([], "memory")))
   }))
+
+const cameInVain: ReadonlyArray<readonly [why: string, refuses: boolean]> = [
+  ["its hook has refused it", true],
+  ["it has given up before it stood", false]
+]
+
+it.scoped.each(cameInVain)(
+  "L6 nor for longer if it came back in vain, because %s",
+  ([, refuses]) =>
+    Effect.gen(function*() {
+      const notes: Array<string> = []
+      let refusing = false
+      const onConnect = Effect.suspend(() => refusing ? Effect.dieMessage("not now") : Effect.void)
+      yield* Effect.gen(function*() {
+        for (const round of [1, 2]) {
+          const session = { session: `${round}`.repeat(32) }
+          const raw = yield* RawClient.make
+          yield* raw.say(RawClient.hello, { ...open(), ...session })
+          yield* raw.say(RawClient.request(1, "Run"), RawClient.request(2, "Follow"))
+          yield* raw.close
+          yield* TestTime.pass("1 minute")
+          refusing = refuses
+          const again = yield* RawClient.make
+          const close = { _tag: "Close", channel: 1, reason: { _tag: "Superseded" } }
+          yield* again.say(RawClient.hello, { ...open([1, 2]), ...session, sentBelow: 3 }, ...(refuses ? [] : [close]))
+          yield* again.close
+          refusing = false
+          yield* TestTime.pass("15 minutes")
+          assert.deepStrictEqual(notes.sort(), [
+            ...Array.from({ length: round }, () => "ended"),
+            ...Array.from({ length: round }, () => "interrupted")
+          ])
+        }
+      }).pipe(Effect.provide(layerOf(notes, "commit", onConnect)))
+    })
+)

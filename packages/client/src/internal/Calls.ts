@@ -23,18 +23,14 @@ import * as Queue from "effect/Queue"
 import type { StreamReader } from "./StreamReader.ts"
 import type { Watched } from "./Watched.ts"
 
-/** The connection that a call is sent on, and what it is one to. */
-export interface Place {
-  readonly connectionId: ConnectionId
-  readonly incarnation: number
-  readonly activation: string
-}
-
 /** How a call was first handed to a link. */
 export interface Sending {
   /** In milliseconds since the epoch. */
   readonly at: number
-  readonly on: Place
+  readonly incarnation: number
+  readonly connectionId: ConnectionId
+  /** Where it was sent last. */
+  activation: string
 }
 
 /** What was told before this, in milliseconds since the epoch, the server may have forgotten. */
@@ -43,11 +39,12 @@ export const keptSince = (now: number, retentionMillis: number): number => now -
 /** What holds for calls that were sent on a connection that is lost. */
 export interface Terms {
   readonly address: Address
-  /** Where they are to be sent again. */
-  readonly on: Place
+  /** Of the connection that was granted last. */
+  readonly incarnation: number
+  readonly activation: string
   readonly keptSince: number
-  /** When the session last had a connection. */
-  readonly presentUntil: number
+  /** When the server was last heard of on a connection of the session. */
+  readonly heardUntil: number
 }
 
 /** One call, until it has ended. */
@@ -75,13 +72,13 @@ export interface Bounds {
 /** Whether a call was first sent so long ago that another run of it would not be known for one. */
 export const isOverdue = ({ codec }: Call, sent: Sending, keptSince: number): boolean =>
   Delivery.of(codec.rpc) === "exactly-once"
-  // nothing of it is recorded: see `isLostWithActivation`
+  // nothing of it is recorded: see `mayBeForgotten`
   && !codec.forked
   && sent.at < keptSince
 
-/** Whether what a call has begun beside the turns, if it had arrived, is gone, or not known any more. */
-const isLostWithActivation = ({ codec }: Call, { on: { activation } }: Sending, terms: Terms): boolean =>
-  codec.forked && (activation !== terms.on.activation || terms.presentUntil < terms.keptSince)
+/** Whether a call that runs beside the turns, if it has arrived, is not known any more where it would be sent again. */
+const mayBeForgotten = ({ codec }: Call, { activation }: Sending, terms: Terms): boolean =>
+  codec.forked && (activation !== terms.activation || terms.heardUntil < terms.keptSince)
 
 /** How many cancelled entries the queue may hold in any case. */
 const cancelledMax = 64
@@ -90,23 +87,24 @@ const sentOf = (call: Call) => call.sent ? "maybe" : "no"
 
 /** Why a call that was sent on a connection that is lost is not sent again. */
 const obstacle = (call: Call, sent: Sending, terms: Terms): ConnectionError | undefined => {
-  if (sent.on.incarnation !== terms.on.incarnation) return new ActorDestroyed({ address: terms.address, sent: "maybe" })
-  const isGone = isLostWithActivation(call, sent, terms)
+  if (sent.incarnation !== terms.incarnation) return new ActorDestroyed({ address: terms.address, sent: "maybe" })
+  const forgotten = mayBeForgotten(call, sent, terms)
   switch (Delivery.of(call.codec.rpc)) {
     case "idempotent":
       // the values of a second run need not go on where the first has stopped
-      return isGone && call.reader?.begun ? unknown(gone) : undefined
+      return forgotten && call.reader?.begun ? unknown(forgottenBecause) : undefined
     case "at-most-once":
       return unknown("the connection was lost, and the rpc is delivered at most once")
     case "exactly-once":
-      if (isGone) return unknown(gone)
+      if (forgotten) return unknown(forgottenBecause)
       return isOverdue(call, sent, terms.keptSince)
         ? unknown("it was sent longer ago than the server keeps answers")
         : undefined
   }
 }
 
-const gone = "it ran beside the turns, and may have been lost with the activation it began in"
+const forgottenBecause =
+  "it runs beside the turns: if it had begun, it was lost with the actor's stay in memory, or its client was away for too long"
 
 const unknown = (cause: string) => new OutcomeUnknown({ cause, sent: "maybe" })
 
@@ -213,7 +211,7 @@ export class Calls {
     if (calls.length < max && this.queued > 0) {
       calls.push(...this.takeQueued(max - calls.length))
     }
-    const live = calls.filter((call) => !call.cancelled)
+    const live = calls.filter((call) => this.pending.get(call.number) === call)
     this.cancelled = Math.max(0, this.cancelled - (calls.length - live.length))
     return live.length < calls.length && calls.length > 0 ? [...live, ...this.take(calls.length - live.length)] : live
   }

@@ -37,8 +37,8 @@ export class Conversation implements Acknowledged {
   private readonly inFlight = new SparseSet<number>()
   private token: string
   private resumptions = 0
-  /** When the server was last heard of on a link of it, in milliseconds since the epoch, if it has no link. */
-  presentUntil = 0
+  /** While it has no link: when the server was last heard of on one, in milliseconds since the epoch. */
+  heardUntil = 0
   private readonly since: number
 
   constructor(
@@ -78,17 +78,17 @@ export class Conversation implements Acknowledged {
 
   /** The link is gone. */
   detach(): void {
-    if (this.place) this.presentUntil = this.place.link.lastHeard
+    if (this.place) this.heardUntil = this.place.link.lastHeard
     this.place = undefined
   }
 
   /** Goes on where the server is. Returns false if it cannot: what is to be sent would be wrong there. */
   resume(place: Channel, { received, token }: FrameOf<"Resumed">): boolean {
     this.token = token
+    this.place = place
     // the server claims to have what was never sent
     if (!this.outbox.acknowledge(received)) return false
     if (this.outbox.some((call) => this.isTooLate(call))) return false
-    this.place = place
     this.owner.calls.onConnected(true)
     const { writer } = place.link
     this.outbox.replay((seq, text) => writer.write(Frame.encodeMessage(place.number, seq, text)))
@@ -101,7 +101,7 @@ export class Conversation implements Acknowledged {
   /** A call that an earlier connection may have brought about, and that has been on its way on this one for too long. */
   private isTooLate(call: Call): boolean {
     const { connectionId, retentionMillis } = this.opened
-    return call.sent !== undefined && call.sent.on.connectionId !== connectionId
+    return call.sent !== undefined && call.sent.connectionId !== connectionId
       && isOverdue(call, call.sent, keptSince(this.now, retentionMillis))
   }
 
@@ -139,7 +139,9 @@ export class Conversation implements Acknowledged {
     const issue = sizeIssue(call, this.place!.link.messageBytesMax)
     if (issue) return this.owner.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
     call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
-    call.sent ??= { at: this.now, on: this.opened }
+    const { activation, connectionId, incarnation } = this.opened
+    if (call.sent) call.sent.activation = activation
+    else call.sent = { at: this.now, incarnation, connectionId, activation }
     this.inFlight.add(call.number)
     this.send(call.text, call)
   }

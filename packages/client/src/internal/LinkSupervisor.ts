@@ -65,6 +65,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   welcomed = false
   openBytesMax = Frame.greetingBytesMax
   messageBytesMax = Infinity
+  private silenceMillis = Infinity
   readonly channels = new SparseMap<number, Receiver>()
   private lastChannel = 0
   over = false
@@ -89,7 +90,10 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   readonly onMessage = (text: string): void => {
     if (this.over) return
     if (!this.writer) return this.undecodable("it comes before the greeting")
-    this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
+    const now = this.services.clock.unsafeCurrentTimeMillis()
+    // this process has stood still: what it hears now may be as old as the silence
+    if (now - this.lastHeard >= this.silenceMillis) return this.onSilence(now - this.lastHeard)
+    this.lastHeard = now
     this.heard++
     this.heardBytes = text.length * Bytes.perUnitMax
     const frames = Frame.decodeServer(text)
@@ -144,6 +148,7 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
         this.welcomed = true
         this.openBytesMax = frame.openBytesMax
         this.messageBytesMax = frame.messageBytesMax
+        this.silenceMillis = frame.silenceMillis
         this.writer.messageSizeMax = Math.min(messageSizeMax, frame.openBytesMax)
         return this.owner.onWelcome(this, frame)
       case "Ping":

@@ -60,8 +60,8 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   private held: (() => void) | undefined
   /** What the server has granted last. */
   private granted: FrameOf<"Opened"> | undefined
-  /** When the session last had a connection. */
-  private presentUntil = 0
+  /** When the server was last heard of on a connection of the session. */
+  private heardUntil = 0
   /** How often a connection has been asked for. */
   private openings = 0
 
@@ -206,11 +206,13 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   private sendAgain(): void {
     if (!this.granted) return
     const { calls, owner: { target: { contract, key } }, services } = this
+    const { activation, incarnation, retentionMillis } = this.granted
     calls.sendAgain({
       address: Address.make(contract.contract, key),
-      on: this.granted,
-      keptSince: keptSince(services.clock.unsafeCurrentTimeMillis(), this.granted.retentionMillis),
-      presentUntil: this.presentUntil
+      incarnation,
+      activation,
+      keptSince: keptSince(services.clock.unsafeCurrentTimeMillis(), retentionMillis),
+      heardUntil: this.heardUntil
     })
   }
 
@@ -293,7 +295,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
     this.channel?.release()
     if (this.conversation) {
       this.conversation.detach()
-      this.presentUntil = this.conversation.presentUntil
+      this.heardUntil = this.conversation.heardUntil
     }
     this.channel = this.conversation = undefined
     this.asked = this.held = undefined

@@ -22,11 +22,11 @@ export class StreamReader {
   }
 
   /**
-   * A chunk that is known already comes again if the server has not heard that it was taken. Returns false if it is one that
-   * cannot come now: the one before has not been taken, or is missing.
+   * The last chunk comes again if the server has not heard that it was taken. Returns false if it is one that cannot come
+   * now: the one before has not been taken, or is missing, or it is of another run.
    */
   offer(index: number, values: ReadonlyArray<unknown>): boolean {
-    if (index <= this.received) {
+    if (index === this.received) {
       if (!this.waiting) this.acknowledge(index)
       return true
     }

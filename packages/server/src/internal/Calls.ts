@@ -98,8 +98,9 @@ export class Calls {
     if (Either.isLeft(decoded)) return reject(Codec.describe(decoded.left))
     connection.inFlight.add(id)
     const entry = session.begin(id)
-    // an idempotent one may do again what it has done, also elsewhere
-    if (sentAgain && Delivery.of(rpc.rpc) === "exactly-once") entry.rememberedUntil = this.rememberedUntil
+    // an idempotent one may do again what it has done, also elsewhere; one that runs beside the turns has never run
+    if (sentAgain && !rpc.forked && Delivery.of(rpc.rpc) === "exactly-once")
+      entry.rememberedUntil = this.rememberedUntil
     entry.observed = observer.begin(address, tag, parentOf(message), { "troupe.connection": connection.id })
     const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
     if (!rpc.forked) return this.begin(session, entry, rpc, this.owner.handle(...input))

@@ -38,6 +38,9 @@ import { type Loss, Turns, type TurnsObserver } from "./Turns.ts"
 /** How many connection ids one epoch has. The next epoch is taken when they are used up. */
 const idsPerEpoch = 2 ** 20
 
+/** Whether a client that hears it does not come back. */
+const isFinal = (reason: DisconnectReason): boolean => recovery(reason) === "closed" && reason._tag !== "Superseded"
+
 /** By the tags of a contract's rpcs, each of which has one. */
 type Handlers = Readonly<Record<string, (payload: unknown, options: HandlerOptions) => unknown>>
 
@@ -356,14 +359,19 @@ export class LiveActivation
     this.registration.meters.disconnected(reason._tag)
     for (const other of this.behind) other.dropKept(({ sender }) => sender === connection)
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
-    this.endStreamsLater(connection)
-    this.forgetLater(connection)
-    if (connection.session.gone && reason._tag !== "ClientClosed") this.farewells.add(connection, reason)
+    this.awaitReturn(connection.session)
+    if (isFinal(reason) && reason._tag !== "ClientClosed") this.farewells.add(connection, reason)
     this.admission.leave(connection, reason)
   }
 
+  /** The client of the session has no connection. What it may ask for when it comes back is kept, for a time. */
+  private awaitReturn(session: Session): void {
+    this.endStreamsLater(session)
+    this.forgetLater(session)
+  }
+
   /** A client that may come back finds its streams for as long as it could have resumed. */
-  private endStreamsLater({ session }: ServerConnection): void {
+  private endStreamsLater(session: Session): void {
     const streams = Array.from(session.calls.values()).filter((entry) => entry.interrupt && entry.streams)
     if (streams.length === 0) return
     const ended = session.connection
@@ -378,8 +386,8 @@ export class LiveActivation
    * A client that has not come back does not ask again for what is older than the retention. Until then its session is kept,
    * but not for longer than the activation: the next one finds in the store what has been answered.
    */
-  private forgetLater({ session }: ServerConnection): void {
-    if (session.gone || session.calls.size === 0) return
+  private forgetLater(session: Session): void {
+    if (this.ended || session.gone || session.calls.size === 0) return
     const away = { onExpired: () => this.forget(session) }
     this.comesBack(session)
     this.away.set(session, away)
@@ -408,9 +416,11 @@ export class LiveActivation
     return this.sessions.get(session)?.opening ?? 0
   }
 
-  onGone(connection: ServerConnection): void {
-    connection.session.connections--
-    this.dispose(connection.session)
+  onGone({ session }: ServerConnection): void {
+    session.connections--
+    // it may have come back in vain
+    if (session.connections === 0 && !this.away.has(session)) this.awaitReturn(session)
+    this.dispose(session)
     this.release()
   }
 
@@ -469,11 +479,14 @@ export class LiveActivation
     }
   }
 
-  /** What is queued will not run, unless the client comes back and asks for it again. */
+  /**
+   * What is queued will not run, unless the client comes back and asks for it again. One that has been told not to may not
+   * have heard it: what is known of its calls is kept all the same.
+   */
   private dropCalls(session: Session, reason: DisconnectReason): void {
-    session.gone = recovery(reason) === "closed"
+    session.gone = reason._tag === "ClientClosed"
     for (const entry of session.calls.values()) {
-      if (entry.interrupt && session.gone) entry.interrupt()
+      if (entry.interrupt && isFinal(reason)) entry.interrupt()
       else if (entry.job && (entry.job.phase === "queued" || reason._tag === "ClientClosed"))
         this.turns.interrupt(entry.job)
       else if (session.gone && entry.exit !== undefined) this.calls.settle(session, entry)

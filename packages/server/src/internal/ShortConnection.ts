@@ -227,7 +227,7 @@ export class ShortConnection {
       case "Rejected":
         return this.answerWith(message.requestId, new CallRejected({ issue: message.issue, sent: "no" }))
       case "Lost": {
-        const cause = "the activation was lost"
+        const cause = "the server does not know how it has ended"
         return this.answerWith(message.requestId, new OutcomeUnknown({ cause, sent: "maybe" }))
       }
       case "Chunk":

@@ -116,7 +116,7 @@ class Script {
     this.send(Frame.encodeExit(call, JSON.stringify({ _tag: "Success", value })))
 
   /** Gives values of a stream. */
-  readonly chunk = (call: number, index: number, values: ReadonlyArray<string>): Effect.Effect<void> =>
+  readonly chunk = (call: number, index: number, values: ReadonlyArray<string | number>): Effect.Effect<void> =>
     this.send(Frame.encodeChunk(call, index, values.map((value) => JSON.stringify(value))))
 
   /** Acknowledges a subscription. */
