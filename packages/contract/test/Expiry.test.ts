@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, TestClock } from "effect"
+import { Clock, type Duration, Effect, Fiber, TestClock } from "effect"
 import { type Expirable, Expiry } from "../src/Expiry.ts"
 
 /** A clock whose time of day can be set, and whose sleeps do not care. */

@@ -163,7 +163,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Turns.ts`,
     find: "turn.calledOthers || !kept",
     replace: "turn.calledOthers",
-    seed: 49
+    seed: 134
   },
   {
     name: "an alarm that has fired is not used up",
@@ -199,7 +199,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Session.ts`,
     find: "if (chunk === this.chunks) this.chunk?.acknowledged()",
     replace: "this.chunk?.acknowledged()",
-    seed: 388,
+    seed: 98,
     theme: "streams"
   },
   {
