@@ -7,8 +7,10 @@ import * as Context from "effect/Context"
  * the same connection.
  *
  * - `exactly-once`, the default: sent again, joined with what is running, answered from what was recorded. Not sent again
- *   once the record may have been deleted: then it ends with `OutcomeUnknown`.
- * - `idempotent`: sent again whatever its age. Nothing is recorded, so a call that has run may run again.
+ *   once the record may have been deleted: then it ends with `OutcomeUnknown`. Of streams and forked rpcs nothing is recorded:
+ *   they go on, or end with `OutcomeUnknown` when their activation is lost.
+ * - `idempotent`: sent again whatever its age. Nothing is recorded, so a call that has run may run again; but not a stream
+ *   that has given values.
  * - `at-most-once`: never sent again, it ends with `OutcomeUnknown`. Nothing is recorded.
  */
 export type Mode = "exactly-once" | "idempotent" | "at-most-once"
