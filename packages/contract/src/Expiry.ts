@@ -1,4 +1,5 @@
 /** Many equal timeouts with one fiber, which exists only while one is running. For Troupe's own packages. */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,6 +16,8 @@ const sleepMax = 24 * 60 * 60 * 1000
 
 export class Expiry {
   private readonly deadlines = new Map<Expirable, number>()
+  /** When the clock was last looked at. */
+  private seen = -Infinity
   private fiber: Fiber.RuntimeFiber<void> | undefined
   private running = false
 
@@ -31,8 +34,9 @@ export class Expiry {
 
   /** Starts a timeout, from its beginning if it is running. */
   start(key: Expirable): void {
+    const now = this.now()
     this.deadlines.delete(key)
-    this.deadlines.set(key, this.clock.unsafeCurrentTimeMillis() + this.millis)
+    this.deadlines.set(key, now + this.millis)
     if (this.running) return
     this.running = true
     this.fiber = this.fork(this.watch)
@@ -53,24 +57,31 @@ export class Expiry {
 
   /** All timeouts are equally long, so the map's order of insertion is the order of the deadlines. */
   private readonly watch: Effect.Effect<void> = Effect.suspend(() => {
-    const now = this.clock.unsafeCurrentTimeMillis()
+    const now = this.now()
     for (const [key, deadline] of this.deadlines) {
-      if (deadline > now + this.millis) this.onSetBack(now)
-      else if (deadline <= now) {
-        this.deadlines.delete(key)
-        key.onExpired()
-        continue
+      if (deadline > now) {
+        const wait = Math.min(deadline - now, sleepMax)
+        return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watch)
       }
-      const wait = Math.min(this.deadlines.get(key)! - now, sleepMax)
-      return Effect.zipRight(this.clock.sleep(Duration.millis(wait)), this.watch)
+      this.deadlines.delete(key)
+      try {
+        key.onExpired()
+      } catch (defect) {
+        // others wait with the same fiber
+        return Effect.zipRight(Effect.logError("what a timeout was to do has died", Cause.die(defect)), this.watch)
+      }
     }
     this.running = false
     this.fiber = undefined
     return Effect.void
   })
 
-  /** The clock was set back: nothing waits for longer than it was to when it began. */
-  private onSetBack(now: number): void {
-    for (const key of this.deadlines.keys()) this.deadlines.set(key, now + this.millis)
+  /** If the clock was set back since it was last looked at, all deadlines are. */
+  private now(): number {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    const back = this.seen - now
+    if (back > 0) { for (const [key, deadline] of this.deadlines) this.deadlines.set(key, deadline - back) }
+    this.seen = now
+    return now
   }
 }

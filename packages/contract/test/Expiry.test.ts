@@ -67,9 +67,36 @@ it.effect("a clock that is set back, or on, does not make anybody wait for longe
       yield* TestClock.adjust("500 millis")
       set(hour)
       expiry.start(key("after"))
-      // of what was waiting nobody knows any more for how long
-      yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(over, ["before", "after"])
+    }
+    // by less than has passed, again and again
+    over.length = 0
+    for (const name of ["a", "b", "c"]) {
+      expiry.start(key(name))
+      yield* TestClock.adjust("100 millis")
+      set(-50)
+    }
+    // of what has passed since the clock was last looked at nobody knows
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(over, ["a", "b", "c"])
+  }))
+
+it.effect("one that throws does not keep others waiting", () =>
+  Effect.gen(function*() {
+    const { expiry, key, over } = yield* make
+    for (const _ of [1, 2]) {
+      over.length = 0
+      expiry.start({
+        onExpired: () => {
+          throw new Error("not now")
+        }
+      })
+      expiry.start(key("a"))
+      yield* TestClock.adjust("1 second")
+      expiry.start(key("b"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(over, ["a", "b"])
     }
   }))
 

@@ -73,6 +73,7 @@ export class History {
   private readonly committed = new Map<string, ReadonlyArray<string>>()
   private readonly epochs = new Map<string, number>()
   private readonly acquired = new Set<string>()
+  private readonly entered = new Set<string>()
   private readonly released = new Set<string>()
   private readonly left = new Set<string>()
   private gaps = 0
@@ -167,6 +168,9 @@ export class History {
       if (this.acquired.has(connection)) this.problem(`onConnect has run twice for ${connection}`)
       this.acquired.add(connection)
     },
+    entered: (connection: string): void => {
+      this.entered.add(connection)
+    },
     released: (connection: string): void => {
       if (this.released.has(connection)) this.problem(`${connection} was released twice`)
       if (!this.acquired.has(connection)) this.problem(`${connection} was released and not acquired`)
@@ -176,6 +180,7 @@ export class History {
       if (count > 1) this.problem(`${connection} is one of ${count} connections of its session`)
     },
     left: (connection: string): void => {
+      if (!this.entered.has(connection)) this.problem(`onDisconnect has run for ${connection}, which has never stood`)
       if (this.left.has(connection)) this.problem(`onDisconnect has run twice for ${connection}`)
       if (!this.released.has(connection)) this.problem(`onDisconnect has run before the releases of ${connection}`)
       this.left.add(connection)

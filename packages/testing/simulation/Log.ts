@@ -4,7 +4,7 @@
  */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { Actor, Delivery } from "@troupe/contract"
-import { Effect, HashMap, Ref, Schema, Stream } from "effect"
+import { Effect, HashMap, Random, Ref, Schema, Stream } from "effect"
 
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { op: Schema.String }) {}
 
@@ -56,18 +56,26 @@ const Op = Schema.String.pipe(Schema.filter((text) => text !== poison))
 /** What the simulation watches beside what clients see. */
 export interface Watch {
   readonly acquired: (connection: string) => void
+  /** `onConnect` has succeeded. */
+  readonly entered: (connection: string) => void
   readonly released: (connection: string) => void
   readonly left: (connection: string) => void
   /** How many connections of one client there are when one of them is opened. */
   readonly together: (connection: string, count: number) => void
 }
 
-export const logLive = (watch: Watch) =>
+/** `hesitation` is how often `onConnect` takes its time, and how often it dies then. */
+export const logLive = (watch: Watch, hesitation: number) =>
   Log.toLayer(
     { state: Schema.Struct({ ops: Schema.Array(Op) }), initialState: () => ({ ops: [] }) },
     (log) =>
       Effect.gen(function*() {
         const logs = yield* Log.client
+        const hesitate = Effect.gen(function*() {
+          if ((yield* Random.next) >= hesitation) return
+          yield* Effect.sleep(yield* Random.nextIntBetween(0, 3000))
+          if ((yield* Random.next) < hesitation) return yield* Effect.dieMessage("nobody may come in now")
+        })
         const add = (op: string) =>
           Effect.gen(function*() {
             const index = yield* Ref.modify(log.state, ({ ops }) => [ops.length, { ops: [...ops, op] }])
@@ -86,6 +94,8 @@ export const logLive = (watch: Watch) =>
                 Effect.sync(() => watch.acquired(`${log.key} ${id}`)),
                 () => Effect.sync(() => watch.released(`${log.key} ${id}`))
               )
+              if (hesitation > 0 && params.name !== "afterwards") yield* hesitate
+              watch.entered(`${log.key} ${id}`)
             }),
           onDisconnect: ({ id }) => Effect.sync(() => watch.left(`${log.key} ${id}`)),
           rpcs: {

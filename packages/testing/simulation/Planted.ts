@@ -227,6 +227,14 @@ export const planted: ReadonlyArray<Planted> = [
     theme: "dismissal"
   },
   {
+    name: "a connection whose hook fails after it has ended is over twice",
+    file: `${server}/ServerConnection.ts`,
+    find: "this.ended = this.refused = true",
+    replace: "this.ended = true",
+    seed: 2,
+    theme: "doors"
+  },
+  {
     name: "events are subscribed to again after the queue has drained",
     file: `${server}/Admission.ts`,
     find: "for (const event of open.events) this.owner.subscribers.add(connection, event)",

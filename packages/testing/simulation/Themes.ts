@@ -23,6 +23,8 @@ export interface Theme {
   readonly impatience: number
   /** How often a client goes away between two calls, and for how many milliseconds at most. */
   readonly absences: { readonly chance: number; readonly millisMax: number }
+  /** How often `onConnect` takes its time, and how often it dies then. */
+  readonly hesitation: number
   readonly logsMax: number
   readonly clientsMin: number
   /** If nothing but links fails: every connection is resumed. */
@@ -65,6 +67,7 @@ const anything: Theme = {
   idling: 0.7,
   impatience: 0.15,
   absences: { chance: 0.03, millisMax: 5000 },
+  hesitation: 0,
   logsMax: 3,
   clientsMin: 1,
   resumes: true,
@@ -133,6 +136,17 @@ export const themes = {
     logsMax: 2,
     clientsMin: 3,
     resumes: false
+  },
+  /** `onConnect` takes its time and dies, while clients have gone on. */
+  doors: {
+    ...anything,
+    faults: { ...cutsOnly, latencyMax: 200, cut: 0.1 },
+    host: { resumeWindow: "1 second", idleTimeout: "2 seconds" },
+    absences: { chance: 0.4, millisMax: 3000 },
+    hesitation: 0.5,
+    logsMax: 2,
+    clientsMin: 2,
+    resumes: false
   }
 } satisfies Record<string, Theme>
 
@@ -150,6 +164,8 @@ export const of = (seed: number): Name => {
       return "dismissal"
     case 13:
       return "impatience"
+    case 17:
+      return "doors"
     case 21:
       return "streams"
     case 29:

@@ -302,7 +302,7 @@ export const runSeed = (
       hosts: plan.hosts,
       host: plan.theme.host,
       actors: [Log],
-      implementations: logLive(history.watch),
+      implementations: logLive(history.watch, plan.theme.hesitation),
       clients: Array.from(
         { length: plan.clients },
         (_, i) => withClock(new ClientOfLogs(`client ${i + 1}`, plan, history).program)

@@ -4,8 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { TestStore } from "@troupe/testing"
-import { Effect } from "effect"
-import { append, type Options, Probe, run, settle } from "./support/lab.ts"
+import { Effect, Ref } from "effect"
+import { append, type Options, pass, Probe, run, settle } from "./support/lab.ts"
 import { hello, type Json, open, rawLink, request } from "./support/raw.ts"
 
 const params = { name: "ann" }
@@ -26,6 +26,7 @@ const connection = Effect.gen(function*() {
     /** Sends calls, for the first time or again: call `n` runs the script `n`. */
     call: (...calls: ReadonlyArray<number>) =>
       say(...calls.map((call) => request(++seq, "Run", { script: `${call}` }, call))),
+    ping: say({ _tag: "Ping" }),
     interrupt: (call: number) =>
       say({ _tag: "Message", channel: 1, seq: ++seq, payload: { _tag: "Interrupt", requestId: String(call) } }),
     /** Says that all that was heard has arrived. */
@@ -232,3 +233,78 @@ it.effect("C14 E6 a session that is opened anew gets answers that are together m
     }),
     { host: { outboxBytesMax: 1000 } }
   ))
+
+/** A connection is overtaken by the next one of its session while its `onConnect` runs, which then succeeds or fails. */
+const overtake = (second: "succeeds" | "fails", first: "succeeds" | "fails") =>
+  Effect.gen(function*() {
+    const probe = yield* Probe
+    const ends = (how: string) => how === "fails" ? Effect.dieMessage("not now") : Effect.void
+    let opened = 0
+    probe.hooks.onConnect = () =>
+      Effect.suspend(() => {
+        opened++
+        if (opened === 2) return ends(second)
+        if (opened > 2) return Effect.void
+        return Effect.acquireRelease(probe.note("acquired"), () => probe.note("released")).pipe(
+          Effect.zipRight(probe.wait("hook")),
+          Effect.zipRight(ends(first))
+        )
+      })
+    probe.hooks.onDisconnect = (_, __, { _tag }) => probe.note(`left: ${_tag}`)
+    const before = yield* connection
+    yield* before.open([])
+    const after = yield* connection
+    yield* after.open([])
+    yield* probe.open("hook")
+    yield* settle
+    assert.strictEqual(probe.count("acquired"), 1)
+    assert.strictEqual(probe.count("released"), 1)
+    assert.strictEqual(probe.count("left: Superseded"), first === "fails" ? 0 : 1)
+    return { probe, after }
+  })
+
+describe.each(["succeeds", "fails"] as const)(
+  "a connection that is overtaken while its hook runs, which %s",
+  (first) => {
+    it.effect("C14 the next one stands, and calls on it run once, whatever comes after it", () =>
+      run(Effect.gen(function*() {
+        const { after, probe } = yield* overtake("succeeds", first)
+        assert.isTrue(after.has("Opened"))
+        probe.scripts["1"] = (room) => Effect.as(append(room, "x"), "done")
+        yield* after.call(1)
+        const last = yield* connection
+        yield* last.open([1])
+        yield* last.call(1)
+        probe.scripts["2"] = (room) => Effect.map(Ref.get(room.state), ({ items }) => items.join())
+        yield* last.call(2)
+        assert.deepStrictEqual(last.answers(), ["1: done", "2: x"])
+      })))
+
+    it.effect("L1 its actor stays awake for as long as the next one stands, and no longer", () =>
+      run(
+        Effect.gen(function*() {
+          const { after, probe } = yield* overtake("succeeds", first)
+          for (let i = 0; i < 6; i++) {
+            yield* after.ping
+            yield* pass("20 seconds")
+          }
+          assert.isUndefined(after.reason())
+          assert.strictEqual(probe.count("sleep main"), 0)
+          yield* pass("10 minutes")
+          assert.strictEqual(probe.count("sleep main"), 1)
+        }),
+        { idleTimeout: "1 minute" }
+      ))
+
+    it.effect("L1 its actor sleeps if the next one is refused", () =>
+      run(
+        Effect.gen(function*() {
+          const { after, probe } = yield* overtake("fails", first)
+          assert.isTrue(after.has("Refused"))
+          yield* pass("10 minutes")
+          assert.strictEqual(probe.count("sleep main"), 1)
+        }),
+        { idleTimeout: "1 minute" }
+      ))
+  }
+)

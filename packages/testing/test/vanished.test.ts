@@ -5,7 +5,7 @@ import { ActorClient } from "@troupe/client"
 import { Actor } from "@troupe/contract"
 import { ActorStore } from "@troupe/server"
 import { MemoryTransport, RawClient, TestHost, TestTime } from "@troupe/testing"
-import { Effect, Layer, Ref, Schema, Stream } from "effect"
+import { Deferred, Effect, FiberId, Layer, Ref, Schema, Stream } from "effect"
 
 class Task extends Actor.Tag<Task>()("VanishedTask", {
   rpcs: RpcGroup.make(
@@ -89,6 +89,44 @@ it.scoped("L6 an answer that was not taken outlives the sleep of an actor that i
       assert.deepStrictEqual(yield* again("a".repeat(32)), [2], "it was forgotten, and so it runs")
     }).pipe(Effect.provide(layerOf([], "memory")))
   }))
+
+it.scoped.each([false, true])(
+  "L6 and not less long: a connection that was overtaken while its hook ran, which then fails (%s), is no absence",
+  (fails) =>
+    Effect.gen(function*() {
+      const notes: Array<string> = []
+      const gate = Deferred.unsafeMake<void>(FiberId.none)
+      let opened = 0
+      const onConnect = Effect.suspend(() =>
+        ++opened === 2
+          ? Effect.zipRight(Deferred.await(gate), fails ? Effect.dieMessage("not now") : Effect.void)
+          : Effect.void
+      )
+      yield* Effect.gen(function*() {
+        const session = { session: "9".repeat(32), sentBelow: 2 }
+        const first = yield* RawClient.make
+        yield* first.say(RawClient.hello, { ...open(), ...session })
+        yield* first.say(RawClient.request(1, "Run"))
+        yield* first.close
+        const overtaken = yield* RawClient.make
+        yield* overtaken.say(RawClient.hello, { ...open([1]), ...session })
+        yield* overtaken.close
+        const last = yield* RawClient.make
+        yield* last.say(RawClient.hello, { ...open([1]), ...session })
+        yield* Deferred.succeed(gate, undefined)
+        yield* TestTime.settle
+        assert.lengthOf(last.of("Opened"), 1)
+        yield* last.say(RawClient.request(1, "Run"))
+        for (let minute = 0; minute < 15; minute++) {
+          for (let i = 0; i < 3; i++) {
+            yield* last.say({ _tag: "Ping" })
+            yield* TestTime.pass("20 seconds")
+          }
+          assert.deepStrictEqual(notes, [])
+        }
+      }).pipe(Effect.provide(layerOf(notes, "commit", onConnect)))
+    })
+)
 
 const cameInVain: ReadonlyArray<readonly [why: string, refuses: boolean]> = [
   ["its hook has refused it", true],

@@ -23,7 +23,7 @@ import * as Queue from "effect/Queue"
 import type { StreamReader } from "./StreamReader.ts"
 import type { Watched } from "./Watched.ts"
 
-/** How a call was first handed to a link. */
+/** How a call was handed to a link: first, unless it says otherwise. */
 export interface Sending {
   /** In milliseconds since the epoch. */
   readonly at: number
@@ -212,7 +212,7 @@ export class Calls {
       calls.push(...this.takeQueued(max - calls.length))
     }
     const live = calls.filter((call) => this.pending.get(call.number) === call)
-    this.cancelled = Math.max(0, this.cancelled - (calls.length - live.length))
+    this.cancelled -= calls.filter((call) => call.cancelled && !call.sent).length
     return live.length < calls.length && calls.length > 0 ? [...live, ...this.take(calls.length - live.length)] : live
   }
 

@@ -1,11 +1,10 @@
 /** Signs of life on one link: asks for them, and tells when none come back. */
-import type { ClientServices } from "./ClientServices.ts"
 import type { Timer } from "./Timer.ts"
 
 /** The link whose life it is. */
 export interface Living {
-  /** When a message came last, in milliseconds since the epoch. */
-  readonly lastHeard: number
+  /** For how long nothing has been heard, in milliseconds. */
+  readonly silent: number
   /** How many messages have come. */
   readonly heard: number
   /** Asks for a sign of life. */
@@ -26,7 +25,6 @@ export class Heartbeat {
   private probing = false
 
   constructor(
-    private readonly services: Pick<ClientServices, "clock">,
     /** Nothing else is waited for with it until the link ends. */
     private readonly timer: Timer,
     private readonly link: Living,
@@ -35,7 +33,8 @@ export class Heartbeat {
 
   start(): void {
     this.timer.set(this.options.heartbeatMillis, () => {
-      if (this.silent >= this.options.silenceMillis) return this.link.onSilence(this.silent)
+      const { silent } = this.link
+      if (silent >= this.options.silenceMillis) return this.link.onSilence(silent)
       this.link.ping()
       this.start()
     })
@@ -52,12 +51,8 @@ export class Heartbeat {
     this.link.ping()
     this.timer.set(Math.min(probeMillis, heartbeatMillis), () => {
       this.probing = false
-      if (this.link.heard === heard) return this.link.onSilence(this.silent)
+      if (this.link.heard === heard) return this.link.onSilence(this.link.silent)
       this.start()
     })
-  }
-
-  private get silent(): number {
-    return this.services.clock.unsafeCurrentTimeMillis() - this.link.lastHeard
   }
 }

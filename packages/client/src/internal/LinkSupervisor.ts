@@ -90,10 +90,10 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
   readonly onMessage = (text: string): void => {
     if (this.over) return
     if (!this.writer) return this.undecodable("it comes before the greeting")
-    const now = this.services.clock.unsafeCurrentTimeMillis()
+    const { silent } = this
     // this process has stood still: what it hears now may be as old as the silence
-    if (now - this.lastHeard >= this.silenceMillis) return this.onSilence(now - this.lastHeard)
-    this.lastHeard = now
+    if (silent >= this.silenceMillis) return this.onSilence(silent)
+    this.lastHeard = this.services.clock.unsafeCurrentTimeMillis()
     this.heard++
     this.heardBytes = text.length * Bytes.perUnitMax
     const frames = Frame.decodeServer(text)
@@ -111,6 +111,13 @@ class ClientLink implements LinkModule.LinkHandler, OpenLink, Living {
         ? LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.GoAway(), retryAfterMillis: this.retryAfterMillis })
         : LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.LinkLost({ code, reason }) })
     )
+  }
+
+  get silent(): number {
+    const now = this.services.clock.unsafeCurrentTimeMillis()
+    // the clock may have been set back
+    this.lastHeard = Math.min(this.lastHeard, now)
+    return now - this.lastHeard
   }
 
   ping(): void {
@@ -294,7 +301,7 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
   onWelcome(link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void {
     if (this.link !== link || this.heartbeat) return
     this.upSince = this.services.clock.unsafeCurrentTimeMillis()
-    this.heartbeat = new Heartbeat(this.services, this.timer, link, {
+    this.heartbeat = new Heartbeat(this.timer, link, {
       heartbeatMillis,
       silenceMillis,
       probeMillis: this.dialTimeoutMillis

@@ -4,6 +4,7 @@
  */
 import { type Expirable, Expiry } from "@troupe/contract/Expiry"
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type { ClientServices } from "./ClientServices.ts"
 
@@ -16,7 +17,7 @@ export class Timer implements Expirable {
 
   constructor(private readonly services: Pick<ClientServices, "clock" | "runtime">) {}
 
-  private get equals(): Map<number, Expiry> {
+  private get byMillis(): Map<number, Expiry> {
     const { clock } = this.services
     const found = shared.get(clock) ?? new Map<number, Expiry>()
     shared.set(clock, found)
@@ -28,9 +29,12 @@ export class Timer implements Expirable {
     const { clock, runtime } = this.services
     this.clear()
     this.task = task
-    this.millis = millis
-    const expiry = this.equals.get(millis) ?? new Expiry(clock, (watch) => Runtime.runFork(runtime)(watch), millis)
-    this.equals.set(millis, expiry)
+    // not at once: it may ask for the same again
+    this.millis = Math.max(1, millis)
+    const expiry = this.byMillis.get(this.millis)
+      // a client may have been made where nothing can be interrupted
+      ?? new Expiry(clock, (watch) => Runtime.runFork(runtime)(Effect.interruptible(watch)), this.millis)
+    this.byMillis.set(this.millis, expiry)
     expiry.start(this)
   }
 
@@ -42,12 +46,12 @@ export class Timer implements Expirable {
 
   /** Nobody is left waiting for a client that is closed, and no scope has to know of the fiber. */
   clear(): void {
-    const expiry = this.task && this.equals.get(this.millis)
+    const expiry = this.task && this.byMillis.get(this.millis)
     this.task = undefined
     if (!expiry) return
     expiry.stop(this)
     if (expiry.size > 0) return
     expiry.end()
-    this.equals.delete(this.millis)
+    this.byMillis.delete(this.millis)
   }
 }

@@ -81,12 +81,14 @@ export class FrameWriter {
 
   /** Sends what has been written so far now, for a link that is about to be closed. */
   flush(): void {
-    for (const { channel, inbox } of this.unacknowledged) {
+    this.rounds = 0
+    for (const connection of this.unacknowledged) {
+      // first: what is sent may bring something that is to be acknowledged as well
+      this.unacknowledged.delete(connection)
+      const { channel, inbox } = connection
       inbox.unacknowledged = 0
       if (channel > 0) this.push(Frame.encodeAck(channel, inbox.received))
     }
-    this.unacknowledged.clear()
-    this.rounds = 0
     this.send()
   }
 

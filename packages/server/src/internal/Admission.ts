@@ -225,10 +225,15 @@ export class Admission {
     this.owner.subscribers.removeAll(connection)
   }
 
-  /** The connection has ended: it leaves the map, and its hooks run, as a turn. */
+  /**
+   * The connection has ended: it leaves the map, and its hooks run, as a turn. If it has ended while its `onConnect` ran,
+   * and that has failed then, it has never stood, and is gone already.
+   */
   leave(connection: ServerConnection, reason: DisconnectReason): void {
     const { turns, answers } = this.owner
-    const gone = () => this.owner.onGone(connection)
+    const gone = () => {
+      if (!connection.refused) this.owner.onGone(connection)
+    }
     turns.submit(
       this.hooks,
       new Job({
@@ -236,7 +241,7 @@ export class Admission {
           this.withdraw(connection)
           return this.disconnectTurn(connection)
         },
-        run: () => this.onDisconnect(connection, reason),
+        run: () => connection.refused ? Effect.void : this.onDisconnect(connection, reason),
         end: (exit, turn) => {
           if (Exit.isFailure(exit)) answers.report("onDisconnect", exit.cause)
           turns.complete(turn, exit, gone, gone)
@@ -246,7 +251,7 @@ export class Admission {
           const drop = () => this.drop(connection, reason)
           // not before `onConnect` has ended; if it fails, the connection has never stood
           if (connection.connectTurn?.sealed === false) this.leaving.set(connection, drop)
-          else drop()
+          else if (!connection.refused) drop()
         }
       })
     )

@@ -245,6 +245,8 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     const { clock, heartbeatMillis, openTimeoutMillis, silenceMillis } = this.services
     const now = clock.unsafeCurrentTimeMillis()
     if (this.channels.size > 0) this.useless = now
+    // the clock was set back; frames that wait to be read are heard a little later than now
+    if (this.lastHeard - now > silenceMillis) this.lastHeard = this.useless = now
     const silent = now - this.lastHeard
     if (silent >= silenceMillis) this.close(Link.codeGoAway, nothingHeard)
     else if (now - this.useless >= openTimeoutMillis) {

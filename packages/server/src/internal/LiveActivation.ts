@@ -364,7 +364,7 @@ export class LiveActivation
     this.admission.leave(connection, reason)
   }
 
-  /** The client of the session has no connection. What it may ask for when it comes back is kept, for a time. */
+  /** A connection of the session has gone. What its client may ask for when it comes back is kept, for a time. */
   private awaitReturn(session: Session): void {
     this.endStreamsLater(session)
     this.forgetLater(session)
@@ -373,7 +373,7 @@ export class LiveActivation
   /** A client that may come back finds its streams for as long as it could have resumed. */
   private endStreamsLater(session: Session): void {
     const streams = Array.from(session.calls.values()).filter((entry) => entry.interrupt && entry.streams)
-    if (streams.length === 0) return
+    if (this.ended || streams.length === 0) return
     const ended = session.connection
     this.services.resumeWindows.start({
       onExpired: () => {

@@ -93,6 +93,8 @@ export class ServerConnection implements ReplyTarget, Recipient {
   readonly inFlight = new SparseSet<number>()
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
+  /** Set when it was refused: it has never stood, and none of its hooks is to be run. */
+  refused = false
   /** Why it has ended. */
   private reason: DisconnectReason | undefined
   /** What `onConnect` has acquired, if there is such a hook. */
@@ -341,9 +343,9 @@ export class ServerConnection implements ReplyTarget, Recipient {
     this.owner.onEnded(this, reason)
   }
 
-  /** It has not come to stand: nothing is sent or taken, and nobody is told. */
+  /** It does not come to stand: nothing is sent or taken, and nobody is told. */
   discard(): void {
-    this.ended = true
+    this.ended = this.refused = true
     this.measure()
   }
 

@@ -80,7 +80,7 @@ export class Session {
   opening = 0
   /** Calls below this number have been answered, and the client has the answers. */
   settledBelow = 1
-  /** The client has been told not to come back. */
+  /** The client will not come back: it has said so, or was away for too long. */
   gone = false
   /** How fast its calls are begun, if that is bounded. */
   pace: TokenBucket | undefined
