@@ -154,12 +154,28 @@ describe("actors that were destroyed", () => {
       yield* store.commit([commitOf(reborn, { address: bob })])
       const rows = countActors(filename)
       yield* TestClock.adjust("59 minutes")
-      yield* store.claim(alice)
+      yield* store.nextEpoch
       assert.strictEqual(yield* rows, 2)
       yield* TestClock.adjust("3 minutes")
       yield* store.nextEpoch
       assert.strictEqual(yield* rows, 1)
       assert.deepInclude(yield* store.claim(bob), { incarnation: 1, state: "\"state\"" })
+    }))
+
+  it.scoped("L4 stay when their next life is claimed, and has not been stored yet", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const store = yield* openIn(yield* Effect.scope, filename, { retention: "1 hour", sweepInterval: "1 minute" })
+      yield* store.commit([commitOf(yield* store.claim(alice), { address: alice, destroy: true })])
+      for (const incarnation of [1, 2]) {
+        yield* TestClock.adjust("59 minutes")
+        const claim = yield* store.claim(alice)
+        assert.deepInclude(claim, { incarnation, state: undefined })
+        yield* TestClock.adjust("30 minutes")
+        yield* store.nextEpoch
+        const [result] = yield* store.commit([commitOf(claim, { address: alice, destroy: true })])
+        assert.deepStrictEqual(result, { _tag: "committed" })
+      }
     }))
 
   it.scoped("T7 leave nothing, however many they are: one sweep takes all that have expired", () =>

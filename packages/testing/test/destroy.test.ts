@@ -1,12 +1,15 @@
 /** The end of an actor: what is deleted, who is told, and what comes after. */
+import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
-import { Address, ConnectionError, type DisconnectReason } from "@troupe/contract"
+import { Actor, Address, ConnectionError, type DisconnectReason } from "@troupe/contract"
+import { ActorHost } from "@troupe/server"
 import { MemoryTransport, TestStore } from "@troupe/testing"
-import { Effect, Exit, Fiber, Schedule, Stream, TestClock } from "effect"
+import { Effect, Exit, Fiber, Layer, Schedule, Schema, Stream, TestClock } from "effect"
 import {
   append,
   backend,
   connect,
+  Lab,
   labLive,
   type LabRoom,
   layerOutside,
@@ -248,3 +251,79 @@ it.effect("L4 an actor stays destroyed, and its lives are counted, through resta
       assert.deepInclude(yield* store.claim(address), { state: undefined, incarnation: lives, alarms: [] })
     }
   }).pipe(Effect.provide(layerOutside)))
+
+// --- who has called it, and whom it has called -----------------------------------------------------------------------
+
+class Shop extends Actor.Tag<Shop>()("Shop", {
+  internal: RpcGroup.make(Actor.forked(Rpc.make("Charge")), Rpc.make("End"))
+}) {}
+
+it.effect("L4 a handler beside the turns that had begun is told of with \"maybe\": what it has done is not taken back", () => {
+  const notes: Array<string> = []
+  const live = Shop.toLayer({ state: Schema.Int, initialState: () => 0 }, (shop) =>
+    Effect.succeed(shop.behavior({
+      internal: {
+        Charge: () => Effect.zipRight(Effect.sync(() => void notes.push("charged")), Effect.never),
+        End: () => shop.destroy
+      }
+    })))
+  return Effect.gen(function*() {
+    const shop = (yield* Shop).get("a")
+    for (const round of [1, 2]) {
+      const charging = yield* Effect.fork(Effect.flip(shop.Charge()))
+      yield* settle
+      assert.lengthOf(notes, round)
+      yield* shop.End()
+      const error = yield* Fiber.join(charging)
+      assert.strictEqual(error._tag, "ActorDestroyed")
+      assert.strictEqual(error._tag === "ActorDestroyed" && error.sent, "maybe")
+    }
+  }).pipe(Effect.provide(live.pipe(Layer.provideMerge(ActorHost.layer()), Layer.provideMerge(TestStore.layer))))
+})
+
+it.effect("L4 what a turn has called elsewhere is settled when it has destroyed its actor", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* Probe
+    const { store } = yield* TestStore.TestStore
+    const labs = yield* Lab
+    probe.scripts["forward"] = (room) =>
+      Effect.gen(function*() {
+        yield* Effect.orDie(labs.get("other").Add({ item: "x" }))
+        yield* append(room, "x")
+        yield* room.destroy
+        return "forwarded"
+      })
+    for (let i = 0; i < 20; i++) {
+      const ann = yield* connect("ann")
+      assert.strictEqual(yield* ann.rpc.Run({ script: "forward" }), "forwarded")
+      yield* settle
+    }
+    // the next commits delete what was settled
+    for (const _ of [1, 2]) {
+      yield* labs.get("other").Add({ item: "x" })
+      yield* settle
+    }
+    assert.isAtMost((yield* store.replies(Address.make("Lab", "other"))).length, 2)
+  })))
+
+it.effect("L4 a backend's call that waits behind an end whose commit hangs has its deadline", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* Probe
+    const control = yield* TestStore.TestStore
+    yield* Effect.addFinalizer(() => control.release)
+    probe.internals["destroy"] = destroying
+    const { Count, Script } = yield* backend
+    const free = yield* busy("gate")
+    const ending = yield* Effect.fork(Effect.exit(Script({ script: "destroy" })))
+    yield* settle
+    const waiting = yield* Effect.fork(Effect.flip(Count()))
+    yield* settle
+    yield* control.hold
+    yield* Effect.fork(free)
+    yield* settle
+    yield* TestClock.adjust("31 seconds")
+    yield* settle
+    assert.strictEqual((yield* Fiber.join(waiting))._tag, "CallTimeout")
+    yield* control.release
+    yield* Fiber.join(ending)
+  })))

@@ -48,20 +48,23 @@ const toAlarm = ({ due, payload, ...rest }) => ({ ...rest, due: due ?? undefined
  */
 const makeClaim = (db, nextEpoch) => {
   const rowless = makeRowless()
+  // a trace that is needed again, until the next life is stored, is not swept for as long as if it had been left now
   const takeOver = db.prepare(
-    "UPDATE actor SET epoch = ? WHERE name = ? AND key = ? RETURNING version, incarnation, state"
+    `UPDATE actor SET epoch = ?, destroyed = CASE WHEN state IS NULL AND destroyed IS NOT NULL THEN ? ELSE destroyed END
+     WHERE name = ? AND key = ? RETURNING version, incarnation, state`
   )
   const readAlarms = db.prepare(
     "SELECT id, due, tag, payload, attempt, firing FROM alarm WHERE name = ? AND key = ?"
   )
   /**
    * @param {ActorRow} actor
+   * @param {number} nowMillis
    * @returns {Claim}
    */
-  const claim = (actor) => {
+  const claim = (actor, nowMillis) => {
     const epoch = nextEpoch()
     const row = /** @type {{ version: number, incarnation: number, state: string | null } | undefined} */ (
-      firstOf(takeOver, epoch, actor.name, actor.key)
+      firstOf(takeOver, epoch, nowMillis, actor.name, actor.key)
     )
     if (!row) {
       rowless.own(actor, epoch)
@@ -264,7 +267,7 @@ export const make = (db, { retentionMillis }, retrying) => {
       case "epoch":
         return epochs.next()
       case "claim":
-        return claim(argument)
+        return claim(argument, nowMillis)
       case "replies":
         return readReplies.all(argument.name, argument.key, expiredMillis)
       case "alarms":

@@ -248,7 +248,8 @@ export class Calls {
       connection.session.lane,
       new Job({
         start: () => {
-          if (subscribing) subscribers.add(connection, event)
+          // its connection may have ended while it waited, and nobody would take it away again
+          if (subscribing && !connection.ended) subscribers.add(connection, event)
           else subscribers.remove(connection, event)
           return new Turn(turns, { caller: connection })
         },

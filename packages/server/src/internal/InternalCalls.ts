@@ -37,9 +37,15 @@ export interface InternalCall {
 /** The activation has ended before it could answer. */
 export class Abandoned {
   readonly _tag = "Abandoned"
+
+  /** Whether it may have run. What a turn has done that did not end is gone with it. */
+  constructor(readonly sent: "no" | "maybe") {}
 }
 
-const abandoned = new Abandoned()
+const abandoned = new Abandoned("no")
+
+/** It ran beside the turns, and what it did is not taken back. */
+const begun = new Abandoned("maybe")
 
 /** The call may have been made before, so long ago that what is known of it may have been deleted. It has not been run. */
 export class Forgotten {
@@ -182,7 +188,7 @@ export class InternalCalls {
           turns.committed,
           Effect.suspend(() => {
             observed.answered(exit)
-            return this.outward(codec, exit)
+            return this.outward(codec, exit, begun)
           })
         )
       ),
@@ -205,10 +211,14 @@ export class InternalCalls {
     return Effect.flatMap(Effect.exit(turn), (exit) => this.outward(codec, exit))
   }
 
-  private outward(codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> {
+  private outward(
+    codec: Codec.RpcCodec,
+    exit: Exit.Exit<unknown, unknown>,
+    otherwise = abandoned
+  ): Effect.Effect<unknown, unknown> {
     const { turns, answers, address } = this.owner
     return turns.stopped && Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
-      ? Effect.fail(abandoned)
+      ? Effect.fail(otherwise)
       : answers.outward(`the handler of ${address.contract}.${codec.rpc._tag}`, exit)
   }
 

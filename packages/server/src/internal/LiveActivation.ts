@@ -1,6 +1,7 @@
 /** An actor in memory: puts its turns, its calls and its connections together, and knows when it may go. */
 import type * as Headers from "@effect/platform/Headers"
 import * as Rpc from "@effect/rpc/Rpc"
+import { CallTimeout } from "@troupe/contract/ActorError"
 import type { Address } from "@troupe/contract/Address"
 import type { HandlerOptions } from "@troupe/contract/Behavior"
 import { ActorDestroyed } from "@troupe/contract/ConnectionError"
@@ -215,7 +216,10 @@ export class LiveActivation
 
   /** Takes nothing any more, and gives up what has not been finished. */
   leave(): void {
-    if (!this.over) this.stop("left")
+    if (this.over) return
+    this.stop("left")
+    // some may have come to stand while what ran was waited for
+    for (const connection of this.admission.all) connection.end({ _tag: "ActivationLost" })
   }
 
   /** What a memory actor leaves behind when it goes to sleep. */
@@ -306,13 +310,21 @@ export class LiveActivation
 
   /** An internal rpc, called by a backend or by another actor. */
   callInternal(call: InternalCall): Effect.Effect<unknown, unknown> {
+    const { address, services: { options: { callTimeoutMillis: afterMillis } } } = this
     return Effect.catchIf(
       this.internalCalls.call(call),
-      (error) => error instanceof Abandoned,
+      (error): error is Abandoned => error instanceof Abandoned,
       (abandoned) =>
         // the end may still not come about, and nobody is told of it before it is durable
-        Effect.flatMap(Effect.exit(this.turns.committed), () =>
-          Effect.fail(this.endedForGood ? new ActorDestroyed({ address: this.address, sent: "no" }) : abandoned))
+        Effect.exit(this.turns.committed).pipe(
+          Effect.interruptible,
+          Effect.timeoutFail({ duration: afterMillis, onTimeout: () => new CallTimeout({ address, afterMillis }) }),
+          Effect.zipRight(
+            Effect.suspend(() =>
+              Effect.fail(this.endedForGood ? new ActorDestroyed({ address, sent: abandoned.sent }) : abandoned)
+            )
+          )
+        )
     )
   }
 

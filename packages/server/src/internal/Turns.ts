@@ -273,6 +273,8 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
         observed?.answered(exit)
         if (kept) turn.send(() => answer(segment))
         else answer(segment)
+        // a client that asks again is told that it was another actor which it called
+        if (changes.destroys && turn.caller && turn.request) this.services.settle(turn.request.made)
       },
       abandon: () => {
         observed?.dropped()
