@@ -127,6 +127,12 @@ const acknowledge = (seq: number, index: number) => ({
   payload: { _tag: "Ack", requestId: "1", index }
 })
 
+/** What a session says that follows a stream with its first call, on one connection after another. */
+const followerOf = (what: string) => ({
+  open: (pending: ReadonlyArray<number>) => RawClient.open(Feed, "a", { params: { who: "ann" }, pending }),
+  follow: RawClient.request(1, "Follow", { what })
+})
+
 /** The chunks that have come, by number. */
 const chunksOf = (client: RawClient.RawClient) =>
   client.of("Message").flatMap(({ payload }) => payload._tag === "Chunk" ? [payload.index] : [])
@@ -289,9 +295,7 @@ it.effect("B5 a chunk is sent once on a connection, also one that is there befor
         Stream.mapEffect((value) => value),
         Stream.rechunk(1)
       )
-    const open = (pending: ReadonlyArray<number>) =>
-      RawClient.open(Feed, "a", { params: { who: "ann" }, session: "c".repeat(32), pending })
-    const follow = RawClient.request(1, "Follow", { what: "slowly" })
+    const { follow, open } = followerOf("slowly")
     const before = yield* RawClient.make
     yield* before.say(RawClient.hello, open([]))
     yield* before.say(follow)
@@ -311,9 +315,7 @@ it.effect("B5 a chunk that was taken as its connection opened anew, and comes ag
   run(Effect.gen(function*() {
     const { streams } = yield* Bench
     streams["slowly"] = () => Stream.rechunk(Stream.make(1, 2, 3, 4), 1)
-    const open = (pending: ReadonlyArray<number>) =>
-      RawClient.open(Feed, "a", { params: { who: "ann" }, session: "d".repeat(32), pending })
-    const follow = RawClient.request(1, "Follow", { what: "slowly" })
+    const { follow, open } = followerOf("slowly")
     const before = yield* RawClient.make
     yield* before.say(RawClient.hello, open([]))
     yield* before.say(follow)

@@ -11,18 +11,19 @@ import type { ClientServices } from "./ClientServices.ts"
 /** By clock, and by how long they wait in milliseconds. There are only those that somebody waits with. */
 const shared = new WeakMap<Clock.Clock, Map<number, Expiry>>()
 
+const sharedBy = (clock: Clock.Clock): Map<number, Expiry> => {
+  const found = shared.get(clock)
+  if (found) return found
+  const made = new Map<number, Expiry>()
+  shared.set(clock, made)
+  return made
+}
+
 export class Timer implements Expirable {
   private millis = 0
   private task: (() => void) | undefined
 
   constructor(private readonly services: Pick<ClientServices, "clock" | "runtime">) {}
-
-  private get byMillis(): Map<number, Expiry> {
-    const { clock } = this.services
-    const found = shared.get(clock) ?? new Map<number, Expiry>()
-    shared.set(clock, found)
-    return found
-  }
 
   /** Runs a task after so many milliseconds, in place of what has been waited for. */
   set(millis: number, task: () => void): void {
@@ -31,10 +32,13 @@ export class Timer implements Expirable {
     this.task = task
     // not at once: it may ask for the same again
     this.millis = Math.max(1, millis)
-    const expiry = this.byMillis.get(this.millis)
-      // a client may have been made where nothing can be interrupted
-      ?? new Expiry(clock, (watch) => Runtime.runFork(runtime)(Effect.interruptible(watch)), this.millis)
-    this.byMillis.set(this.millis, expiry)
+    const byMillis = sharedBy(clock)
+    const found = byMillis.get(this.millis)
+    if (found) return found.start(this)
+    // a client may have been made where nothing can be interrupted
+    const fork = (watch: Effect.Effect<void>) => Runtime.runFork(runtime)(Effect.interruptible(watch))
+    const expiry = new Expiry(clock, fork, this.millis)
+    byMillis.set(this.millis, expiry)
     expiry.start(this)
   }
 
@@ -46,12 +50,13 @@ export class Timer implements Expirable {
 
   /** Nobody is left waiting for a client that is closed, and no scope has to know of the fiber. */
   clear(): void {
-    const expiry = this.task && this.byMillis.get(this.millis)
+    if (!this.task) return
     this.task = undefined
-    if (!expiry) return
-    expiry.stop(this)
-    if (expiry.size > 0) return
+    const byMillis = sharedBy(this.services.clock)
+    const expiry = byMillis.get(this.millis)
+    expiry?.stop(this)
+    if (!expiry || expiry.size > 0) return
     expiry.end()
-    this.byMillis.delete(this.millis)
+    byMillis.delete(this.millis)
   }
 }

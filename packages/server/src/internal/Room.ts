@@ -8,6 +8,7 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import type * as HashMap from "effect/HashMap"
 import type { Alarms } from "./Alarms.ts"
 import { encodeOutput } from "./Answers.ts"
@@ -62,8 +63,6 @@ interface RoomParts {
   readonly stageEvent: StageEvent
   readonly alarms: Alarms
 }
-
-const identity = <A>(value: A): A => value
 
 /** What an actor does not ask for is not made: there may be very many of them. */
 class Room implements Activation<unknown, any, any, any> {
