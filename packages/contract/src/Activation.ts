@@ -41,8 +41,8 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
   /** Cancels the alarm with this id, as part of the turn. Nothing happens if there is none. */
   readonly cancelAlarm: (id: string) => Effect.Effect<void>
   /**
-   * Ends the actor when the turn commits: its state, its alarms and its recorded replies are deleted, the reply and the
-   * events of the turn leave, and then all connections are closed with the reason `Destroyed`. What waited for a turn is
+   * Ends the actor when the turn commits: its state, its alarms and its recorded replies to clients are deleted, the reply
+   * and the events of the turn leave, and then all connections are closed with the reason `Destroyed`. What waited for a turn is
    * not run. The next use of the address begins with the initial state.
    */
   readonly destroy: Effect.Effect<void>

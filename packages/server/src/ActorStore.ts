@@ -66,8 +66,9 @@ export type { Position } from "./internal/AlarmIndex.ts"
 
 /** The recorded end of a call: what a client that lost the answer is told, instead of running the call again. */
 export interface RecordedReply {
+  /** Of the client; of a call between actors its name. */
   readonly session: string
-  /** The number of the call in its session. */
+  /** The number of the call in its session, from 1; 0 for a call between actors. */
   readonly call: number
   /** The encoded `Exit`, as JSON text. */
   readonly exit: string
@@ -95,8 +96,8 @@ export interface Commit {
   /** What was done to alarms, at most one change for each id. Absent: nothing. */
   readonly alarms?: ReadonlyArray<AlarmChange>
   /**
-   * The actor's end: instead of all that stands above, its state, its alarms and its recorded replies are deleted, and its
-   * next life has the next incarnation. Absent: false.
+   * The actor's end: its state, its alarms and what has been recorded are deleted, and its next life has the next
+   * incarnation. Of what stands above only `replies` are stored: what is still to be found after the end. Absent: false.
    */
   readonly destroy?: boolean
   /** Survives a loss of power, not only of the process. */
@@ -171,13 +172,14 @@ class MemoryStore {
     row.version++
     if (commit.destroy) this.destroy(row)
     else this.apply(row, commit)
+    const { replies } = commit
+    if (replies.length > 0) row.segments.set(row.version, { seq: row.version, replies })
     return { _tag: "committed" }
   }
 
-  private apply(row: Row, { state, settledSegments, replies, alarms = [] }: Commit): void {
+  private apply(row: Row, { state, settledSegments, alarms = [] }: Commit): void {
     if (state !== undefined) row.state = state
     for (const seq of settledSegments) row.segments.delete(seq)
-    if (replies.length > 0) row.segments.set(row.version, { seq: row.version, replies })
     for (const { id, alarm } of alarms) this.setAlarm(row, id, alarm)
   }
 

@@ -353,7 +353,7 @@ const alarmLaws = (law: Law) => {
 
 const destroyLaws = (law: Law) => {
   law(
-    "destroying deletes state, alarms and replies, and begins the next incarnation",
+    "destroying deletes state, alarms and what was recorded, keeps its own replies, and begins the next incarnation",
     (store) =>
       Effect.gen(function*() {
         for (const life of [0, 1]) {
@@ -370,7 +370,7 @@ const destroyLaws = (law: Law) => {
               destroy: true
             })
           )
-          assert.deepStrictEqual(yield* store.replies(alice), [])
+          assert.deepStrictEqual(yield* store.replies(alice), [{ seq: version + 2, replies: [reply(2)] }])
           assert.deepStrictEqual(yield* allDue(store, "Lab", 10), [])
           // who destroyed it does not own what comes next
           const next = yield* store.claim(alice)
@@ -383,11 +383,38 @@ const destroyLaws = (law: Law) => {
 
   law("an actor can be destroyed that was never committed", (store) =>
     Effect.gen(function*() {
-      yield* commitAll(store, commitOf(alice, yield* store.claim(alice), { state: undefined, destroy: true }))
+      yield* commitAll(
+        store,
+        commitOf(alice, yield* store.claim(alice), { state: undefined, replies: [reply(1)], destroy: true })
+      )
       const next = yield* store.claim(alice)
       assert.deepInclude(next, { incarnation: 1, state: undefined })
       yield* commitAll(store, commitOf(alice, next, { state: "1" }))
       assert.deepInclude(yield* store.claim(alice), { incarnation: 1, state: "1" })
+      assert.deepStrictEqual(yield* store.replies(alice), [{ seq: 1, replies: [reply(1)] }])
+    }))
+
+  law("what is kept of a life can be settled in the next, and goes with its end", (store) =>
+    Effect.gen(function*() {
+      const end = (life: number, settledSegments: ReadonlyArray<number>) =>
+        Effect.gen(function*() {
+          const claim = yield* store.claim(alice)
+          const { version } = claim
+          yield* commitAll(
+            store,
+            commitOf(alice, claim, { state: "1", settledSegments }),
+            commitOf(alice, { ...claim, version: version + 1 }, { replies: [reply(life)], destroy: true })
+          )
+          const kept = version + 2
+          assert.deepStrictEqual(yield* store.replies(alice), [{ seq: kept, replies: [reply(life)] }])
+          return kept
+        })
+      const first = yield* end(1, [])
+      const claim = yield* store.claim(alice)
+      yield* commitAll(store, commitOf(alice, claim, { state: "1", settledSegments: [first] }))
+      assert.deepStrictEqual(yield* store.replies(alice), [])
+      yield* end(2, [])
+      yield* end(3, [])
     }))
 
   law("an owner from before cannot destroy", (store) =>

@@ -5,7 +5,7 @@
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
-import { Actor, type ActorError, Address, Delivery, type Request } from "@troupe/contract"
+import { Actor, type ActorError, Address, type Behavior, Delivery, type Request } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport, RawClient, TestStore } from "@troupe/testing"
 import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Option, Ref, Schedule, Schema, TestClock } from "effect"
@@ -20,6 +20,7 @@ class Ledger extends Actor.Tag<Ledger>()("Ledger", {
   internal: RpcGroup.make(
     Rpc.make("Book", { payload: item, success: Schema.Number, error: Refused }),
     Rpc.make("Forward", { payload: { item: Schema.String, to: Schema.String }, success: Schema.Number }),
+    Rpc.make("Close", { success: Schema.Array(Schema.String) }),
     Rpc.make("Peek", { payload: item, success: Schema.Number }).annotate(Delivery.Delivery, "idempotent"),
     Rpc.make("Entries", { success: Schema.Array(Schema.String) })
   )
@@ -69,43 +70,62 @@ const DeskLive = Desk.toLayer(
     })
 )
 
-const LedgerLive = Ledger.toLayer(
-  { state: Schema.Struct({ entries: Schema.Array(Schema.String) }), initialState: () => ({ entries: [] }) },
-  (ledger) =>
-    Effect.gen(function*() {
-      const { hold, refuse, runs } = yield* Bench
-      const ledgers = yield* Ledger.client
-      const book = (item: string) =>
-        Effect.gen(function*() {
-          runs.push(`${ledger.key} ${item}`)
-          const gate = hold.get(item)
-          if (gate) yield* Deferred.await(gate)
-          const { entries } = yield* Ref.updateAndGet(ledger.state, ({ entries }) => ({ entries: [...entries, item] }))
-          return entries.length
+const ledgerLive = (durability: Behavior.Durability = "commit") =>
+  Ledger.toLayer(
+    {
+      durability,
+      state: Schema.Struct({ entries: Schema.Array(Schema.String) }),
+      initialState: () => ({ entries: [] })
+    },
+    (ledger) =>
+      Effect.gen(function*() {
+        const { hold, refuse, runs } = yield* Bench
+        const ledgers = yield* Ledger.client
+        const book = (item: string) =>
+          Effect.gen(function*() {
+            runs.push(`${ledger.key} ${item}`)
+            const gate = hold.get(item)
+            if (gate) yield* Deferred.await(gate)
+            const { entries } = yield* Ref.updateAndGet(
+              ledger.state,
+              ({ entries }) => ({ entries: [...entries, item] })
+            )
+            return entries.length
+          })
+        return ledger.behavior({
+          internal: {
+            Book: ({ item }) => refuse.has(item) ? Effect.zipRight(book(item), new Refused({ by: item })) : book(item),
+            Forward: ({ item, to }) => Effect.zipRight(book(item), Effect.orDie(ledgers.get(to).Book({ item }))),
+            Close: () =>
+              Effect.gen(function*() {
+                runs.push(`${ledger.key} closes`)
+                yield* ledger.destroy
+                return (yield* Ref.get(ledger.state)).entries
+              }),
+            Peek: ({ item }) => book(item),
+            Entries: () => Effect.map(Ref.get(ledger.state), ({ entries }) => entries)
+          }
         })
-      return ledger.behavior({
-        internal: {
-          Book: ({ item }) => refuse.has(item) ? Effect.zipRight(book(item), new Refused({ by: item })) : book(item),
-          Forward: ({ item, to }) => Effect.zipRight(book(item), Effect.orDie(ledgers.get(to).Book({ item }))),
-          Peek: ({ item }) => book(item),
-          Entries: () => Effect.map(Ref.get(ledger.state), ({ entries }) => entries)
-        }
       })
-    })
-)
+  )
 
 const BenchLive = Layer.sync(Bench, () => ({ work: {}, runs: [], refuse: new Set<string>(), hold: new Map() }))
 
-const Live = (host: Parameters<typeof ActorHost.layer>[0] = {}) =>
+type HostOptions = Parameters<typeof ActorHost.layer>[0]
+
+const Live = (host: HostOptions = {}, ledgers = ledgerLive()) =>
   ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
     Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk] })),
-    Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
+    Layer.provideMerge(Layer.merge(DeskLive, ledgers)),
     Layer.provideMerge(ActorHost.layer(host)),
     Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer, BenchLive))
   )
 
-const run = <A, E, R>(body: Effect.Effect<A, E, R>, host?: Parameters<typeof ActorHost.layer>[0]) =>
-  body.pipe(Effect.scoped, Effect.provide(Live(host)))
+const run = <A, E, R>(
+  body: Effect.Effect<A, E, R>,
+  host?: HostOptions,
+  ledgers?: ReturnType<typeof ledgerLive>
+) => body.pipe(Effect.scoped, Effect.provide(Live(host, ledgers)))
 
 const entriesOf = (key: string) => Effect.flatMap(Ledger, (ledgers) => ledgers.get(key).Entries())
 
@@ -188,6 +208,83 @@ it.effect("T3 also if the other actor has been lost, or asleep, in between", () 
     { idleTimeout: "500 millis" }
   ))
 
+for (const durability of ["commit", "memory"] as const) {
+  it.effect(`T3 L4 also if the other actor has ended with what it was called for [${durability}]`, () =>
+    run(
+      Effect.gen(function*() {
+        const { runs, work } = yield* Bench
+        const control = yield* TestStore.TestStore
+        const desk = yield* ActorClient.connect(Desk, "a")
+        let times = 0
+        work["close"] = (room, ledgers) =>
+          Effect.gen(function*() {
+            const main = ledgers.get("main")
+            const booked = yield* main.Book({ item: "x" })
+            const closed = yield* main.Close()
+            const anew = yield* main.Book({ item: "y" })
+            // the desk is lost
+            if (times++ % 2 === 0) yield* control.fail("before")
+            yield* done(room, "close")
+            return [booked, closed, anew]
+          })
+        for (const round of [1, 2]) {
+          runs.length = 0
+          const call = yield* Effect.fork(desk.rpc.Do({ what: "close" }))
+          yield* later
+          assert.deepStrictEqual(yield* Fiber.join(call), [1, ["x"], 1])
+          assert.strictEqual(times, 2 * round, "it ran again")
+          assert.deepStrictEqual(runs, ["main x", "main closes", "main y"])
+          assert.deepStrictEqual(yield* entriesOf("main"), ["y"])
+          // what is kept goes when the next life has been told that nobody will ask again
+          yield* Effect.flatMap(Ledger, (ledgers) => ledgers.get("main").Book({ item: "z" }))
+          yield* settle
+          assert.deepStrictEqual(yield* repliesOf("Ledger", "main"), [])
+          yield* Effect.flatMap(Ledger, (ledgers) => ledgers.get("main").Close())
+        }
+      }),
+      {},
+      ledgerLive(durability)
+    ))
+
+  it.effect(`T3 L4 also if others have ended it, several times, and it slept in between [${durability}]`, () =>
+    run(
+      Effect.gen(function*() {
+        const { runs, work } = yield* Bench
+        const control = yield* TestStore.TestStore
+        const desk = yield* ActorClient.connect(Desk, "a")
+        const main = (yield* Ledger).get("main")
+        const gate = yield* Deferred.make<void>()
+        let times = 0
+        work["book"] = (room, ledgers) =>
+          Effect.gen(function*() {
+            const booked = yield* ledgers.get("main").Book({ item: "x" })
+            if (times++ === 0) {
+              yield* Deferred.await(gate)
+              yield* control.fail("before")
+            }
+            yield* done(room, "book")
+            return booked
+          })
+        const call = yield* Effect.fork(desk.rpc.Do({ what: "book" }))
+        yield* settle
+        for (const item of ["y", "z"]) {
+          yield* later
+          assert.lengthOf(yield* main.Close(), 1)
+          yield* later
+          yield* main.Book({ item })
+        }
+        yield* Deferred.succeed(gate, undefined)
+        yield* later
+        assert.strictEqual(yield* Fiber.join(call), 1)
+        assert.strictEqual(times, 2, "it ran again")
+        assert.deepStrictEqual(runs, ["main x", "main closes", "main y", "main closes", "main z"])
+        assert.deepStrictEqual(yield* entriesOf("main"), ["z"])
+      }),
+      { idleTimeout: "500 millis" },
+      ledgerLive(durability)
+    ))
+}
+
 class Memory extends Context.Tag("test/Memory")<Memory, { lost: boolean }>() {}
 
 /** A store that keeps replies for ten minutes, or says so and has lost them already. */
@@ -206,7 +303,7 @@ const forgetful = TestStore.layerOver.pipe(
 
 const Forgetful = ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
   Layer.provideMerge(MemoryTransport.layerServer({ actors: [Desk], silence: "1 hour", openTimeout: "1 hour" })),
-  Layer.provideMerge(Layer.merge(DeskLive, LedgerLive)),
+  Layer.provideMerge(Layer.merge(DeskLive, ledgerLive())),
   Layer.provideMerge(ActorHost.layer({ idleTimeout: "10 seconds", resumeWindow: "1 hour", window: 4 })),
   Layer.provideMerge(Layer.mergeAll(forgetful, MemoryTransport.layer, BenchLive))
 )

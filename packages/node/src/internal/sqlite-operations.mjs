@@ -161,10 +161,14 @@ const makeCommit = (db, rowless) => {
   const advance = makeAdvance(db, rowless)
   const setAlarm = db.prepare("INSERT OR REPLACE INTO alarm VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
   const deleteAlarm = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ? AND id = ?")
-  // A trace stays, so that a client which comes back can be told that it was another life it called.
+  // A trace stays, so that a client which comes back can be told that it was another life it called. The segment of the
+  // commit that ends the actor stays with it.
   const destroyActor = db.prepare(
-    `UPDATE actor SET state = NULL, reply_seq = NULL, reply_at = NULL, reply_body = NULL, incarnation = incarnation + 1,
-       destroyed = ? WHERE name = ? AND key = ?`
+    "UPDATE actor SET state = NULL, incarnation = incarnation + 1, destroyed = ? WHERE name = ? AND key = ?"
+  )
+  const emptyOldSegment = db.prepare(
+    `UPDATE actor SET reply_seq = NULL, reply_at = NULL, reply_body = NULL
+     WHERE name = ? AND key = ? AND reply_seq < version`
   )
   const destroyAlarms = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ?")
   const destroyReplies = db.prepare("DELETE FROM reply WHERE name = ? AND key = ?")
@@ -175,6 +179,7 @@ const makeCommit = (db, rowless) => {
    */
   const destroy = ({ key, name }, nowMillis) => {
     destroyActor.run(nowMillis, name, key)
+    emptyOldSegment.run(name, key)
     destroyAlarms.run(name, key)
     destroyReplies.run(name, key)
   }

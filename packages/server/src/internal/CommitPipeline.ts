@@ -7,6 +7,7 @@ import type { Durability } from "@troupe/contract/Behavior"
 import * as Effect from "effect/Effect"
 import type { Alarm, AlarmChange, Commit, CommitResult, RecordedReply } from "../ActorStore.ts"
 import type { Services } from "./Services.ts"
+import { only } from "./Session.ts"
 import { type AlarmChanges, type Changes, isNothing, nothing } from "./Turn.ts"
 
 /** A turn that has ended. */
@@ -25,6 +26,8 @@ export interface PipelineOwner {
   readonly address: Address
   readonly registration: { readonly durability: Durability }
   readonly services: Pick<Services, "submit" | "schedule">
+  /** Of what the actor has answered, what is to be found after its end. */
+  readonly outliving: () => Iterable<RecordedReply>
   /** The present state as text. May throw. */
   readonly encodeState: () => string
   /** A segment with so many answers has been stored. None of them has left yet. */
@@ -116,9 +119,10 @@ export class CommitPipeline {
     this.owner.onIdle()
   }
 
-  private commit(batch: ReadonlyArray<Ended>): void {
+  private commit(all: ReadonlyArray<Ended>): void {
     const { address, registration: { durability }, services } = this.owner
-    const destroy = batch.some(({ changes }) => changes.destroys)
+    const destroy = all.some(({ changes }) => changes.destroys)
+    const batch = destroy ? all.map(outlived) : all
     let state: string | undefined
     try {
       if (!destroy && (!this.stored || batch.some(({ changes }) => changes.state))) state = this.owner.encodeState()
@@ -130,6 +134,7 @@ export class CommitPipeline {
     const settledSegments = this.settledSegments
     this.settledSegments = []
     const replies = batch.flatMap((ended) => ended.reply ?? [])
+    if (destroy) replies.unshift(...this.owner.outliving())
     const alarms = mergeAlarms(batch)
     const commit: Commit = {
       address,
@@ -184,6 +189,9 @@ export class CommitPipeline {
     for (const ended of abandoned) ended.abandon()
   }
 }
+
+/** A turn of an actor that ends: clients are told that it has ended, but another actor, which asks again, is answered. */
+const outlived = (ended: Ended): Ended => ended.reply?.call === only ? ended : { ...ended, reply: undefined }
 
 /** What the turns of a batch do to alarms altogether; undefined if nothing. */
 const mergeAlarms = (batch: ReadonlyArray<Ended>): AlarmChanges | undefined => {

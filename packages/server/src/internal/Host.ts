@@ -36,6 +36,7 @@ import { type Keeper, LiveActivation } from "./LiveActivation.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import * as Origin from "./Origin.ts"
 import { OutgoingCalls } from "./OutgoingCalls.ts"
+import * as Recorded from "./Recorded.ts"
 import * as Registration from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
@@ -107,7 +108,7 @@ export class Host implements Keeper {
         return activation
       },
       call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
-      settle: (address, id) => this.awakeNow(address)?.settleInternal(id),
+      settle: (address, id) => this.settle(address, id),
       forgetFailure: (address, id) => this.awakeNow(address)?.forgetFailure(id)
     })
     this.context = Context.make(ActorHost, {
@@ -183,6 +184,17 @@ export class Host implements Keeper {
     const millis = this.services.options.shutdownTimeoutMillis * share
     const given = Effect.disconnect(Effect.interruptible(effect))
     return Effect.asVoid(Effect.timeoutOption(Effect.interruptible(given), millis))
+  }
+
+  // --- calls between actors ------------------------------------------------------------------------------------------
+
+  /** A call will not be made again. What a memory actor that is not awake has kept of it is in its registration. */
+  private settle(address: Address.Address, id: string): void {
+    const activation = this.awakeNow(address)
+    if (activation) return activation.settleInternal(id)
+    const registration = this.registrations.get(address.contract)
+    registration?.parked.get(address.key)?.recorded.delete(id)
+    registration?.traces.of(address.key).recorded.delete(id)
   }
 
   // --- activations ---------------------------------------------------------------------------------------------------
@@ -318,11 +330,11 @@ export class Host implements Keeper {
 
   /** The actor was destroyed: the next use begins anew. */
   onDestroyed(activation: LiveActivation): void {
-    const { registration, address, scope } = activation
+    const { registration, address, scope, services: { clock } } = activation
     registration.alarmClock.replace(address.key, undefined)
     if (registration.durability === "memory") {
       registration.parked.delete(address.key)
-      registration.incarnations.next(address.key)
+      registration.traces.next(address.key, Recorded.ofNamed(activation.outliving(), clock.unsafeCurrentTimeMillis()))
     }
     this.fork(Effect.ensuring(this.inTime(Scope.close(scope, Exit.void)), Effect.sync(() => this.vacate(activation))))
   }

@@ -17,7 +17,7 @@ import type { Observer } from "./Observed.ts"
 import type { Parts } from "./Parts.ts"
 import { Request } from "./Request.ts"
 import { Retained } from "./Retained.ts"
-import { CallEntry } from "./Session.ts"
+import { CallEntry, only } from "./Session.ts"
 import { Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
 
@@ -92,9 +92,6 @@ class Known extends CallEntry {
     this.waiting.clear()
   }
 }
-
-/** The number of a call that is the only one of its name. */
-const only = 0
 
 const decode = ({ exit: codec }: Codec.RpcCodec, text: string): Exit.Exit<unknown, unknown> => {
   const decoded = codec.decode(Json.decode(text, codec.what))
@@ -223,8 +220,7 @@ export class InternalCalls {
   }
 
   private callAgain(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
-    const { services: { store }, turns, recorded, address } = this.owner
-    const loaded = turns.durable ? Effect.mapError(recorded.load(store, address), () => abandoned) : Effect.void
+    const loaded = Effect.mapError(this.owner.recorded.load, () => abandoned)
     return Effect.zipRight(loaded, this.join(call, id))
   }
 

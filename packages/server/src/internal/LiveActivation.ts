@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import type { RecordedReply } from "../ActorStore.ts"
 import { Admission, type AdmissionOwner, type OpenRequest } from "./Admission.ts"
 import { Alarms, type AlarmsOwner } from "./Alarms.ts"
 import { Answers } from "./Answers.ts"
@@ -126,7 +127,7 @@ export class LiveActivation
     )
     this.turns = new Turns(services, registration, address, origin, this.runtime, this)
     this.answers = new Answers(address, services.secrets, this.runtime, services.options.outputBytesMax)
-    this.recorded = new Recorded(recorded, origin.version, this.turns.pipeline)
+    this.recorded = new Recorded(this, recorded, origin.version)
     this.stageEvent = Room.makeStageEvent(
       this.turns,
       registration.codecs.contract,
@@ -148,8 +149,8 @@ export class LiveActivation
 
   /** Runs the implementation's `build`. */
   get build(): Effect.Effect<void, unknown> {
-    const { address, admission: { connections }, alarms, runtime, stageEvent, subscribers, turns } = this
-    const room = Room.make({ key: address.key, turns, connections, subscribers, stageEvent, alarms })
+    const { address, admission: { connections }, alarms, recorded, runtime, stageEvent, subscribers, turns } = this
+    const room = Room.make({ key: address.key, turns, connections, subscribers, stageEvent, alarms, recorded })
     return Effect.suspend(() => this.registration.build(room)).pipe(
       Effect.provide(runtime.context as Context.Context<unknown>),
       Effect.annotateLogs(LogAnnotations.of(address)),
@@ -245,6 +246,12 @@ export class LiveActivation
 
   onRecorded(segment: number, answers: number): void {
     this.recorded.begin(segment, answers)
+  }
+
+  *outliving(): Iterable<RecordedReply> {
+    for (const named of [this.recorded.named(), this.internalCalls.answered()]) {
+      for (const [session, { exit, number }] of named) yield { session, call: number, exit: exit! }
+    }
   }
 
   /** Nothing can be committed any more: what is in memory is worthless, and clients open anew. */
@@ -452,8 +459,8 @@ export class LiveActivation
 
   /** Recorded answers are read when a client asks for calls that this activation may not have seen. */
   private loadRecorded(open: OpenRequest): Effect.Effect<void, DisconnectReason> {
-    if (open.pending.length === 0 || this.registration.durability === "memory") return Effect.void
-    return Effect.mapError(this.recorded.load(this.services.store, this.address), (error): DisconnectReason => ({
+    if (open.pending.length === 0) return Effect.void
+    return Effect.mapError(this.recorded.load, (error): DisconnectReason => ({
       _tag: "Unavailable",
       defectId: this.answers.report("the store", Cause.fail(error))
     }))

@@ -49,10 +49,10 @@ const inMemory = Effect.fnUntraced(function*(services: Services, registration: R
   const parked = registration.parked.get(address.key)
   const state = parked ? parked.state : yield* initialState(registration, address)
   const epoch = yield* services.nextEpoch("memory")
-  const incarnation = registration.incarnations.of(address.key)
+  const { incarnation, recorded } = registration.traces.of(address.key)
   const alarms = parked?.alarms ?? []
   const origin = { epoch, version: 0, name: parked?.name, incarnation, state, stored: true, alarms, careful: false }
-  return { origin, recorded: parked?.recorded ?? Recorded.none() }
+  return { origin, recorded: parked?.recorded ?? recorded }
 })
 
 const inStore = Effect.fnUntraced(function*(services: Services, registration: Registration, address: Address) {

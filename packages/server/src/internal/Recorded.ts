@@ -5,9 +5,9 @@
 import type { Address } from "@troupe/contract/Address"
 import { SparseMap } from "@troupe/contract/Sparse"
 import * as Effect from "effect/Effect"
-import type { ActorStore, StoreError } from "../ActorStore.ts"
+import type { ActorStore, RecordedReply, StoreError } from "../ActorStore.ts"
 import type { CommitPipeline } from "./CommitPipeline.ts"
-import { CallEntry, type Session } from "./Session.ts"
+import { CallEntry, only, type Session } from "./Session.ts"
 
 /** The answered calls of a session by number, kept from a moment on, in milliseconds. */
 class KeptCalls extends Map<number, CallEntry> {
@@ -21,6 +21,22 @@ export type RecordedReplies = SparseMap<string, KeptCalls>
 
 export const none = (): RecordedReplies => new SparseMap()
 
+/** Replies to calls between actors, as they are kept from a moment on, in milliseconds. */
+export const ofNamed = (replies: Iterable<RecordedReply>, since: number): RecordedReplies => {
+  const all = none()
+  for (const { call, exit, session } of replies) {
+    all.set(session, new KeptCalls(since, [[call, CallEntry.answered(call, exit, undefined)]]))
+  }
+  return all
+}
+
+/** Whose answers they are. */
+export interface RecordedOwner {
+  readonly services: { readonly store: typeof ActorStore.Service }
+  readonly address: Address
+  readonly turns: { readonly durable: boolean; readonly pipeline: Pick<CommitPipeline, "settleSegment"> }
+}
+
 /** What is kept of an entry when its activation goes: not the connection it was sent on. */
 const bare = ({ exit, number, segment }: CallEntry): CallEntry => CallEntry.answered(number, exit!, segment)
 
@@ -29,10 +45,10 @@ export class Recorded {
   private readonly unsettled = new SparseMap<number, number>()
 
   constructor(
+    private readonly owner: RecordedOwner,
     private readonly replies: RecordedReplies,
     /** The version this activation began at: what was recorded later is in memory. */
-    private readonly since: number,
-    private readonly pipeline: Pick<CommitPipeline, "settleSegment">
+    private readonly since: number
   ) {}
 
   /** A segment has been stored. All its answers are counted before the first of them can be settled. */
@@ -49,7 +65,7 @@ export class Recorded {
     const left = (this.unsettled.get(segment) ?? 1) - 1
     if (left > 0) return void this.unsettled.set(segment, left)
     this.unsettled.delete(segment)
-    this.pipeline.settleSegment(segment)
+    this.owner.turns.pipeline.settleSegment(segment)
   }
 
   /** Gives a session the answers recorded for it, and returns them. */
@@ -91,10 +107,19 @@ export class Recorded {
     return all
   }
 
-  /** Reads what earlier activations recorded, at the first call. */
-  load(store: typeof ActorStore.Service, address: Address): Effect.Effect<void, StoreError> {
+  /** The answers to calls between actors that nobody has asked for here. */
+  *named(): Iterable<readonly [session: string, entry: CallEntry]> {
+    for (const [session, calls] of this.replies) {
+      const entry = calls.get(only)
+      if (entry) yield [session, entry]
+    }
+  }
+
+  /** Reads what earlier activations recorded, the first time. */
+  get load(): Effect.Effect<void, StoreError> {
     return Effect.suspend(() => {
-      if (this.loaded) return Effect.void
+      const { address, services: { store }, turns } = this.owner
+      if (this.loaded || !turns.durable || this.since === 0) return Effect.void
       return Effect.map(store.replies(address), (segments) => {
         if (this.loaded) return
         this.loaded = true

@@ -12,10 +12,10 @@ import * as Schema from "effect/Schema"
 import type { Alarm } from "../ActorStore.ts"
 import type { Limits } from "../HostOptions.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
-import { Incarnations } from "./Incarnations.ts"
 import { Meters } from "./Meters.ts"
 import * as Observed from "./Observed.ts"
 import type { RecordedReplies } from "./Recorded.ts"
+import { Traces } from "./Traces.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
 export interface Parked {
@@ -45,8 +45,8 @@ export interface Registration {
   /** Activations that have nothing to do. */
   readonly idle: Expiry
   readonly alarmClock: AlarmClock
-  /** How often memory actors have been destroyed, by key. */
-  readonly incarnations: Incarnations
+  /** What is remembered of memory actors that have been destroyed. */
+  readonly traces: Traces
   /** Memory actors that sleep, by key. */
   readonly parked: Map<string, Parked>
   /** The keys of actors that were lost because their state did not encode. */
@@ -86,7 +86,7 @@ export const make = (
     observers: Observed.make(meters, runtime),
     idle,
     alarmClock,
-    incarnations: new Incarnations(),
+    traces: new Traces(),
     parked: new Map(),
     careful: new Set()
   }

@@ -12,6 +12,7 @@ import { identity } from "effect/Function"
 import type * as HashMap from "effect/HashMap"
 import type { Alarms } from "./Alarms.ts"
 import { encodeOutput } from "./Answers.ts"
+import type { Recorded } from "./Recorded.ts"
 import type { Recipient } from "./ServerConnection.ts"
 import type { Subscribers } from "./Subscribers.ts"
 import { type Cell, ofFiber, TurnRef } from "./Turn.ts"
@@ -62,6 +63,7 @@ interface RoomParts {
   readonly subscribers: Subscribers
   readonly stageEvent: StageEvent
   readonly alarms: Alarms
+  readonly recorded: Recorded
 }
 
 /** What an actor does not ask for is not made: there may be very many of them. */
@@ -119,10 +121,13 @@ class Room implements Activation<unknown, any, any, any> {
   }
 
   get destroy() {
-    return this.parts.turns.stage((turn) => {
-      turn.destroys = true
-      return Effect.void
-    })
+    const { recorded, turns } = this.parts
+    return turns.stage((turn) =>
+      // what earlier activations have answered to other actors is to outlive it too
+      Effect.map(Effect.orDie(recorded.load), () => {
+        turn.destroys = true
+      })
+    )
   }
 
   // they may be taken from it: none of these needs `this` when it is called

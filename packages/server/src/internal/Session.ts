@@ -22,6 +22,9 @@ export interface ReplyTarget extends Caller {
 /** Stands for the encoded `Exit` of a call of which nobody knows how it has ended: the client is told `Lost`. */
 export const lost = "{\"_tag\":\"Lost\"}"
 
+/** The number of a call that is the only one of its name, as those between actors are. Those of a client count from 1. */
+export const only = 0
+
 /** What is known of one call until the client has its answer. */
 export class CallEntry {
   /** The encoded `Exit`, once it may leave. */

@@ -49,6 +49,8 @@ export interface TurnsObserver {
   readonly onIdle: () => void
   /** A segment with so many answers has been stored. */
   readonly onRecorded: (segment: number, answers: number) => void
+  /** What was answered to other actors, which may ask again. */
+  readonly outliving: () => Iterable<RecordedReply>
   /** Nothing can be committed any more. */
   readonly onLost: (loss: Loss) => void
   /** A turn that ends the actor has ended, and is to be committed. */
@@ -105,6 +107,10 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
 
   onRecorded(segment: number, answers: number): void {
     this.observer.onRecorded(segment, answers)
+  }
+
+  outliving(): Iterable<RecordedReply> {
+    return this.observer.outliving()
   }
 
   onAlarms(due: number): void {
@@ -268,7 +274,7 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
     observed?.ended()
     this.pipeline.push({
       changes,
-      reply: recordable && consequential && !changes.destroys ? reply : undefined,
+      reply: recordable && consequential ? reply : undefined,
       release: (segment) => {
         observed?.answered(exit)
         if (kept) turn.send(() => answer(segment))
