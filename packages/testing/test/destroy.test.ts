@@ -4,7 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Actor, Address, ConnectionError, type DisconnectReason } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
 import { MemoryTransport, TestStore } from "@troupe/testing"
-import { Effect, Exit, Fiber, Layer, Schedule, Schema, Stream, TestClock } from "effect"
+import { Effect, Exit, Fiber, Layer, Schedule, Schema, Scope, Stream, TestClock } from "effect"
 import {
   append,
   backend,
@@ -13,6 +13,7 @@ import {
   labLive,
   type LabRoom,
   layerOutside,
+  layerProcess,
   life,
   Oops,
   Probe,
@@ -327,3 +328,35 @@ it.effect("L4 a backend's call that waits behind an end whose commit hangs has i
     yield* control.release
     yield* Fiber.join(ending)
   })))
+
+it.effect("L4 L5 a host that leaves while an end hangs in the store releases what its actor and its connections hold", () =>
+  Effect.gen(function*() {
+    const probe = yield* Probe
+    const control = yield* TestStore.TestStore
+    yield* Effect.addFinalizer(() => control.release)
+    probe.scripts["destroy"] = destroying
+    const hold = (what: string) =>
+      Effect.acquireRelease(probe.note(`${what} acquired`), () => probe.note(`${what} released`))
+    probe.hooks.build = () => hold("actor")
+    probe.hooks.onConnect = () => hold("connection")
+    const scope = yield* Scope.make()
+    yield* Effect.gen(function*() {
+      const ann = yield* connect("ann")
+      yield* ann.rpc.Append({ item: "x" })
+      yield* control.hold
+      yield* Effect.fork(Effect.exit(ann.rpc.Run({ script: "destroy" })))
+      yield* control.waiting
+    }).pipe(
+      Effect.provide(yield* Layer.buildWithScope(layerProcess(labLive()), scope)),
+      Scope.extend(yield* Effect.scope)
+    )
+    const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+    for (let i = 0; i < 60; i++) {
+      yield* TestClock.adjust("1 second")
+      yield* settle
+    }
+    yield* Fiber.join(stopping)
+    for (const what of ["actor", "connection"]) {
+      assert.deepStrictEqual([probe.count(`${what} acquired`), probe.count(`${what} released`)], [1, 1], what)
+    }
+  }).pipe(Effect.scoped, Effect.provide(layerOutside)))

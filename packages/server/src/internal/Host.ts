@@ -164,7 +164,7 @@ export class Host implements Keeper {
       const leaving = Array.from(this.slots.values()).flatMap((slot) => {
         if (slot._tag === "Waking") return slot.registration === registration ? this.leaveAwoken(slot.done) : []
         if (slot.activation.registration !== registration) return []
-        return slot._tag === "Awake" ? this.leave(slot.activation) : this.inTime(Deferred.await(slot.done))
+        return slot._tag === "Awake" ? this.leave(slot.activation) : this.seeOff(slot)
       })
       return Effect.all(leaving, { concurrency: "unbounded", discard: true })
     })
@@ -176,6 +176,15 @@ export class Host implements Keeper {
     return Effect.timeoutOption(Effect.interruptible(Effect.option(Deferred.await(done))), shutdownTimeoutMillis).pipe(
       Effect.map(Option.flatten),
       Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: (activation) => this.leave(activation) }))
+    )
+  }
+
+  /** An activation that is leaving already leaves in time. If it ends for good, and the store does not say so, it is lost. */
+  private seeOff({ activation, done }: Extract<Slot, { readonly _tag: "Leaving" }>): Effect.Effect<void> {
+    const gone = Deferred.await(done)
+    return this.inTime(gone, turnsShare).pipe(
+      Effect.zipRight(Effect.sync(() => activation.giveUpEnd())),
+      Effect.zipRight(this.inTime(gone, 1 - turnsShare))
     )
   }
 

@@ -223,6 +223,11 @@ export class LiveActivation
     for (const connection of this.admission.all) connection.end({ _tag: "ActivationLost" })
   }
 
+  /** Nobody waits for the actor's end to be durable any more: whether it has ended is found out by its next activation. */
+  giveUpEnd(): void {
+    if (this.endedForGood && this.turns.busy) this.turns.pipeline.lose("its end was not durable when its host left")
+  }
+
   /** What a memory actor leaves behind when it goes to sleep. */
   park(): Parked {
     return {
