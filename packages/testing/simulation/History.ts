@@ -5,9 +5,11 @@
 import { ConnectionError } from "@troupe/contract"
 import type { ActorStore } from "@troupe/server"
 import type { MemoryTransport } from "@troupe/testing"
-import { Schema } from "effect"
+import { Option, Schema } from "effect"
+import { connectionOf, Life, ringOf } from "./Log.ts"
 
-export type Kind =
+/** What a client calls. */
+export type ClientKind =
   | "Add"
   | "Refuse"
   | "AddIfOdd"
@@ -20,13 +22,19 @@ export type Kind =
   | "Length"
   | "Follow"
   | "Count"
+  | "SetTimer"
+  | "CancelTimer"
   | "Dismiss"
+  | "End"
+
+/** What is called, by a backend too. */
+export type Kind = ClientKind | "Receive" | "ReceiveBeside"
 
 /** One call of a client. Times are those of the simulation. */
 export interface Operation {
   readonly client: string
   readonly log: string
-  /** The other log, of `Forward`. */
+  /** The other log, of `Forward` and `End`. */
   readonly to: string | undefined
   readonly kind: Kind
   readonly op: string
@@ -50,9 +58,14 @@ const isConnectionError = Schema.is(ConnectionError.ConnectionError)
 export const sentOf = (error: unknown): "no" | "maybe" | undefined => isConnectionError(error) ? error.sent : undefined
 
 /** In which order a client's calls take effect is promised for those that run in turns of their own. */
-const isOrdered = (kind: Kind): boolean => kind !== "AddLater" && kind !== "AddBeside"
+const isOrdered = (kind: Kind): boolean => kind !== "AddLater" && kind !== "AddBeside" && kind !== "ReceiveBeside"
 
-const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ ops: Schema.Array(Schema.String) })))
+const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Life))
+
+/** What has been recorded of `Finish`. */
+const decodeFinish = Schema.decodeUnknownOption(
+  Schema.parseJson(Schema.Struct({ _tag: Schema.Literal("Success"), value: Life }))
+)
 
 /** What has gone wrong on purpose, as far as it matters for what must hold. */
 export interface Circumstances {
@@ -60,6 +73,8 @@ export interface Circumstances {
   readonly crashes: number
   /** Clients were disconnected by the actor, and some have heard it. */
   readonly dismissed: boolean
+  /** Logs have ended, and begun anew. */
+  readonly ended: boolean
   /** The actors have stayed in memory, with what they had begun. */
   readonly kept: boolean
   /** Only links were lost, and for less than the resume window: every connection must have been resumed. */
@@ -69,7 +84,11 @@ export interface Circumstances {
 export class History {
   readonly problems: Array<string> = []
   readonly operations: Array<Operation> = []
-  /** What has been committed last, by log. */
+  /** The lives of logs that have ended. */
+  private readonly lives = new Map<string, ReadonlyArray<ReadonlyArray<string>>>()
+  /** By the operation that ended a log, what was told of it. */
+  private readonly finishes = new Map<string, string>()
+  /** What has been committed last, by log, of all its lives. */
   private readonly committed = new Map<string, ReadonlyArray<string>>()
   private readonly epochs = new Map<string, number>()
   private readonly acquired = new Set<string>()
@@ -113,18 +132,40 @@ export class History {
     const ops = this.committed.get(log) ?? []
     if (adds.has(kind) && ops[outcome.value!] !== op)
       this.problem(`${op} was answered with ${outcome.value}, and is not there`)
-    if (kind === "Forward" && !this.committed.get(to!)?.includes(op)) this.problem(`${op} is not in ${to}`)
+    if (to !== undefined && !this.committed.get(to)?.includes(op)) this.problem(`${op} is not in ${to}`)
   }
 
   /** Each state that is committed goes on from the one before. */
-  readonly onCommit = ({ address: { key }, epoch, state }: ActorStore.Commit): void => {
+  readonly onCommit = ({ address: { key }, destroy, epoch, replies, state }: ActorStore.Commit): void => {
     if (epoch < (this.epochs.get(key) ?? 0)) this.problem(`${key}: epoch ${epoch} has committed after a later one`)
     this.epochs.set(key, epoch)
-    if (state === undefined) return
+    if (destroy) this.onDestroyed(key, replies)
+    else if (state !== undefined) this.onState(key, decodeState(state))
+  }
+
+  private onState(key: string, { base, ops }: typeof Life.Type): void {
+    const past = this.past(key)
+    if (base !== past.length) this.problem(`${key}: a life goes on from ${base}, and not from ${past.length}`)
+    const all = [...past, ...ops]
     const before = this.committed.get(key) ?? []
-    const { ops } = decodeState(state)
-    if (before.some((op, i) => ops[i] !== op)) this.problem(`${key}: a commit has dropped what was committed before`)
-    this.committed.set(key, ops)
+    if (before.some((op, i) => all[i] !== op)) this.problem(`${key}: a commit has dropped what was committed before`)
+    this.committed.set(key, all)
+  }
+
+  /** The answer to who has ended a log says what it has had in the end. */
+  private onDestroyed(key: string, replies: ReadonlyArray<ActorStore.RecordedReply>): void {
+    const base = this.past(key).length
+    const life = replies.flatMap(({ exit }) => Option.toArray(decodeFinish(exit)))
+      .map(({ value }) => value)
+      .find((life) => life.base === base)
+    if (!life) return this.problem(`${key} has ended, and nobody can be told what it has had`)
+    this.onState(key, life)
+    this.lives.set(key, [...this.lives.get(key) ?? [], life.ops])
+  }
+
+  /** What a log has had in the lives that have ended. */
+  past(key: string): ReadonlyArray<string> {
+    return (this.lives.get(key) ?? []).flat()
   }
 
   /** An event that leaves must be in the store by then, and a call that leaves must be waited for. */
@@ -179,6 +220,13 @@ export class History {
     together: (connection: string, count: number): void => {
       if (count > 1) this.problem(`${connection} is one of ${count} connections of its session`)
     },
+    before: (log: string): number => this.past(log).length,
+    finished: (op: string, { base, ops }: typeof Life.Type): void => {
+      const told = `${base} ${ops.join()}`
+      if (ops.at(-1) !== op) this.problem(`a log has ended with ${op}, and has had ${told}`)
+      if ((this.finishes.get(op) ?? told) !== told) this.problem(`${op} was answered in two ways`)
+      this.finishes.set(op, told)
+    },
     left: (connection: string): void => {
       if (!this.entered.has(connection)) this.problem(`onDisconnect has run for ${connection}, which has never stood`)
       if (this.left.has(connection)) this.problem(`onDisconnect has run twice for ${connection}`)
@@ -202,6 +250,17 @@ export class History {
       }
       last = index
       gap = false
+    }
+  }
+
+  /** What a reader has heard of events of which only the newest of each sender counts. */
+  readonly newest = (reader: string, seen: ReadonlyArray<{ readonly op: string; readonly index: number }>): void => {
+    const last = new Map<string, number>()
+    for (const { index, op } of seen) {
+      const sender = this.operations.find((operation) => operation.op === op)?.client ?? "the log"
+      const before = last.get(sender) ?? -1
+      if (index <= before) this.problem(`${reader}: event ${index} of ${sender} came after ${before}`)
+      last.set(sender, index)
     }
   }
 
@@ -245,6 +304,7 @@ export class History {
     this.checkOrder(logs)
     this.checkGaps(options.undisturbed)
     this.checkTimes(logs, options.hosts)
+    for (const [key, ops] of logs) this.checkLives(key, ops.slice(this.past(key).length))
     if (options.crashes === 0) {
       for (const connection of this.acquired) {
         if (!this.released.has(connection)) this.problem(`${connection} was acquired and not released`)
@@ -267,7 +327,7 @@ export class History {
   private checkOperation(
     operation: Operation,
     logs: ReadonlyMap<string, ReadonlyArray<string>>,
-    { dismissed, kept }: Circumstances
+    { dismissed, ended, kept }: Circumstances
   ): void {
     const { kind, log, op, outcome, to } = operation
     const isIn = (key: string) => logs.get(key)?.includes(op) === true
@@ -281,9 +341,10 @@ export class History {
       case "Success": {
         if (kind === "Refuse") this.problem(`${op} was not refused`)
         if (kind === "Poison") this.problem(`${op} was kept, and cannot be stored`)
-        if ((adds.has(kind) || kind === "AddLater") && !here)
+        // an alarm is gone with the life in which it was set
+        if ((adds.has(kind) || (kind === "AddLater" && !this.lives.has(log))) && !here)
           this.problem(`${kind} ${op} has succeeded, and is not there`)
-        if (kind === "Forward" && !isIn(to!)) this.problem(`${op} was forwarded, and is not in ${to}`)
+        if (to !== undefined && !isIn(to)) this.problem(`${op} was brought to ${to}, and is not there`)
         return
       }
       case "Failure":
@@ -292,7 +353,10 @@ export class History {
         }
         if (kept && staysWithActor(kind) && outcome.error === "OutcomeUnknown")
           this.problem(`nobody knows how ${kind} ${op} has ended, though its actor has stayed`)
-        if (!(dismissed && outcome.error === "ConnectionClosed") && !mayFail(kind, outcome.error, this.forgetful))
+        if (
+          !(dismissed && outcome.error === "ConnectionClosed") && !(ended && outcome.error === "ActorDestroyed")
+          && !mayFail(kind, outcome.error, this.forgetful)
+        )
           this.problem(`${kind} ${op} has failed: ${outcome.error}`)
         // a turn that has failed has left nothing
         if (outcome.sent === undefined && here) this.problem(`${op} has failed, and is there: ${outcome.error}`)
@@ -312,6 +376,29 @@ export class History {
       if (before && before.index > index) this.problem(`${op} stands before ${before.op}, which was called earlier`)
       last.set(`${client} ${log}`, { index, op })
     }
+  }
+
+  private hasLeft(key: string, op: string): boolean {
+    const id = connectionOf(op)
+    return id !== undefined && this.left.has(`${key} ${id}`)
+  }
+
+  /** What has happened by itself: timers ring if they have not been set again or cancelled, and connections end once. */
+  private checkLives(key: string, present: ReadonlyArray<string>): void {
+    const kinds = new Map(this.operations.map(({ kind, op }) => [op, kind]))
+    const rings = new Set([...kinds.keys()].map(ringOf))
+    let awaited: string | undefined
+    for (const life of [...this.lives.get(key) ?? [], present]) {
+      awaited = undefined
+      for (const op of life) {
+        if (kinds.get(op) === "SetTimer") awaited = ringOf(op)
+        else if (kinds.get(op) === "CancelTimer") awaited = undefined
+        else if (op === awaited) awaited = undefined
+        else if (rings.has(op)) this.problem(`${key}: ${op} came though it was set again or cancelled`)
+        else if (!kinds.has(op) && !this.hasLeft(key, op)) this.problem(`${key} has ${op}, and nobody has added it`)
+      }
+    }
+    if (awaited !== undefined) this.problem(`${key}: ${awaited} has not come`)
   }
 
   /** What was answered before something else was called stands before it, and whoever looks later sees it. */
@@ -353,7 +440,19 @@ export class History {
 /** Of the default schedule, before its jitter. */
 const longestWait = 30_000
 
-const adds: ReadonlySet<Kind> = new Set(["Add", "AddIfOdd", "Forward", "AddOnce", "AddAgain", "AddBeside"])
+const adds: ReadonlySet<Kind> = new Set([
+  "Add",
+  "AddIfOdd",
+  "Forward",
+  "AddOnce",
+  "AddAgain",
+  "AddBeside",
+  "SetTimer",
+  "CancelTimer",
+  "End",
+  "Receive",
+  "ReceiveBeside"
+])
 
 /** Runs beside the turns, and is lost with its actor only. */
 const staysWithActor = (kind: Kind): boolean => kind === "AddBeside" || kind === "Follow" || kind === "Count"
@@ -370,8 +469,12 @@ const mayFail = (kind: Kind, error: string, forgetful: boolean): boolean => {
     case "Refuse":
       return error === "Refused"
     case "Forward":
+    case "End":
       // the other actor may have been out of reach for longer than a call waits
       return error === "ServerDefect"
+    case "Receive":
+    case "ReceiveBeside":
+      return error === "ActorUnavailable" || error === "CallTimeout"
     case "AddOnce":
     case "AddBeside":
     case "Follow":

@@ -243,5 +243,61 @@ export const planted: ReadonlyArray<Planted> = [
     })
     Runtime.runFork(this.owner.runtime)(Effect.delay(later, "100 millis"))`,
     seed: 0
+  },
+  {
+    name: "what an actor has answered to others is forgotten at its end",
+    file: `${server}/CommitPipeline.ts`,
+    find: "if (destroy) replies.unshift(...this.owner.outliving())",
+    replace: "",
+    seed: 155,
+    theme: "lives"
+  },
+  {
+    name: "alarms outlive their actor",
+    file: "server/src/ActorStore.ts",
+    find: "for (const id of Array.from(row.alarms.keys())) this.setAlarm(row, id, undefined)",
+    replace: "",
+    seed: 18,
+    theme: "lives"
+  },
+  {
+    name: "a client sends a call again to the next life of its actor",
+    file: `${client}/Calls.ts`,
+    find: "if (sent.incarnation !== terms.incarnation)",
+    replace: "if (false)",
+    seed: 8,
+    theme: "lives"
+  },
+  {
+    name: "an alarm that was set again fires as before, too",
+    file: `${server}/Alarms.ts`,
+    find: "return this.owner.turns.alarms.get(id)?.firing === firing",
+    replace: "return this.owner.turns.alarms.get(id) !== undefined",
+    seed: 97,
+    theme: "bustle"
+  },
+  {
+    name: "an alarm that is cancelled fires all the same",
+    file: `${server}/Alarms.ts`,
+    find: "if (this.owner.turns.alarms.get(id) || staged?.has(id)) turn.changeAlarm(id, undefined)",
+    replace: "staged",
+    seed: 2,
+    theme: "bustle"
+  },
+  {
+    name: "an event of which only the latest counts overtakes what waits for room",
+    file: `${server}/GatewayLink.ts`,
+    find: "return this.waiting.size === 0 && this.keepsUp()",
+    replace: "return this.keepsUp()",
+    seed: 95,
+    theme: "bustle"
+  },
+  {
+    name: "a call of a backend, which has no name, is made again",
+    file: `${server}/OutgoingCalls.ts`,
+    find: "const attempts = call.id === undefined ? attempt : ",
+    replace: "const attempts = ",
+    seed: 10,
+    theme: "bustle"
   }
 ]

@@ -1,12 +1,13 @@
 /**
  * What is not left to chance, so that what rarely comes together does. Each seed has a theme; most have the first one.
  */
-import type { HostOptions } from "@troupe/server"
+import type { Gateway, HostOptions } from "@troupe/server"
 import type { Simulation } from "@troupe/testing"
 import type { Duration } from "effect"
-import type { Kind } from "./History.ts"
+import type { ClientKind } from "./History.ts"
+import type { Manners } from "./Log.ts"
 
-export type Weights = ReadonlyArray<readonly [kind: Kind, weight: number]>
+export type Weights = ReadonlyArray<readonly [kind: ClientKind, weight: number]>
 
 /** Probabilities lie between 0 and 1. */
 export interface Theme {
@@ -15,6 +16,7 @@ export interface Theme {
   /** How long things go wrong. */
   readonly faultsFor: Duration.DurationInput
   readonly host: HostOptions.Options
+  readonly gateway: Omit<Gateway.Options, "actors">
   /** The kinds of calls, by how often they are made. */
   readonly kinds: Weights
   /** How often a client waits before its next call. */
@@ -23,8 +25,14 @@ export interface Theme {
   readonly impatience: number
   /** How often a client goes away between two calls, and for how many milliseconds at most. */
   readonly absences: { readonly chance: number; readonly millisMax: number }
-  /** How often `onConnect` takes its time, and how often it dies then. */
-  readonly hesitation: number
+  readonly manners: Manners
+  /** How often a client goes to a log, if it is shown out before the last time. */
+  readonly visits: number
+  /** Whether clients subscribe and unsubscribe all the time. */
+  readonly restless: boolean
+  /** How many calls a backend makes in each life of a host. */
+  readonly errands: number
+  readonly logsMin: number
   readonly logsMax: number
   readonly clientsMin: number
   /** If nothing but links fails: every connection is resumed. */
@@ -51,6 +59,7 @@ const anything: Theme = {
   faults: {},
   faultsFor: "1 minute",
   host: {},
+  gateway: {},
   kinds: [
     ["Add", 40],
     ["Refuse", 6],
@@ -67,7 +76,11 @@ const anything: Theme = {
   idling: 0.7,
   impatience: 0.15,
   absences: { chance: 0.03, millisMax: 5000 },
-  hesitation: 0,
+  manners: { hesitation: 0, farewells: false },
+  visits: 1,
+  restless: false,
+  errands: 0,
+  logsMin: 1,
   logsMax: 3,
   clientsMin: 1,
   resumes: true,
@@ -87,6 +100,22 @@ const lasting: Theme = {
   absences: { chance: 0.5, millisMax: 8000 },
   logsMax: 2,
   clientsMin: 3,
+  resumes: false
+}
+
+/** Backends call, timers are set and set again, ends of connections leave something, subscriptions come and go. */
+const bustle: Theme = {
+  ...anything,
+  faults: { ...cutsOnly, latencyMax: 200, cut: 0.05, slow: 0.5 },
+  host: { resumeWindow: "5 seconds", idleTimeout: "3 seconds" },
+  // who does not keep up, if only for a moment, finds the newest
+  gateway: { latestBufferedBytesMax: 100 },
+  kinds: [...withoutPoison, ["SetTimer", 25], ["CancelTimer", 10]],
+  absences: { chance: 0.2, millisMax: 8000 },
+  manners: { hesitation: 0, farewells: true },
+  restless: true,
+  errands: 6,
+  clientsMin: 2,
   resumes: false
 }
 
@@ -143,10 +172,25 @@ export const themes = {
     faults: { ...cutsOnly, latencyMax: 200, cut: 0.1 },
     host: { resumeWindow: "1 second", idleTimeout: "2 seconds" },
     absences: { chance: 0.4, millisMax: 3000 },
-    hesitation: 0.5,
+    manners: { hesitation: 0.5, farewells: false },
     logsMax: 2,
     clientsMin: 2,
     resumes: false
+  },
+  bustle,
+  /** Logs end, and begin anew. */
+  lives: {
+    ...bustle,
+    faults: { ...bustle.faults, storeLoss: 0.2 },
+    kinds: [["Add", 30], ["Refuse", 3], ["Forward", 15], ["AddBeside", 10], ["AddLater", 5], ["SetTimer", 5], [
+      "Count",
+      10
+    ], [
+      "End",
+      15
+    ]],
+    visits: 4,
+    logsMin: 2
   }
 } satisfies Record<string, Theme>
 
@@ -160,6 +204,10 @@ export const of = (seed: number): Name => {
   switch (seed % 32) {
     case 5:
       return "outage"
+    case 12:
+      return "bustle"
+    case 28:
+      return "lives"
     case 9:
       return "dismissal"
     case 13:

@@ -2,13 +2,13 @@
 import { ActorClient, type Connection } from "@troupe/client"
 import { Gap } from "@troupe/contract"
 import { Simulation } from "@troupe/testing"
-import { Cause, type Chunk, Clock, Effect, Either, Exit, Fiber, Option, Random, Schedule, Stream } from "effect"
-import { type Circumstances, History, type Kind, type Operation, type Outcome, sentOf } from "./History.ts"
-import { Log, logLive } from "./Log.ts"
+import { Cause, type Chunk, Clock, Effect, Either, Exit, Fiber, Layer, Option, Random, Schedule, Stream } from "effect"
+import { type Circumstances, type ClientKind, History, type Operation, type Outcome, sentOf } from "./History.ts"
+import { Log, logLive, onlooker } from "./Log.ts"
 import * as Themes from "./Themes.ts"
 
 const pickKind = (weights: Themes.Weights) =>
-  Effect.map(Random.nextIntBetween(0, weights.reduce((sum, [, weight]) => sum + weight, 0)), (drawn): Kind => {
+  Effect.map(Random.nextIntBetween(0, weights.reduce((sum, [, weight]) => sum + weight, 0)), (drawn): ClientKind => {
     let left = drawn
     for (const [kind, weight] of weights) {
       if (left < weight) return kind
@@ -29,7 +29,7 @@ interface Plan {
 const planOf = (seed: number, name = Themes.of(seed)): Plan => {
   const theme = Themes.themes[name]
   return {
-    logs: ["a", "b", "c"].slice(0, 1 + seed % theme.logsMax),
+    logs: ["a", "b", "c"].slice(0, Math.max(theme.logsMin, 1 + seed % theme.logsMax)),
     clients: Math.max(theme.clientsMin, 1 + Math.floor(seed / 3) % 3),
     calls: 8 + Math.floor(seed / 9) % 12,
     hosts: seed % 4 === 0 ? 2 : 1,
@@ -69,14 +69,26 @@ class ClientOfLogs {
         }))
     )
     yield* Effect.addFinalizer(() => Effect.sync(() => this.history.waits(this.name, waits)))
-    yield* Effect.forEach(Array.from(key).slice(0, count), (log) => this.visit(log), {
+    yield* Effect.forEach(Array.from(key).slice(0, count), (log) => this.visits(log), {
       concurrency: "unbounded",
       discard: true
     })
   })
 
+  private visits(log: string): Effect.Effect<void, never, ActorClient.ActorClient> {
+    return Effect.iterate(0, {
+      while: (visit) => visit < this.plan.theme.visits,
+      body: (visit) => Effect.as(this.visit(log, visit), visit + 1)
+    })
+  }
+
+  /** The name of an operation of a visit. */
+  private opOf(log: string, visit: number, what: string | number): string {
+    return `${log}/${this.name.replaceAll(" ", "")}/${visit === 0 ? "" : `${visit}/`}${what}`
+  }
+
   /** One session with one log. */
-  private visit(log: string): Effect.Effect<void, never, ActorClient.ActorClient> {
+  private visit(log: string, visit: number): Effect.Effect<void, never, ActorClient.ActorClient> {
     return Effect.scoped(Effect.gen(this, function*() {
       const named = (yield* Random.nextBoolean) ? ["added"] as const : []
       const connection: LogConnection = yield* Effect.suspend(() =>
@@ -101,40 +113,79 @@ class ClientOfLogs {
           (event) => Effect.sync(() => events.hear(event instanceof Gap.Gap ? undefined : event.index))
         )
       )
-      yield* Fiber.awaitAll(yield* this.calls(connection, log))
-      yield* this.hearLast(connection, log, events, 0)
+      const wandering = yield* Effect.fork(this.plan.theme.restless ? this.wander(connection, log) : Effect.void)
+      yield* Fiber.awaitAll(yield* this.calls(connection, log, visit))
+      yield* Fiber.interrupt(wandering)
+      yield* this.hearLast(connection, log, events, visit, 0)
       yield* Fiber.interrupt(reading)
       this.history.events(`${this.name} of ${log}`, events.seen)
     }))
   }
 
   /** The subscription lives: what is added last is heard, or that something was missed; then it is tried again. */
-  private hearLast(connection: LogConnection, log: string, events: Heard, attempt: number): Effect.Effect<void> {
-    const op = `${log}/${this.name.replaceAll(" ", "")}/last${attempt}`
+  private hearLast(
+    connection: LogConnection,
+    log: string,
+    events: Heard,
+    visit: number,
+    attempt: number
+  ): Effect.Effect<void> {
+    const op = this.opOf(log, visit, `last${attempt}`)
     return Effect.gen(this, function*() {
       const { gaps } = events
       const operation = this.history.call({ client: this.name, log, to: undefined, kind: "Add", op })
       const exit = yield* Effect.exit(connection.rpc.Add({ op }))
       this.history.end(operation, outcomeOf(exit))
       if (yield* isDismissed(connection)) return
-      // an answer may have become too old to be waited for
-      if (operation.outcome._tag === "Failure" && operation.outcome.error === "OutcomeUnknown") {
-        return yield* this.hearLast(connection, log, events, attempt + 1)
+      // an answer may have become too old to be waited for, or the log may have ended while nobody was told
+      if (
+        operation.outcome._tag === "Failure" && ["OutcomeUnknown", "ActorDestroyed"].includes(operation.outcome.error)
+      ) {
+        return yield* this.hearLast(connection, log, events, visit, attempt + 1)
       }
       if (Exit.isFailure(exit))
         return yield* Effect.die(new Error(`the last call has failed: ${Cause.pretty(exit.cause)}`))
       const heard = yield* Effect.race(events.await(exit.value, gaps), Effect.as(awaitDismissed(connection), true))
-      if (!heard) yield* this.hearLast(connection, log, events, attempt + 1)
+      if (!heard) yield* this.hearLast(connection, log, events, visit, attempt + 1)
     })
   }
 
-  private calls(connection: LogConnection, log: string) {
+  /** Subscribes and unsubscribes, again and again. */
+  private wander(connection: LogConnection, log: string): Effect.Effect<void> {
     return Effect.gen(this, function*() {
-      const { calls, theme } = this.plan
+      yield* Effect.sleep(yield* Random.nextIntBetween(0, 3000))
+      const patience = yield* Random.nextIntBetween(0, 4000)
+      const who = `${this.name} of ${log}`
+      if (yield* Random.nextBoolean) {
+        const heard = new Heard()
+        yield* Stream.unwrapScoped(connection.events("added")).pipe(
+          Stream.runForEach((event) =>
+            Effect.sync(() => heard.hear(event instanceof Gap.Gap ? undefined : event.index))
+          ),
+          Effect.timeoutOption(patience),
+          Effect.ignore
+        )
+        this.history.events(who, heard.seen)
+      } else {
+        const heard: Array<{ readonly op: string; readonly index: number }> = []
+        yield* Stream.unwrapScoped(connection.events("newest")).pipe(
+          Stream.runForEach((event) => Effect.sync(() => heard.push(event))),
+          Effect.timeoutOption(patience),
+          Effect.ignore
+        )
+        this.history.newest(who, heard)
+      }
+    }).pipe(Effect.forever)
+  }
+
+  private calls(connection: LogConnection, log: string, visit: number) {
+    return Effect.gen(this, function*() {
+      const { theme } = this.plan
+      const calls = Math.ceil(this.plan.calls / theme.visits)
       const fibers: Array<Fiber.Fiber<unknown>> = []
       for (let i = 0; i < calls; i++) {
         if (yield* chance(theme.idling)) yield* Effect.sleep(yield* Random.nextIntBetween(0, 2000))
-        const op = `${log}/${this.name.replaceAll(" ", "")}/${i}`
+        const op = this.opOf(log, visit, i)
         fibers.push(yield* Effect.fork(this.call(connection, log, op, yield* pickKind(theme.kinds))))
         if (yield* chance(theme.absences.chance)) {
           yield* ActorClient.pause
@@ -146,12 +197,13 @@ class ClientOfLogs {
     })
   }
 
-  private call(connection: LogConnection, log: string, op: string, kind: Kind) {
+  private call(connection: LogConnection, log: string, op: string, kind: ClientKind) {
     return Effect.gen(this, function*() {
       const other = yield* Random.shuffle(this.plan.logs.filter((key) => key !== log))
       const to = Array.from(other)[0]
+      const isBrought = kind === "Forward" || kind === "End"
       // who calls on to itself would wait for itself
-      const actual: Kind = kind === "Forward" && to === undefined ? "Add" : kind
+      const actual: ClientKind = isBrought && to === undefined ? "Add" : kind
       const impatient = yield* chance(this.plan.theme.impatience)
       const patience = yield* Random.nextIntBetween(0, 3000)
       let operation: Operation | undefined
@@ -159,7 +211,7 @@ class ClientOfLogs {
         operation = this.history.call({
           client: this.name,
           log,
-          to: actual === "Forward" ? to : undefined,
+          to: isBrought ? to : undefined,
           kind: actual,
           op
         })
@@ -176,13 +228,14 @@ class ClientOfLogs {
 
   private perform(
     { rpc }: LogConnection,
-    kind: Kind,
+    kind: ClientKind,
     op: string,
     to: string | undefined
   ): Effect.Effect<number | void, unknown> {
     switch (kind) {
       case "Forward":
-        return rpc.Forward({ op, to: to! })
+      case "End":
+        return rpc[kind]({ op, to: to! })
       case "Length":
         return rpc.Length()
       case "Dismiss":
@@ -217,6 +270,27 @@ class ClientOfLogs {
         return rpc[kind]({ op })
     }
   }
+}
+
+/** Calls logs from outside of them, in each life of its host. */
+const backendLive = ({ logs, theme }: Plan, history: History) => {
+  let lives = 0
+  let calls = 0
+  const errand = Effect.fnUntraced(function*(client: string) {
+    yield* Effect.sleep(yield* Random.nextIntBetween(0, 4000))
+    const [log] = yield* Random.shuffle(logs)
+    const kind = (yield* Random.nextBoolean) ? "Receive" : "ReceiveBeside"
+    const op = `${log}/backend/${++calls}`
+    const operation = history.call({ client, log: log!, to: undefined, kind, op })
+    // it may go with its host
+    history.end(operation, { _tag: "Interrupted" })
+    const exit = yield* Effect.exit((yield* Log).get(log!)[kind]({ op }))
+    const outcome = outcomeOf(exit)
+    const isUncertain = outcome._tag === "Failure" && outcome.sent === undefined
+    history.end(operation, isUncertain ? { ...outcome, sent: "maybe" } : outcome)
+  })
+  const errands = Effect.suspend(() => Effect.repeatN(errand(`backend ${++lives}`), theme.errands - 1))
+  return Layer.scopedDiscard(Effect.forkScoped(Effect.interruptible(errands)))
 }
 
 /** What a reader of events has heard: indices, and `undefined` for a gap. */
@@ -266,7 +340,8 @@ const circumstancesOf = (
   return {
     hosts,
     crashes,
-    dismissed: kinds.some(([kind]) => kind === "Dismiss"),
+    dismissed: kinds.some(([kind]) => kind === "Dismiss" || kind === "End"),
+    ended: kinds.some(([kind]) => kind === "End"),
     kept: linksOnly && stays,
     undisturbed: linksOnly && resumes
   }
@@ -289,6 +364,7 @@ export const runSeed = (
     let now = () => 0
     const history = new History(() => now(), true)
     const logs = new Map<string, ReadonlyArray<string>>()
+    const live = logLive(history.watch, plan.theme.manners)
     const withClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.flatMap(Effect.clock, (clock) => {
         now = () => clock.unsafeCurrentTimeMillis()
@@ -301,8 +377,9 @@ export const runSeed = (
       faultsFor: plan.theme.faultsFor,
       hosts: plan.hosts,
       host: plan.theme.host,
+      gateway: plan.theme.gateway,
       actors: [Log],
-      implementations: logLive(history.watch, plan.theme.hesitation),
+      implementations: plan.theme.errands > 0 ? Layer.provideMerge(backendLive(plan, history), live) : live,
       clients: Array.from(
         { length: plan.clients },
         (_, i) => withClock(new ClientOfLogs(`client ${i + 1}`, plan, history).program)
@@ -312,10 +389,10 @@ export const runSeed = (
         yield* Effect.sleep("5 minutes")
         for (const key of plan.logs) {
           const all = yield* Effect.scoped(Effect.flatMap(
-            ActorClient.connect(Log, key, { params: { name: "afterwards" } }),
+            ActorClient.connect(Log, key, { params: { name: onlooker } }),
             ({ rpc }) => rpc.All()
           )).pipe(Effect.orDie)
-          logs.set(key, all)
+          logs.set(key, [...history.past(key), ...all])
         }
       }),
       onCommit: history.onCommit,

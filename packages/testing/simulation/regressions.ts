@@ -50,5 +50,10 @@ export const regressions: ReadonlyArray<{ readonly seed: number; readonly theme?
     found: "a chunk that was read while its connection opened anew was acknowledged twice, and values were lost"
   },
   { seed: 1293, theme: "streams", found: "as at 422" },
+  {
+    seed: 5306,
+    theme: "lives",
+    found: "a host that left while an end hung in the store did not release what its connections held"
+  },
   { seed: 286644, found: "the simulation itself did not expect that the clock of another host takes an actor over" }
 ]
