@@ -13,6 +13,8 @@ export interface Answer {
   readonly ledger?: number
   /** The same in the journal, if it was for both. */
   readonly journal?: number
+  /** What stood on the slip that the entry was written on, and nothing else. */
+  readonly slip?: ReadonlyArray<string>
   /** What a stream has told of: the entries up to its own, in the order they came. */
   readonly tail?: ReadonlyArray<string>
 }

@@ -37,9 +37,10 @@ const disorder = (entries: ReadonlyArray<string>): number => {
 }
 
 /** Whether a call was told of something that is not so. */
-const isMistold = ({ entry, journal, ledger, tail }: Answer, held: Held): boolean =>
+const isMistold = ({ entry, journal, ledger, slip, tail }: Answer, held: Held): boolean =>
   (ledger !== undefined && held.ledger[ledger - 1] !== entry)
   || (journal !== undefined && held.journal[journal - 1] !== entry)
+  || (slip !== undefined && slip.join() !== entry)
   || (tail !== undefined && tail.join() !== held.ledger.slice(ledger! - tail.length, ledger).join())
 
 const ofKey = (answers: ReadonlyArray<Answer>, held: Held): Findings => {

@@ -78,8 +78,9 @@ const call = (rpc: Rpc, key: string, letters: string, number: number): Effect.Ef
     return Effect.map(start(entry), (ended): Answer => ({ key, entry, ...ended }))
   }
   switch (number % 8) {
-    case 2:
     case 5:
+      return named("", (entry) => Effect.map(rpc.AppendBySlip({ entry }), (told) => ({ end: "done", ...told })))
+    case 2:
       return named("", (entry) => Effect.map(rpc.AppendToBoth({ entry }), (places) => ({ end: "done", ...places })))
     case 3:
       return named("s", (entry) => tail(rpc, entry))

@@ -20,6 +20,14 @@ export class Journal extends Actor.Tag<Journal>()("Journal", {
   internal: RpcGroup.make(Rpc.make("Write", { payload, success: Schema.Number }))
 }) {}
 
+/** Is written on by a ledger, and then torn up: it lives for one call. */
+export class Slip extends Actor.Tag<Slip>()("Slip", {
+  internal: RpcGroup.make(
+    Rpc.make("Write", { payload, success: Schema.Number }),
+    Rpc.make("TearUp", { success: Schema.Array(Schema.String) })
+  )
+}) {}
+
 /** Calls that append return the entry's place, counted from 1. */
 export class Ledger extends Actor.Tag<Ledger>()("Ledger", {
   rpcs: RpcGroup.make(
@@ -28,6 +36,11 @@ export class Ledger extends Actor.Tag<Ledger>()("Ledger", {
     Rpc.make("AppendToBoth", {
       payload,
       success: Schema.Struct({ ledger: Schema.Number, journal: Schema.Number })
+    }),
+    /** Writes it on a slip of its own, appends it, and says what stood on the slip when it was torn up. */
+    Rpc.make("AppendBySlip", {
+      payload,
+      success: Schema.Struct({ ledger: Schema.Number, slip: Schema.Array(Schema.String) })
     }),
     /** Does, and fails. */
     Rpc.make("AppendAndDecline", { payload, success: Schema.Number, error: Declined }),
@@ -54,9 +67,21 @@ const layerJournal = Journal.toLayer(
     }))
 )
 
+const layerSlip = Slip.toLayer(
+  { state: State, initialState: empty },
+  (slip) =>
+    Effect.succeed(slip.behavior({
+      internal: {
+        Write: ({ entry }) => append(slip.state, entry),
+        TearUp: () => Effect.zipRight(slip.destroy, read(slip.state))
+      }
+    }))
+)
+
 const layerLedger = Ledger.toLayer({ state: State, initialState: empty }, (ledger) =>
   Effect.gen(function*() {
     const journals = yield* Journal.client
+    const slips = yield* Slip.client
     const appendAndRead = (entry: string) => Effect.zipRight(append(ledger.state, entry), read(ledger.state))
     return ledger.behavior({
       rpcs: {
@@ -65,6 +90,13 @@ const layerLedger = Ledger.toLayer({ state: State, initialState: empty }, (ledge
           Effect.gen(function*() {
             const journal = yield* Effect.orDie(journals.get(ledger.key).Write({ entry }))
             return { ledger: yield* append(ledger.state, entry), journal }
+          }),
+        AppendBySlip: ({ entry }) =>
+          Effect.gen(function*() {
+            const slip = slips.get(entry)
+            yield* Effect.orDie(slip.Write({ entry }))
+            const written = yield* Effect.orDie(slip.TearUp())
+            return { ledger: yield* append(ledger.state, entry), slip: written }
           }),
         AppendAndDecline: ({ entry }) => Effect.zipRight(append(ledger.state, entry), new Declined({ entry })),
         AppendAndTail: ({ entry }) =>
@@ -78,7 +110,7 @@ const layerLedger = Ledger.toLayer({ state: State, initialState: empty }, (ledge
     })
   }))
 
-export const layer = Layer.merge(layerJournal, layerLedger)
+export const layer = Layer.mergeAll(layerJournal, layerSlip, layerLedger)
 
 /** `POST /enter` with a key and an entry is the backend's call. */
 export const layerRoute = HttpLayerRouter.use((router) =>
