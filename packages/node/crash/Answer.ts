@@ -13,15 +13,20 @@ export interface Answer {
   readonly ledger?: number
   /** The same in the journal, if it was for both. */
   readonly journal?: number
-  /** What stood on the slip that the entry was written on, and nothing else. */
-  readonly slip?: ReadonlyArray<string>
+  /**
+   * The same on the slip, if it was for that too, and what stood on the present one if it was full and was torn up then. After
+   * a kill others may have torn up the one that the entry is on.
+   */
+  readonly slip?: number
+  readonly torn?: ReadonlyArray<string>
   /** What a stream has told of: the entries up to its own, in the order they came. */
   readonly tail?: ReadonlyArray<string>
 }
 
-/** What ledger and journal of a key hold in the end. */
+/** What ledger, journal and slip of a key hold in the end. */
 export interface Held {
   readonly key: string
   readonly ledger: ReadonlyArray<string>
   readonly journal: ReadonlyArray<string>
+  readonly slip: ReadonlyArray<string>
 }

@@ -8,7 +8,7 @@ import * as TcpProxy from "@troupe/testing/node/TcpProxy"
 import { Clock, Context, Effect, Layer, Random, Schedule } from "effect"
 import * as Directory from "../test/utils/Directory.ts"
 import { freePort } from "../test/utils/freePort.ts"
-import { Journal, Ledger } from "../test/utils/Ledger.ts"
+import { Journal, Ledger, Slip } from "../test/utils/Ledger.ts"
 import * as Program from "../test/utils/Program.ts"
 import type { Answer, Held } from "./Answer.ts"
 import * as Findings from "./Findings.ts"
@@ -92,7 +92,7 @@ const run = (options: Options) =>
     return { answers, hung, kills, port, seconds: ((yield* Clock.currentTimeMillis) - began) / 1000 }
   })
 
-/** What the ledgers and journals hold in the end. */
+/** What ledgers, journals and slips hold in the end. */
 const readAll = (port: number, keys: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const context = yield* Layer.build(
@@ -105,7 +105,8 @@ const readAll = (port: number, keys: ReadonlyArray<string>) =>
       Effect.scoped(Effect.gen(function*() {
         const ledger = yield* Effect.flatMap(connect(Ledger, key), ({ rpc }) => rpc.Entries())
         const journal = yield* Effect.flatMap(connect(Journal, key), ({ rpc }) => rpc.Entries())
-        return { key, ledger, journal } satisfies Held
+        const slip = yield* Effect.flatMap(connect(Slip, key), ({ rpc }) => rpc.Entries())
+        return { key, ledger, journal, slip } satisfies Held
       })))
   })
 

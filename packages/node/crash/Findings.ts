@@ -37,10 +37,9 @@ const disorder = (entries: ReadonlyArray<string>): number => {
 }
 
 /** Whether a call was told of something that is not so. */
-const isMistold = ({ entry, journal, ledger, slip, tail }: Answer, held: Held): boolean =>
+const isMistold = ({ entry, journal, ledger, tail }: Answer, held: Held): boolean =>
   (ledger !== undefined && held.ledger[ledger - 1] !== entry)
   || (journal !== undefined && held.journal[journal - 1] !== entry)
-  || (slip !== undefined && slip.join() !== entry)
   || (tail !== undefined && tail.join() !== held.ledger.slice(ledger! - tail.length, ledger).join())
 
 const ofKey = (answers: ReadonlyArray<Answer>, held: Held): Findings => {
@@ -48,10 +47,13 @@ const ofKey = (answers: ReadonlyArray<Answer>, held: Held): Findings => {
   const unknown = entries(({ end }) => end === "unknown")
   const ledger = compare(held.ledger, entries(({ end }) => end === "done"), unknown)
   const journal = compare(held.journal, entries((answer) => answer.journal !== undefined), [])
+  // each entry stands on one of the slips that were torn up, or on the last
+  const slips = [...answers.flatMap(({ torn = [] }) => torn), ...held.slip]
+  const slip = compare(slips, entries((answer) => answer.slip !== undefined), [])
   return {
-    lost: ledger.lost + journal.lost,
-    doubled: ledger.doubled + journal.doubled,
-    foreign: ledger.foreign + journal.foreign,
+    lost: ledger.lost + journal.lost + slip.lost,
+    doubled: ledger.doubled + journal.doubled + slip.doubled,
+    foreign: ledger.foreign + journal.foreign + slip.foreign,
     outOfOrder: disorder(held.ledger) + disorder(held.journal)
       + answers.filter((answer) => isMistold(answer, held)).length
   }

@@ -11,7 +11,10 @@ import * as Ledger from "../utils/Ledger.ts"
 
 const [, , port, filename] = process.argv
 
-const routes = Layer.merge(ActorServer.layer({ actors: [Ledger.Ledger, Ledger.Journal] }), Ledger.layerRoute)
+const routes = Layer.merge(
+  ActorServer.layer({ actors: [Ledger.Ledger, Ledger.Journal, Ledger.Slip] }),
+  Ledger.layerRoute
+)
 
 const server = HttpLayerRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
   Layer.provide(Ledger.layer),

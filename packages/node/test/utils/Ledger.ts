@@ -20,8 +20,9 @@ export class Journal extends Actor.Tag<Journal>()("Journal", {
   internal: RpcGroup.make(Rpc.make("Write", { payload, success: Schema.Number }))
 }) {}
 
-/** Is written on by a ledger, and then torn up: it lives for one call. */
+/** Is written on by a ledger, and torn up when it is full: it lives for a few calls. */
 export class Slip extends Actor.Tag<Slip>()("Slip", {
+  rpcs: RpcGroup.make(Rpc.make("Entries", { success: Schema.Array(Schema.String) })),
   internal: RpcGroup.make(
     Rpc.make("Write", { payload, success: Schema.Number }),
     Rpc.make("TearUp", { success: Schema.Array(Schema.String) })
@@ -37,10 +38,10 @@ export class Ledger extends Actor.Tag<Ledger>()("Ledger", {
       payload,
       success: Schema.Struct({ ledger: Schema.Number, journal: Schema.Number })
     }),
-    /** Writes it on a slip of its own, appends it, and says what stood on the slip when it was torn up. */
+    /** Also to the slip of the same key. Says what stood on it if it was torn up with that. */
     Rpc.make("AppendBySlip", {
       payload,
-      success: Schema.Struct({ ledger: Schema.Number, slip: Schema.Array(Schema.String) })
+      success: Schema.Struct({ ledger: Schema.Number, slip: Schema.Number, torn: Schema.Array(Schema.String) })
     }),
     /** Does, and fails. */
     Rpc.make("AppendAndDecline", { payload, success: Schema.Number, error: Declined }),
@@ -54,6 +55,9 @@ export class Ledger extends Actor.Tag<Ledger>()("Ledger", {
   ),
   internal: RpcGroup.make(Rpc.make("Enter", { payload, success: Schema.Number }))
 }) {}
+
+/** How many entries a slip has when it is torn up. */
+const slipLength = 3
 
 /** How many entries a stream gives. */
 const tailLength = 8
@@ -71,6 +75,7 @@ const layerSlip = Slip.toLayer(
   { state: State, initialState: empty },
   (slip) =>
     Effect.succeed(slip.behavior({
+      rpcs: { Entries: () => read(slip.state) },
       internal: {
         Write: ({ entry }) => append(slip.state, entry),
         TearUp: () => Effect.zipRight(slip.destroy, read(slip.state))
@@ -93,10 +98,10 @@ const layerLedger = Ledger.toLayer({ state: State, initialState: empty }, (ledge
           }),
         AppendBySlip: ({ entry }) =>
           Effect.gen(function*() {
-            const slip = slips.get(entry)
-            yield* Effect.orDie(slip.Write({ entry }))
-            const written = yield* Effect.orDie(slip.TearUp())
-            return { ledger: yield* append(ledger.state, entry), slip: written }
+            const { TearUp, Write } = slips.get(ledger.key)
+            const slip = yield* Effect.orDie(Write({ entry }))
+            const torn = slip < slipLength ? [] : yield* Effect.orDie(TearUp())
+            return { ledger: yield* append(ledger.state, entry), slip, torn }
           }),
         AppendAndDecline: ({ entry }) => Effect.zipRight(append(ledger.state, entry), new Declined({ entry })),
         AppendAndTail: ({ entry }) =>
