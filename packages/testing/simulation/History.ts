@@ -6,7 +6,7 @@ import { ConnectionError } from "@troupe/contract"
 import type { ActorStore } from "@troupe/server"
 import type { MemoryTransport } from "@troupe/testing"
 import { Option, Schema } from "effect"
-import { connectionOf, Life, ringOf } from "./Log.ts"
+import { connectionOf, type Entry, Life, ringOf } from "./Log.ts"
 
 /** What a client calls. */
 export type ClientKind =
@@ -95,6 +95,7 @@ export class History {
   private readonly entered = new Set<string>()
   private readonly released = new Set<string>()
   private readonly left = new Set<string>()
+  private readonly comparisons: Array<() => void> = []
   private gaps = 0
   /** What was handed to a link. */
   private readonly sent = new Set<string>()
@@ -102,8 +103,16 @@ export class History {
   constructor(
     private readonly now: () => number,
     /** Whether so much time may pass that the store does not keep answers for so long. */
-    private readonly forgetful: boolean
+    private readonly forgetful: boolean,
+    /** Whether nothing is stored: what was told is compared with what there is in the end. */
+    private readonly volatile: boolean
   ) {}
+
+  /** Compares something with what has been committed: at once, or in the end, if nobody knows before. */
+  private compare(check: () => void): void {
+    if (this.volatile) this.comparisons.push(check)
+    else check()
+  }
 
   private problem(text: string): void {
     this.problems.push(text)
@@ -129,10 +138,11 @@ export class History {
     operation.outcome = outcome
     if (outcome._tag !== "Success") return
     const { kind, log, op, to } = operation
-    const ops = this.committed.get(log) ?? []
-    if (adds.has(kind) && ops[outcome.value!] !== op)
-      this.problem(`${op} was answered with ${outcome.value}, and is not there`)
-    if (to !== undefined && !this.committed.get(to)?.includes(op)) this.problem(`${op} is not in ${to}`)
+    this.compare(() => {
+      if (adds.has(kind) && this.committed.get(log)?.[outcome.value!] !== op)
+        this.problem(`${op} was answered with ${outcome.value}, and is not there`)
+      if (to !== undefined && !this.committed.get(to)?.includes(op)) this.problem(`${op} is not in ${to}`)
+    })
   }
 
   /** Each state that is committed goes on from the one before. */
@@ -177,17 +187,18 @@ export class History {
       const { payload } = frame
       const issue = payload._tag === "Request"
         ? this.onSent(payload.payload)
-        : payload._tag === "Event"
-        ? this.onEvent(payload.payload)
         : undefined
+      if (payload._tag === "Event") this.onEvent(payload.payload)
       if (issue !== undefined) return issue
     }
     return undefined
   }
 
-  private onEvent(added: unknown): string | undefined {
+  private onEvent(added: unknown): void {
     const { index, log, op } = added as { readonly log: string; readonly op: string; readonly index: number }
-    return this.committed.get(log)?.[index] === op ? undefined : `the event of ${op} has left before its commit`
+    this.compare(() => {
+      if (this.committed.get(log)?.[index] !== op) this.problem(`the event of ${op} has left before its commit`)
+    })
   }
 
   /** Whether an activation was to be lost because its state could not be stored. */
@@ -254,10 +265,12 @@ export class History {
   }
 
   /** What a reader has heard of events of which only the newest of each sender counts. */
-  readonly newest = (reader: string, seen: ReadonlyArray<{ readonly op: string; readonly index: number }>): void => {
+  readonly newest = (reader: string, seen: ReadonlyArray<typeof Entry.Type>): void => {
     const last = new Map<string, number>()
-    for (const { index, op } of seen) {
-      const sender = this.operations.find((operation) => operation.op === op)?.client ?? "the log"
+    for (const { index, log, op } of seen) {
+      const operation = this.operations.find((operation) => operation.op === op)
+      // what others have brought, or an alarm has, comes from the log itself
+      const sender = operation?.log === log && !staged.has(operation.kind) ? operation.client : "the log"
       const before = last.get(sender) ?? -1
       if (index <= before) this.problem(`${reader}: event ${index} of ${sender} came after ${before}`)
       last.set(sender, index)
@@ -294,6 +307,8 @@ export class History {
     logs: ReadonlyMap<string, ReadonlyArray<string>>,
     options: Circumstances
   ) {
+    if (this.volatile) { for (const [key, ops] of logs) this.committed.set(key, ops) }
+    for (const check of this.comparisons) check()
     for (const [key, ops] of logs) {
       const committed = this.committed.get(key) ?? []
       if (ops.join() !== committed.join()) this.problem(`${key} does not have what was committed`)
@@ -456,6 +471,9 @@ const adds: ReadonlySet<Kind> = new Set([
 
 /** Runs beside the turns, and is lost with its actor only. */
 const staysWithActor = (kind: Kind): boolean => kind === "AddBeside" || kind === "Follow" || kind === "Count"
+
+/** They are not added in a turn of the client that has called. */
+const staged: ReadonlySet<Kind> = new Set(["AddLater", "Receive", "ReceiveBeside"])
 
 const repeated = (ops: ReadonlyArray<string>) => ops.filter((op, i) => ops.indexOf(op) !== i)
 

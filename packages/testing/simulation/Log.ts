@@ -13,7 +13,7 @@ const op = { op: Schema.String }
 /** Where the operation stands in the log, counted through all its lives. */
 const Index = Schema.Int
 
-const Entry = Schema.Struct({ log: Schema.String, op: Schema.String, index: Index })
+export const Entry = Schema.Struct({ log: Schema.String, op: Schema.String, index: Index })
 
 /** What a log has had when it ended, in its last life, and how many operations were before that. */
 export const Life = Schema.Struct({ base: Schema.Int, ops: Schema.Array(Schema.String) })
@@ -95,15 +95,17 @@ export interface Watch {
 
 /** How logs behave. */
 export interface Manners {
+  readonly durability: "commit" | "memory"
   /** How often `onConnect` takes its time, and how often it dies then. */
   readonly hesitation: number
   /** Whether `onDisconnect` adds something. */
   readonly farewells: boolean
 }
 
-export const logLive = (watch: Watch, { farewells, hesitation }: Manners) =>
+export const logLive = (watch: Watch, { durability, farewells, hesitation }: Manners) =>
   Log.toLayer(
     {
+      durability,
       state: Schema.Struct({ base: Schema.Int, ops: Schema.Array(Op) }),
       initialState: (key) => ({ base: watch.before(key), ops: [] })
     },

@@ -45,7 +45,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/LiveActivation.ts`,
     find: " || entry.number >= open.sentBelow",
     replace: "",
-    seed: 41,
+    seed: 44,
     theme: "late"
   },
   {
@@ -60,7 +60,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: "server/src/ActorStore.ts",
     find: "row.epoch !== commit.epoch || row.version !== commit.version",
     replace: "false",
-    seed: 1
+    seed: 12
   },
   {
     name: "replies and events leave before their commit",
@@ -97,14 +97,14 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
     replace: "this.owner.recorded.settle(entry); if (!awaited || session.gone) this.settle(session, entry)",
-    seed: 31
+    seed: 28
   },
   {
     name: "the first answer of a commit that its client has takes the others from the store",
     file: `${server}/Recorded.ts`,
     find: "this.unsettled.set(segment, answers)",
     replace: "this.unsettled.set(segment, Math.min(answers, 1))",
-    seed: 11,
+    seed: 105,
     theme: "impatience"
   },
   {
@@ -120,7 +120,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/TurnLoop.ts`,
     find: "if (MutableList.length(this.ring) > 0) this.wake()",
     replace: "if (false) this.wake()",
-    seed: 107,
+    seed: 277,
     theme: "impatience"
   },
   {
@@ -128,14 +128,14 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Subscriptions.ts`,
     find: "if (subscription.live) { for",
     replace: "if (false) { for",
-    seed: 6
+    seed: 1
   },
   {
     name: "the client ignores the retention",
     file: `${client}/Calls.ts`,
     find: "&& sent.at < keptSince",
     replace: "&& false",
-    seed: 13
+    seed: 12
   },
   {
     name: "no careful mode",
@@ -163,7 +163,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Turns.ts`,
     find: "turn.calledOthers || !kept",
     replace: "turn.calledOthers",
-    seed: 134
+    seed: 55
   },
   {
     name: "an alarm that has fired is not used up",
@@ -177,7 +177,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/InternalCalls.ts`,
     find: "const found = this.known.get(id) ?? this.fromRecorded(id)",
     replace: "const found = undefined as Known | undefined",
-    seed: 1
+    seed: 25
   },
   {
     name: "what has not arrived is not sent again after a resume",
@@ -192,14 +192,14 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Opening.ts`,
     find: `this.tellClosed({ _tag: "Superseded" })`,
     replace: `this.tellClosed({ _tag: "ClientClosed" })`,
-    seed: 52
+    seed: 149
   },
   {
     name: "a chunk counts as read as often as its client says so",
     file: `${server}/Session.ts`,
     find: "if (chunk === this.chunks) this.chunk?.acknowledged()",
     replace: "this.chunk?.acknowledged()",
-    seed: 98,
+    seed: 334,
     theme: "streams"
   },
   {
@@ -207,7 +207,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Calls.ts`,
     find: "activation !== terms.activation || ",
     replace: "",
-    seed: 1,
+    seed: 8,
     theme: "hours"
   },
   {
@@ -299,5 +299,13 @@ export const planted: ReadonlyArray<Planted> = [
     replace: "const attempts = ",
     seed: 10,
     theme: "bustle"
+  },
+  {
+    name: "what clients have been answered is forgotten when a memory actor goes to sleep",
+    file: `${server}/LiveActivation.ts`,
+    find: "this.recorded.withSessions(this.sessions.values(),",
+    replace: "this.recorded.withSessions([],",
+    seed: 21,
+    theme: "volatile"
   }
 ]

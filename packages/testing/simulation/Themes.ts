@@ -35,6 +35,7 @@ export interface Theme {
   readonly logsMin: number
   readonly logsMax: number
   readonly clientsMin: number
+  readonly hostsMax: number
   /** If nothing but links fails: every connection is resumed. */
   readonly resumes: boolean
   /** If nothing but links fails: actors stay in memory. */
@@ -76,13 +77,14 @@ const anything: Theme = {
   idling: 0.7,
   impatience: 0.15,
   absences: { chance: 0.03, millisMax: 5000 },
-  manners: { hesitation: 0, farewells: false },
+  manners: { durability: "commit", hesitation: 0, farewells: false },
   visits: 1,
   restless: false,
   errands: 0,
   logsMin: 1,
   logsMax: 3,
   clientsMin: 1,
+  hostsMax: 2,
   resumes: true,
   stays: false
 }
@@ -112,7 +114,7 @@ const bustle: Theme = {
   gateway: { latestBufferedBytesMax: 100 },
   kinds: [...withoutPoison, ["SetTimer", 25], ["CancelTimer", 10]],
   absences: { chance: 0.2, millisMax: 8000 },
-  manners: { hesitation: 0, farewells: true },
+  manners: { ...anything.manners, farewells: true },
   restless: true,
   errands: 6,
   clientsMin: 2,
@@ -172,12 +174,19 @@ export const themes = {
     faults: { ...cutsOnly, latencyMax: 200, cut: 0.1 },
     host: { resumeWindow: "1 second", idleTimeout: "2 seconds" },
     absences: { chance: 0.4, millisMax: 3000 },
-    manners: { hesitation: 0.5, farewells: false },
+    manners: { ...anything.manners, hesitation: 0.5 },
     logsMax: 2,
     clientsMin: 2,
     resumes: false
   },
   bustle,
+  /** Logs are kept in memory only, where they go to sleep and wake; nothing but links fails, and hours pass at once. */
+  volatile: {
+    ...bustle,
+    faults: { ...bustle.faults, ...linksOnly, jumpMean: 30_000, jumpMax: 4_000_000 },
+    manners: { ...bustle.manners, durability: "memory" },
+    hostsMax: 1
+  },
   /** Logs end, and begin anew. */
   lives: {
     ...bustle,
@@ -206,6 +215,8 @@ export const of = (seed: number): Name => {
       return "outage"
     case 12:
       return "bustle"
+    case 24:
+      return "volatile"
     case 28:
       return "lives"
     case 9:

@@ -4,7 +4,7 @@ import { Gap } from "@troupe/contract"
 import { Simulation } from "@troupe/testing"
 import { Cause, type Chunk, Clock, Effect, Either, Exit, Fiber, Layer, Option, Random, Schedule, Stream } from "effect"
 import { type Circumstances, type ClientKind, History, type Operation, type Outcome, sentOf } from "./History.ts"
-import { Log, logLive, onlooker } from "./Log.ts"
+import { type Entry, Log, logLive, onlooker } from "./Log.ts"
 import * as Themes from "./Themes.ts"
 
 const pickKind = (weights: Themes.Weights) =>
@@ -32,7 +32,7 @@ const planOf = (seed: number, name = Themes.of(seed)): Plan => {
     logs: ["a", "b", "c"].slice(0, Math.max(theme.logsMin, 1 + seed % theme.logsMax)),
     clients: Math.max(theme.clientsMin, 1 + Math.floor(seed / 3) % 3),
     calls: 8 + Math.floor(seed / 9) % 12,
-    hosts: seed % 4 === 0 ? 2 : 1,
+    hosts: Math.min(theme.hostsMax, seed % 4 === 0 ? 2 : 1),
     theme
   }
 }
@@ -167,7 +167,7 @@ class ClientOfLogs {
         )
         this.history.events(who, heard.seen)
       } else {
-        const heard: Array<{ readonly op: string; readonly index: number }> = []
+        const heard: Array<typeof Entry.Type> = []
         yield* Stream.unwrapScoped(connection.events("newest")).pipe(
           Stream.runForEach((event) => Effect.sync(() => heard.push(event))),
           Effect.timeoutOption(patience),
@@ -362,7 +362,7 @@ export const runSeed = (
   Effect.gen(function*() {
     const plan = planOf(seed, theme)
     let now = () => 0
-    const history = new History(() => now(), true)
+    const history = new History(() => now(), true, plan.theme.manners.durability === "memory")
     const logs = new Map<string, ReadonlyArray<string>>()
     const live = logLive(history.watch, plan.theme.manners)
     const withClock = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
