@@ -4,7 +4,9 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError } from "@troupe/contract"
 import { MemoryTransport, RawClient, TestHost, TestKit, TestStore, TestTime } from "@troupe/testing"
-import { Cause, Effect, Exit, Fiber, HashMap, Layer, Logger, LogLevel, Ref, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, HashMap, Inspectable, Layer, Logger, LogLevel, Ref, Schema, Stream } from "effect"
+import { inspect } from "node:util"
+import * as Lab from "./support/lab.ts"
 import { RecordingTracer } from "./support/tracer.ts"
 
 class Denied extends Schema.TaggedError<Denied>()("Denied", {}) {}
@@ -224,3 +226,27 @@ it.scoped("X5 a whole run has no token, no parameter, no session and no value of
       for (const id of sessions) assert.notInclude(text, id, where)
     }
   }))
+
+it.effect("X5 what a handler logs of its connection, its state and its actor is a name, not the secrets behind it", () =>
+  Lab.run(Effect.gen(function*() {
+    const probe = yield* Lab.Probe
+    const texts: Array<string> = []
+    const shown = (value: unknown) => [inspect(value, { depth: 20 }), JSON.stringify(value), Inspectable.format(value)]
+    probe.scripts["log"] = (room) =>
+      Effect.gen(function*() {
+        const connection = yield* room.caller
+        const all = yield* Ref.get(room.connections)
+        for (const value of [connection, connection.state, room.state, room.connections, all, room]) {
+          texts.push(...shown(value), ...shown({ value }))
+        }
+        return "logged"
+      })
+    const ann = yield* Lab.connect("ann")
+    yield* ann.rpc.Run({ script: "log" })
+    assert.lengthOf(texts, 36)
+    // tokens and the names of sessions are 32 hexadecimal digits
+    for (const text of texts) assert.notMatch(text, /[0-9a-f]{32}/)
+    for (const text of texts) assert.isBelow(text.length, 200)
+    assert.include(texts[0], "_id: 'Connection'")
+    assert.include(texts.at(-1), "\"key\": \"main\"")
+  })))

@@ -304,7 +304,10 @@ export const encodeSubscribeRejected = (event: string, issue: string): string =>
 export const join = (frames: ReadonlyArray<string>): string => `[${frames.join(",")}]`
 
 /** Decodes a frame by its schema, unless it is a short one. */
-const decoder = <A, I>(ofShort: (frame: ReadonlyArray<unknown>) => A | undefined, schema: Schema.Schema<A, I>) => {
+const decoder = <A, I>(
+  ofShort: (frame: ReadonlyArray<unknown>) => NoInfer<A> | undefined,
+  schema: Schema.Schema<A, I>
+) => {
   const decode = Codec.decoder(schema)
   return (frame: unknown): ReturnType<typeof decode> => {
     if (!Array.isArray(frame)) return decode(frame)

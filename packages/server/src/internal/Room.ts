@@ -14,6 +14,7 @@ import type { Alarms } from "./Alarms.ts"
 import { encodeOutput } from "./Answers.ts"
 import type { Recorded } from "./Recorded.ts"
 import type { Recipient } from "./ServerConnection.ts"
+import { Shown } from "./Shown.ts"
 import type { Subscribers } from "./Subscribers.ts"
 import { type Cell, ofFiber, TurnRef } from "./Turn.ts"
 import type { Turns } from "./Turns.ts"
@@ -67,11 +68,17 @@ interface RoomParts {
 }
 
 /** What an actor does not ask for is not made: there may be very many of them. */
-class Room implements Activation<unknown, any, any, any> {
+class Room extends Shown implements Activation<unknown, any, any, any> {
   private shownState: TurnRef<any> | undefined
   private shownConnections: TurnRef<any> | undefined
 
-  constructor(private readonly parts: RoomParts) {}
+  constructor(private readonly parts: RoomParts) {
+    super()
+  }
+
+  toJSON(): unknown {
+    return { _id: "Activation", key: this.key }
+  }
 
   get key() {
     return this.parts.key

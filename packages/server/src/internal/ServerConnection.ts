@@ -17,6 +17,7 @@ import type { Meters } from "./Meters.ts"
 import { type Fresh, Newest } from "./Newest.ts"
 import type { Services } from "./Services.ts"
 import { type CallEntry, lost, type ReplyTarget, type Session } from "./Session.ts"
+import { Shown } from "./Shown.ts"
 import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
 
 /** The activation a connection belongs to, as far as it needs to know. */
@@ -83,7 +84,7 @@ const encodeAnswer = ({ number, stored }: CallEntry, exit: string): string => {
   return stored ? Frame.encodeStoredExit(number, exit) : Frame.encodeExit(number, exit)
 }
 
-export class ServerConnection implements ReplyTarget, Recipient {
+export class ServerConnection extends Shown implements ReplyTarget, Recipient {
   readonly state: Ref.Ref<any>
   logAnnotations: LogAnnotations.Annotations | undefined
   readonly inbox = new Inbox()
@@ -119,12 +120,17 @@ export class ServerConnection implements ReplyTarget, Recipient {
     readonly params: any,
     state: unknown
   ) {
+    super()
     this.state = new TurnRef(new Cell(state), owner.turns)
     this.token = owner.services.secrets.next()
   }
 
   get channel(): number {
     return this.attachment?.channel ?? 0
+  }
+
+  toJSON(): unknown {
+    return { _id: "Connection", id: this.id }
   }
 
   // --- what the actor does -------------------------------------------------------------------------------------------

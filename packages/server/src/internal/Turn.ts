@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Readable from "effect/Readable"
 import * as Ref from "effect/Ref"
 import type { Alarm } from "../ActorStore.ts"
@@ -166,6 +167,14 @@ export class TurnRef<A> extends Effectable.Class<A> implements Ref.Ref<A> {
     private readonly readOnlyBecause?: string
   ) {
     super()
+  }
+
+  toJSON(): unknown {
+    return { _id: "Ref" }
+  }
+
+  [NodeInspectSymbol](): unknown {
+    return this.toJSON()
   }
 
   get get(): Effect.Effect<A> {
