@@ -35,8 +35,11 @@ const answerOf = (...texts: ReadonlyArray<string>) =>
 /** Waits until the last answer is complete: it is exactly what the model says. */
 const completes = async (page: Page, ...texts: ReadonlyArray<string>) => {
   await eventually(() => questions(page)).toEqual(texts)
-  await eventually(() => progress(page)).toBe("complete")
-  expect(await lastAnswer(page)).toBe(answerOf(...texts))
+  const whole = answerOf(...texts)
+  // with the length, a failure tells whether the answer has stopped or only its end is missing
+  const seen = async () => ({ progress: await progress(page), length: (await lastAnswer(page)).length })
+  await eventually(seen).toEqual({ progress: "complete", length: whole.length })
+  expect(await lastAnswer(page)).toBe(whole)
 }
 
 describe.skipIf(executable === undefined && !isRequired)("the page in Chromium", () => {

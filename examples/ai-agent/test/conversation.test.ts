@@ -60,15 +60,31 @@ it.scoped("several readers see the same, from wherever they begin", () =>
     yield* aWhile
     const late = yield* World.reader(bob, answer.id)
     const from = World.lastText(yield* bob.rpc.Read()).length
-    const middle = yield* World.reader(bob, answer.id, from)
+    const middle = yield* World.reader(bob, answer.id, { from })
     yield* TestClock.adjust("1 minute")
     assert.strictEqual((yield* first.ended).text, whole)
     assert.strictEqual((yield* late.ended).text, whole)
     assert.isAbove(from, 0)
     assert.strictEqual((yield* middle.ended).text, whole.slice(from))
-    const after = yield* World.reader(bob, answer.id, whole.length - 3)
+    const after = yield* World.reader(bob, answer.id, { from: whole.length - 3 })
     assert.strictEqual((yield* after.ended).text, whole.slice(-3))
     assert.deepStrictEqual(world.desk.prefixes, [0])
+  }))
+
+it.scoped("each of many readers sees the end, however slow the others and the store are", () =>
+  Effect.gen(function*() {
+    const words = Stream.range(1, 9).pipe(Stream.rechunk(1), Stream.map((word) => `${word} `))
+    const model = Layer.succeed(Model, { answer: () => Stream.tap(words, () => Effect.sleep("100 millis")) })
+    const world = yield* World.make({ commit: "60 millis", model })
+    yield* world.serve
+    const ada = yield* world.enter
+    const asking = yield* Effect.fork(ada.rpc.Ask({ text: question }))
+    yield* TestClock.adjust("60 millis")
+    const { answer } = yield* asking
+    const pauses = [0, 0, 0, 0, 192, 223, 254, 285]
+    const readers = yield* Effect.forEach(pauses, (pause) => World.reader(ada, answer.id, { pause }))
+    yield* Effect.replicateEffect(TestClock.adjust("20 millis"), 200)
+    for (const { ended } of readers) assert.strictEqual((yield* Effect.timeout(ended, 0)).text, "1 2 3 4 5 6 7 8 9 ")
   }))
 
 it.scoped("an answer goes on after a restart of the server, from where it was, twice", () =>

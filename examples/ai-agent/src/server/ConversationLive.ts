@@ -22,8 +22,9 @@ export const ConversationLive = Conversation.toLayer(
   (conversation) =>
     Effect.gen(function*() {
       const model = yield* Model
-      // Who has fallen behind needs to know once that there is something new: what it is stands in the state.
-      const changes = yield* PubSub.sliding<void>(1)
+      // Who has fallen behind needs to know only that there is something new: what it is stands in the state. With room for
+      // one, Effect 3 hands that to a subscriber who is behind twice, and to another not at all (Effect-TS/effect#7601).
+      const changes = yield* PubSub.sliding<void>(2)
 
       /** Changes the transcript, as a part of the turn, and tells those who follow it. */
       const change = (f: (transcript: Transcript.Transcript) => Transcript.Transcript) =>

@@ -2,7 +2,7 @@
 import { ActorClient } from "@troupe/client"
 import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Context, Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "effect"
+import { Context, type Duration, Effect, Exit, Fiber, Layer, Scope, Stream, TestClock } from "effect"
 import { Conversation, type Message, Question } from "../../src/contract.ts"
 import { ConversationLive } from "../../src/server/ConversationLive.ts"
 import * as FakeModel from "../../src/server/FakeModel.ts"
@@ -36,7 +36,7 @@ const observed = (desk: Desk, model: Layer.Layer<Model>) =>
 type Store = typeof ActorStore.ActorStore.Service
 
 /** The store as one server sees it, until that is killed: then nothing is answered any more. */
-const killable = (store: Store) => {
+const killable = (store: Store, commit: Duration.DurationInput) => {
   let dead = false
   const alive = <A, E>(effect: Effect.Effect<A, E>) =>
     Effect.suspend(() => dead ? Effect.never : Effect.tap(effect, () => dead ? Effect.never : Effect.void))
@@ -45,13 +45,17 @@ const killable = (store: Store) => {
     nextEpoch: alive(store.nextEpoch),
     claim: (address) => alive(store.claim(address)),
     replies: (address) => alive(store.replies(address)),
-    commit: (batch) => alive(store.commit(batch)),
+    commit: (batch) => alive(Effect.delay(store.commit(batch), commit)),
     alarms: (query) => alive(store.alarms(query))
   }
   return { store: seen, kill: Effect.sync(() => void (dead = true)) }
 }
 
-export const make = Effect.fn("World.make")(function*(options: { readonly model?: Layer.Layer<Model> } = {}) {
+export const make = Effect.fn("World.make")(function*(options: {
+  readonly model?: Layer.Layer<Model>
+  /** How long a commit takes. */
+  readonly commit?: Duration.DurationInput
+} = {}) {
   const desk = new Desk()
   const base = yield* Layer.build(Layer.mergeAll(ActorStore.layerMemory, MemoryTransport.layer))
   const network = Context.get(base, MemoryTransport.MemoryNetwork)
@@ -68,7 +72,7 @@ export const make = Effect.fn("World.make")(function*(options: { readonly model?
   /** Starts a server on the store: from now on, dials reach this one. */
   const serve = Effect.gen(function*() {
     const scope = yield* Scope.make()
-    const { kill, store } = killable(Context.get(base, ActorStore.ActorStore))
+    const { kill, store } = killable(Context.get(base, ActorStore.ActorStore), options.commit ?? 0)
     yield* Layer.buildWithScope(Layer.fresh(Server(store)), scope)
     return {
       /** Stops it in good order, which takes it the time that it waits for streams. */
@@ -92,8 +96,14 @@ export const make = Effect.fn("World.make")(function*(options: { readonly model?
 
 export type Visitor = Effect.Effect.Success<Effect.Effect.Success<ReturnType<typeof make>>["enter"]>
 
+interface ReaderOptions {
+  readonly from?: number
+  /** How long it thinks about each piece. */
+  readonly pause?: Duration.DurationInput
+}
+
 /** Watches an answer from a position on, in a fiber: each piece has to begin where the one before has ended. */
-export const reader = (visitor: Visitor, answer: number, from = 0) =>
+export const reader = (visitor: Visitor, answer: number, { from = 0, pause = 0 }: ReaderOptions = {}) =>
   Effect.gen(function*() {
     const seen = { text: "", pieces: 0 }
     const fiber = yield* watch(visitor, answer, from).pipe(
@@ -102,7 +112,7 @@ export const reader = (visitor: Visitor, answer: number, from = 0) =>
           return Effect.dieMessage(`a piece at ${at} follows ${from + seen.text.length}`)
         seen.text += text
         seen.pieces++
-        return Effect.void
+        return Effect.sleep(pause)
       }),
       Effect.forkScoped
     )
