@@ -5,15 +5,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
+/** A page, or a worker, which has no document. */
 interface Page {
-  readonly window?: EventTarget
+  readonly self?: EventTarget
   readonly document?: EventTarget & { readonly visibilityState?: string }
 }
 
 /** When the network is back, when the page is back from the cache of the browser, and when it is looked at again. */
 const opportunities: ReadonlyArray<readonly [on: keyof Page, event: string, holds: (page: Page) => boolean]> = [
-  ["window", "online", () => true],
-  ["window", "pageshow", () => true],
+  ["self", "online", () => true],
+  ["self", "pageshow", () => true],
   ["document", "visibilitychange", ({ document }) => document?.visibilityState === "visible"]
 ]
 

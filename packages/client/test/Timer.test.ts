@@ -1,10 +1,11 @@
 import { assert, it } from "@effect/vitest"
+import * as Background from "@troupe/contract/Background"
 import { type Clock, Effect, TestClock } from "effect"
 import { Heartbeat } from "../src/internal/Heartbeat.ts"
 import { Timer } from "../src/internal/Timer.ts"
 
 const services = Effect.gen(function*() {
-  return { clock: yield* Effect.clock, runtime: yield* Effect.runtime<never>() }
+  return { clock: yield* Effect.clock, runtime: yield* Background.runtime }
 })
 
 /** A clock that knows how many wait for it, and nobody's time comes. */

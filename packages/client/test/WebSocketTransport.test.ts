@@ -216,7 +216,7 @@ describe("onOpportunity", () => {
     Effect.gen(function*() {
       const window = new EventTarget()
       const document = Object.assign(new EventTarget(), { visibilityState: "visible" })
-      yield* withGlobals({ window, document })
+      yield* withGlobals({ self: window, document })
       const transport = yield* globalTransport("ws://there/actors")
       const scope = yield* Scope.make()
       let heard = 0

@@ -2,6 +2,7 @@
  * Where links end: greets clients, and moves frames between links and connections. It holds nothing that matters: when a
  * link is gone, the connections that were on it wait to be resumed elsewhere.
  */
+import * as Background from "@troupe/contract/Background"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Any } from "@troupe/contract/Definition"
 import { Expiry } from "@troupe/contract/Expiry"
@@ -93,7 +94,7 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Gateway, never, Connections | Scope.Scope> {
   const limits = { ...defaults, ...options }
-  const runtime = yield* Effect.runtime<never>()
+  const runtime = yield* Background.runtime
   const scope = yield* Effect.scope
   const clock = yield* Effect.clock
   const flush = yield* Flush

@@ -97,7 +97,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
     replace: "this.owner.recorded.settle(entry); if (!awaited || session.gone) this.settle(session, entry)",
-    seed: 28
+    seed: 31
   },
   {
     name: "the first answer of a commit that its client has takes the others from the store",
@@ -249,7 +249,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/CommitPipeline.ts`,
     find: "if (destroy) replies.unshift(...this.owner.outliving())",
     replace: "",
-    seed: 155,
+    seed: 78,
     theme: "lives"
   },
   {
@@ -257,7 +257,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: "server/src/ActorStore.ts",
     find: "for (const id of Array.from(row.alarms.keys())) this.setAlarm(row, id, undefined)",
     replace: "",
-    seed: 18,
+    seed: 7,
     theme: "lives"
   },
   {
@@ -265,7 +265,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Calls.ts`,
     find: "if (sent.incarnation !== terms.incarnation)",
     replace: "if (false)",
-    seed: 8,
+    seed: 3,
     theme: "lives"
   },
   {
@@ -273,7 +273,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Alarms.ts`,
     find: "return this.owner.turns.alarms.get(id)?.firing === firing",
     replace: "return this.owner.turns.alarms.get(id) !== undefined",
-    seed: 97,
+    seed: 170,
     theme: "bustle"
   },
   {
@@ -297,7 +297,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/OutgoingCalls.ts`,
     find: "const attempts = call.id === undefined ? attempt : ",
     replace: "const attempts = ",
-    seed: 10,
+    seed: 11,
     theme: "bustle"
   },
   {

@@ -255,3 +255,26 @@ it.scoped("B8 calls that went on from the connection before do not take from the
       assert.deepStrictEqual(world.labels(round), ["1", "2", "3", "5", "6", "7", "8"])
     }
   }))
+
+it.scoped("B8 a call that is too large leaves its credit to those behind it", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { window: 1 }, gateway: { messageBytesMax: 20_000 } })
+    yield* world.serve()
+    const client = yield* world.client()
+    const tally = yield* client.connect(Tally, "a", options)
+    const large = { label: "x".repeat(30_000) }
+    yield* client.pause
+    const offline = [yield* begin(tally.rpc.Add(large)), yield* begin(tally.rpc.Add({ label: "after a pause" }))]
+    yield* client.resume
+    yield* pass("1 second")
+    const held = yield* begin(tally.rpc.Hold({ label: "held", gate: "gate" }))
+    const behind = [yield* begin(tally.rpc.Add(large)), yield* begin(tally.rpc.Add({ label: "after a call" }))]
+    yield* world.trace.open("gate")
+    yield* pass("1 second")
+    yield* result(held)
+    for (const [rejected, taken] of [offline, behind]) {
+      assert.instanceOf(yield* failure(rejected!), ConnectionError.CallRejected)
+      yield* result(taken!)
+    }
+    assert.deepStrictEqual(world.labels(), ["after a pause", "held", "after a call"])
+  }))

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { ConnectionError, Gap } from "@troupe/contract"
+import * as Frame from "@troupe/contract/protocol/Frame"
 import { RawClient } from "@troupe/testing"
 import { Chunk, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NewerTally, Tally } from "./support/tally.ts"
@@ -438,5 +439,102 @@ it.scoped("E2 a stream ends with the reason when its connection is closed for go
         error,
         new ConnectionError.ConnectionClosed({ reason: { _tag: "Disconnected", reason }, sent: "no" })
       )
+    }
+  }))
+
+it.scoped("a stream of events that is run twice at once: each event comes once, and both end", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client()
+    const scope = yield* Scope.make()
+    const tally = yield* Scope.extend(client.connect(Tally, "a", options), scope)
+    const ticks = yield* Scope.extend(tally.events("tick"), scope)
+    const seen: Array<unknown> = []
+    const read = Stream.runForEach(ticks, (tick) => Effect.sync(() => void seen.push(tick)))
+    // one that was interrupted is not waited for
+    yield* Fiber.interrupt(yield* begin(read))
+    const runs = [yield* begin(read), yield* begin(read)]
+    yield* Fiber.interrupt(yield* begin(read))
+    yield* result(yield* begin(tally.rpc.Burst({ count: 3 })))
+    yield* result(yield* begin(tally.rpc.Burst({ count: 1 })))
+    assert.deepStrictEqual(seen.slice().sort(), [1, 1, 2, 3])
+    yield* Scope.close(scope, Exit.void)
+    for (const run of runs) assert.isFalse(yield* isRunning(run))
+  }))
+
+it.scoped("who subscribes and leaves again and again says so once", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client()
+    const tally = yield* client.connect(Tally, "a", options)
+    const said: Array<string> = []
+    yield* world.network.onMessage(({ frames }) => {
+      for (const frame of frames) {
+        if (frame._tag === "Message" && frame.payload._tag.includes("ubscribe")) said.push(frame.payload._tag)
+      }
+    })
+    const comeAndGo = Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      yield* begin(Scope.extend(tally.events("added"), scope))
+      yield* Scope.close(scope, Exit.void)
+    })
+    yield* client.pause
+    for (let i = 0; i < 20; i++) yield* comeAndGo
+    yield* client.resume
+    yield* pass("1 second")
+    assert.deepStrictEqual(said, ["Subscribe", "Subscribed", "Unsubscribe"])
+    // behind a turn that goes on, likewise; and who stays has what comes after its subscription
+    said.length = 0
+    const held = yield* begin(tally.rpc.Hold({ label: "held", gate: "gate" }))
+    for (let i = 0; i < 20; i++) yield* comeAndGo
+    const subscribing = yield* begin(tally.events("added"))
+    assert.deepStrictEqual(said, ["Subscribe"])
+    yield* world.trace.open("gate")
+    yield* result(held)
+    const added = yield* collect(yield* result(subscribing))
+    yield* result(yield* begin(tally.rpc.Add({ label: "x" })))
+    assert.deepStrictEqual(said, ["Subscribe", "Subscribed"])
+    assert.deepStrictEqual(added.map((event) => "label" in event ? event.label : event._tag), ["x"])
+  }))
+
+it.scoped("subscriptionsMax counts what will be subscribed to, in order", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { subscriptionsMax: 1 } })
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const scope = yield* Scope.make()
+    yield* result(yield* begin(Effect.asVoid(Scope.extend(tally.events("added"), scope))))
+    const held = yield* begin(tally.rpc.Hold({ label: "held", gate: "gate" }))
+    const refused = yield* begin(tally.events("blob"))
+    yield* Scope.close(scope, Exit.void)
+    const taken = yield* begin(tally.events("tick"))
+    yield* world.trace.open("gate")
+    yield* result(held)
+    assert.instanceOf(yield* failure(refused), ConnectionError.CallRejected)
+    assert.isFalse(yield* isRunning(taken))
+  }))
+
+it.scoped("subscriptions that wait for their turn have a bound", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    // of each of its three events a client may end a subscription and begin another before it hears of either
+    for (const count of [6, 7]) {
+      const raw = yield* world.rawLink
+      yield* raw.say(RawClient.hello)
+      yield* raw.say(RawClient.open(Tally, `${count}`, options))
+      const said = [Frame.encodeRequest(1, "Hold", { label: "held", gate: `${count}` })]
+      for (let i = 0; i < count; i++) {
+        said.push(Frame.encodeSubscription(i % 2 === 0 ? "Subscribe" : "Unsubscribe", "added"))
+      }
+      yield* raw.send(...said.map((text, i) => Frame.encodeMessage(1, i + 1, text)))
+      const [close] = raw.of("Close")
+      assert.strictEqual(close?.reason._tag, count > 6 ? "ProtocolViolation" : undefined)
+      yield* world.trace.open(`${count}`)
+      yield* settle
+      const answers = raw.of("Message").filter(({ payload }) => payload._tag === "Subscribed")
+      assert.lengthOf(answers, count > 6 ? 0 : 3)
     }
   }))

@@ -42,4 +42,7 @@ it.scoped("the headers of a call reach its handler, and no other's", () =>
     const backend = (yield* Echo).get("a")
     assert.strictEqual(yield* backend.Trace(undefined, { headers: { "x-trace": "1" } }), "1")
     assert.strictEqual(yield* backend.Trace(), "none")
+    // what no type would let pass
+    const number: Headers.Input = { "accept-language": 7 as unknown as string }
+    assert.strictEqual(yield* echo.rpc.Locale(undefined, { headers: number }), "7")
   }).pipe(Effect.provide(Live)))

@@ -310,8 +310,23 @@ it.scoped("C5 bytes are bytes: text outside of ASCII counts as long as it is on 
   Effect.gen(function*() {
     const world = yield* makeWorld()
     yield* world.serve()
-    const tally = yield* (yield* world.client({ pendingBytesMax: 1000 })).connect(Tally, "a", options)
-    assert.instanceOf(yield* failure(yield* add(tally, "€".repeat(400))), ConnectionError.QueueFull)
+    const client = yield* world.client({ pendingBytesMax: 1000 })
+    const tally = yield* client.connect(Tally, "a", options)
+    yield* client.pause
+    yield* add(tally, "€".repeat(200))
+    assert.instanceOf(yield* failure(yield* add(tally, "€".repeat(200))), ConnectionError.QueueFull)
+  }))
+
+it.scoped("C5 a call for which there will never be room is rejected", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const error = yield* failure(yield* add(tally, "x".repeat(2 ** 20)))
+    assert.instanceOf(error, ConnectionError.CallRejected)
+    assert.include(error.message, "pendingBytesMax")
+    yield* result(yield* add(tally, "small"))
+    assert.deepStrictEqual(world.labels(), ["small"])
   }))
 
 it.scoped("C5 a call that is larger than a message may be fails alone", () =>

@@ -319,6 +319,22 @@ it.scoped("C10 GoAway: redialled after its delay, not before, and what was sent 
     }
   }))
 
+it.scoped("C10 GoAway: the link is left when the last call is lost, or its connection is closed", () =>
+  Effect.gen(function*() {
+    for (const end of ["lost", "closed"]) {
+      const { client, server } = yield* makeLab
+      const idle = yield* client.connect(Tally, "idle", { params: { who: "ann" } })
+      const scope = yield* Scope.make()
+      const busy = yield* Scope.extend(connect(client), scope)
+      const call = yield* begin(busy.rpc.Add({ label: "sent" }))
+      yield* server.say({ _tag: "GoAway", retryAfterMillis: 40_000 })
+      assert.strictEqual(yield* statusOf(idle), "connected")
+      yield* end === "lost" ? server.lose(1) : Effect.zipRight(Scope.close(scope, Exit.void), settle)
+      assert.strictEqual(yield* statusOf(idle), "waiting 1 GoAway")
+      assert.strictEqual((yield* failure(call))._tag, end === "lost" ? "OutcomeUnknown" : "ConnectionClosed")
+    }
+  }))
+
 it.scoped("C10 link lost: redialled on the schedule, and what was sent rides the resume", () =>
   Effect.gen(function*() {
     const { client, network, server } = yield* makeLab

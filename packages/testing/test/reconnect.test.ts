@@ -3,7 +3,7 @@ import { ActorClient, ClientOptions, type ConnectionStatus } from "@troupe/clien
 import { ConnectionError, Link, Transport } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { RawClient, TestKit, TestTime } from "@troupe/testing"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, FiberRef, Layer, Logger, Schedule, Scope } from "effect"
 import { Tally, Turned } from "./support/tally.ts"
 import { Bank, Till, tillLive } from "./support/till.ts"
 import {
@@ -231,7 +231,8 @@ it.scoped("C10 a server that goes away answers what it has, tells when to come b
   Effect.gen(function*() {
     const world = yield* makeWorld({ gateway: { retryAfter: "7 seconds" } })
     let server = yield* world.serve()
-    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const client = yield* world.client()
+    const tally = yield* client.connect(Tally, "a", options)
     const seen = yield* statuses(tally)
     for (const round of ["x", "y"]) {
       yield* pass("5 seconds")
@@ -252,11 +253,13 @@ it.scoped("C10 a server that goes away answers what it has, tells when to come b
       assert.isAtMost(wait, 7250)
       server = yield* world.serve()
       const dials = yield* world.network.dials
+      const another = yield* begin(Effect.scoped(client.connect(Tally, "b", options)))
       yield* pass(wait - 1)
       assert.strictEqual(yield* world.network.dials, dials)
       yield* pass(1)
       assert.strictEqual(yield* world.network.dials, dials + 1)
       yield* result(queued)
+      assert.isFalse(yield* isRunning(another))
       assert.strictEqual(yield* statusOf(tally), "connected")
     }
     assert.deepStrictEqual(world.labels(), ["x1", "x2", "y1", "y2"])
@@ -541,6 +544,99 @@ it.scoped("A9 parameters given as an effect are evaluated for every new connecti
       assert.strictEqual(evaluated, round + 1)
     }
   }))
+
+it.scoped("the log says once that nobody can be reached, and only if nobody ever was", () =>
+  Effect.gen(function*() {
+    const logs: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => void logs.push(`${logLevel.label} ${String(message)}`))
+    const logged = Layer.build(Logger.replace(Logger.defaultLogger, logger))
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const failing = Effect.gen(function*() {
+      yield* world.network.setReachability("refused")
+      yield* world.network.cut
+      yield* pass("1 minute")
+      yield* world.network.setReachability("reachable")
+      yield* pass("1 minute")
+    })
+    yield* Effect.gen(function*() {
+      yield* (yield* world.client()).connect(Tally, "a", options)
+      yield* failing
+      assert.deepStrictEqual(logs, [])
+      const late = yield* world.client()
+      yield* world.network.setReachability("refused")
+      const connecting = yield* begin(late.connect(Tally, "a", options))
+      yield* failing
+      yield* failing
+      assert.isFalse(yield* isRunning(connecting))
+      assert.deepStrictEqual(logs, ["WARN connection refused; dialling goes on"])
+    }).pipe(Effect.provide(yield* logged))
+  }))
+
+it.scoped("C13 an opportunity cuts the wait for parameters short", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    let fails = false
+    let evaluated = 0
+    const params = Effect.suspend(() => {
+      evaluated++
+      return fails ? Effect.fail("no token") : Effect.succeed({ who: "ann" })
+    })
+    const tally = yield* (yield* world.client()).connect(Tally, "a", { params })
+    fails = true
+    yield* world.crash
+    yield* pass("2 minutes")
+    assert.include(yield* statusOf(tally), "ParamsFailed")
+    for (const works of [false, true]) {
+      fails = !works
+      const before = evaluated
+      yield* world.network.opportunity
+      yield* settle
+      assert.strictEqual(evaluated, before + 1)
+    }
+    assert.strictEqual(yield* statusOf(tally), "connected")
+    yield* world.network.opportunity
+    yield* settle
+    assert.strictEqual(yield* statusOf(tally), "connected")
+  }))
+
+it.scoped("A9 a provider runs with the services and the FiberRefs of its connect, each time", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client()
+    const name = yield* FiberRef.make("nobody")
+    const seen: Array<string> = []
+    const params = Effect.tap(Effect.map(FiberRef.get(name), (who) => ({ who })), ({ who }) => void seen.push(who))
+    const tally = yield* Effect.locally(client.connect(Tally, "a", { params }), name, "ann")
+    yield* world.crash
+    yield* pass("30 seconds")
+    assert.strictEqual(yield* statusOf(tally), "connected")
+    assert.deepStrictEqual(seen, ["ann", "ann"])
+  }))
+
+it.scoped("connects that fail leave nothing in their scope", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client()
+    const scope = yield* Scope.make()
+    const before = sizeOf(scope)
+    for (let i = 0; i < 10; i++) {
+      yield* Effect.flip(Scope.extend(client.connect(Tally, "a", { params: Effect.fail("no") }), scope))
+      yield* Fiber.interrupt(
+        yield* Effect.fork(Scope.extend(client.connect(Tally, "a", { params: Effect.never }), scope))
+      )
+    }
+    assert.strictEqual(sizeOf(scope), before)
+  }))
+
+/** How much will be released with a scope: Effect does not tell. */
+const sizeOf = (scope: Scope.CloseableScope): number => {
+  const { state } = scope as unknown as { readonly state: { readonly finalizers: ReadonlyMap<object, unknown> } }
+  return state.finalizers.size
+}
 
 it.scoped("A9 a provider that fails later is a dial failure that is shown and retried, and calls wait meanwhile", () =>
   Effect.gen(function*() {

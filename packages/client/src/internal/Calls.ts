@@ -6,6 +6,7 @@ import type { Address } from "@troupe/contract/Address"
 import type { CallSpan } from "@troupe/contract/CallSpan"
 import {
   ActorDestroyed,
+  CallRejected,
   ConnectionClosed,
   type ConnectionError,
   OutcomeUnknown,
@@ -130,9 +131,13 @@ export class Calls {
     return this.pending.size
   }
 
-  /** Why another call cannot be taken. */
-  full(bytes: number): QueueFull | undefined {
+  /** Why another call cannot be taken: not now, or never. */
+  full(bytes: number): QueueFull | CallRejected | undefined {
     const { pendingCallsMax, pendingBytesMax } = this.bounds
+    if (bytes > pendingBytesMax) {
+      const issue = `the call has ${bytes} bytes, the client takes ${pendingBytesMax} (pendingBytesMax)`
+      return new CallRejected({ issue, sent: "no" })
+    }
     if (this.pending.size >= pendingCallsMax) {
       return new QueueFull({ limit: "pendingCallsMax", max: pendingCallsMax, sent: "no" })
     }

@@ -4,7 +4,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import { CallSpan } from "@troupe/contract/CallSpan"
-import { ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
+import { CallRejected, ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
@@ -101,13 +101,17 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
   // --- calls and events ----------------------------------------------------------------------------------------------
 
   call(codec: Codec.RpcCodec, payload: unknown, options: CallOptions | undefined): Effect.Effect<unknown, unknown> {
-    return CallSpan.use(this.address, codec.rpc._tag, (span) =>
-      Effect.async((resume) => {
-        const call = this.begin({ codec, payload, options, span, end: options?.discard ? () => {} : resume })
-        if (Exit.isExit(call)) return resume(call)
-        if (options?.discard) return resume(Effect.void)
-        return Effect.sync(() => this.cancel(call))
-      }))
+    return CallSpan.use(this.address, codec.rpc._tag, (span) => {
+      let call: Call | undefined
+      const answer = Effect.async<unknown, unknown>((resume) => {
+        const begun = this.begin({ codec, payload, options, span, end: options?.discard ? () => {} : resume })
+        if (Exit.isExit(begun)) resume(begun)
+        else if (options?.discard) resume(Effect.void)
+        else call = begun
+      })
+      // there before the call is: between the two a fiber may yield, and be interrupted
+      return Effect.onInterrupt(answer, () => Effect.sync(() => call && this.cancel(call)))
+    })
   }
 
   /** The same for a promise: without a fiber, unless somebody looks at spans. */
@@ -120,12 +124,17 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
         reject(signal!.reason)
         cancel()
       }
-      signal?.addEventListener("abort", abort, { once: true })
-      cancel = this.start(codec, made, { headers }, (exit) => {
+      const settle = (exit: Exit.Exit<unknown, unknown>) => {
         signal?.removeEventListener("abort", abort)
         if (Exit.isSuccess(exit)) resolve(exit.value)
         else reject(Cause.squash(exit.cause))
-      })
+      }
+      signal?.addEventListener("abort", abort, { once: true })
+      try {
+        cancel = this.start(codec, made, { headers }, settle)
+      } catch (defect) {
+        settle(Exit.die(defect))
+      }
     })
   }
 
@@ -147,29 +156,31 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
   /** The values of a stream rpc. The call ends with the stream, whoever ends it. */
   stream(codec: Codec.RpcCodec, payload: unknown, options: CallOptions | undefined): Stream.Stream<unknown, unknown> {
     return Stream.unwrapScoped(Effect.flatMap(CallSpan.scoped(this.address, codec.rpc._tag), (span) => {
-      const reader: StreamReader = new StreamReader((index) => {
-        if (!Exit.isExit(call)) this.opening.conversation?.send(Frame.encodeStreamAck(call.number, index))
+      let call: Call | undefined
+      const reader = new StreamReader((index) => {
+        if (call) this.opening.conversation?.send(Frame.encodeStreamAck(call.number, index))
       })
       const end = (exit: Exit.Exit<unknown, unknown>) => {
         span?.end(exit)
         reader.end(exit)
       }
-      const call = this.begin({ codec, payload, options, span, end, reader })
-      if (Exit.isExit(call)) return call
-      return Effect.as(Effect.addFinalizer(() => Effect.sync(() => this.cancel(call))), reader.stream)
+      const begin = Effect.suspend((): Exit.Exit<Call, ConnectionError> => {
+        const begun = this.begin({ codec, payload, options, span, end, reader })
+        if (Exit.isExit(begun)) return begun
+        call = begun
+        return Exit.succeed(begun)
+      })
+      return Effect.as(Effect.acquireRelease(begin, (call) => Effect.sync(() => this.cancel(call))), reader.stream)
     }))
   }
 
   /** Puts a call among those that wait to be sent, or says why not. */
   private begin({ codec, end, options, payload, reader, span }: Beginning): Call | Exit.Exit<never, ConnectionError> {
     if (this.closed) return Exit.fail(this.closedError())
-    const encoded = codec.payload.encode(payload)
-    if (Either.isLeft(encoded)) {
-      return Exit.die(new Error(`${codec.payload.what} does not encode: ${Codec.describe(encoded.left)}`))
-    }
-    const headers = options?.headers ? Object.entries(Headers.fromInput(options.headers)) : undefined
     const number = this.calls.next
-    const text = Frame.encodeRequest(number, codec.rpc._tag, encoded.right, headers, span?.trace)
+    const encoded = encode(number, codec, payload, options, span)
+    if (Either.isLeft(encoded)) return Exit.fail(new CallRejected({ issue: encoded.left, sent: "no" }))
+    const text = encoded.right
     const bytes = Bytes.of(text)
     const full = this.calls.full(bytes)
     if (full) return Exit.fail(full)
@@ -244,6 +255,11 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
     if (!this.closed) this.opening.onLinkLost()
   }
 
+  /** What has failed may go well now. */
+  onOpportunity(): void {
+    if (!this.closed) this.opening.onOpportunity()
+  }
+
   /** What the link does while the connection has none. */
   onLinkStatus(status: ConnectionStatus.ConnectionStatus): void {
     if (status._tag === "Closed") this.close(status.reason)
@@ -286,3 +302,25 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
     return Scope.addFinalizer(scope, Effect.sync(() => this.close({ _tag: "ClientClosed" })))
   }
 }
+
+/** The text of a call, or why there is none: a value may be of the right type, and not what its schema asks for. */
+const encode = (
+  number: number,
+  { payload: codec, rpc: { _tag: tag } }: Codec.RpcCodec,
+  payload: unknown,
+  options: CallOptions | undefined,
+  span: CallSpan | undefined
+): Either.Either<string, string> => {
+  const encoded = codec.encode(payload)
+  if (Either.isLeft(encoded)) return Either.left(`${codec.what} does not encode: ${Codec.describe(encoded.left)}`)
+  try {
+    const headers = options?.headers && entriesOf(options.headers)
+    return Either.right(Frame.encodeRequest(number, tag, encoded.right, headers, span?.trace))
+  } catch (error) {
+    return Either.left(`${codec.what} is not JSON: ${String(error)}`)
+  }
+}
+
+/** Texts, whatever their types say: a frame that does not decode costs the link. */
+const entriesOf = (headers: Headers.Input): ReadonlyArray<readonly [string, string]> =>
+  Object.entries(Headers.fromInput(headers)).map(([name, value]) => [name, String(value)])

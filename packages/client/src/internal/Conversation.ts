@@ -132,7 +132,14 @@ export class Conversation implements Acknowledged {
 
   /** Sends the calls that wait, as far as the credit goes. */
   pump(): void {
-    for (const call of this.owner.calls.take(this.credit)) this.sendCall(call)
+    // what is too large ends here, and leaves its credit to those behind it
+    for (let calls = this.takeCalls(); calls.length > 0; calls = this.takeCalls()) {
+      for (const call of calls) this.sendCall(call)
+    }
+  }
+
+  private takeCalls(): ReadonlyArray<Call> {
+    return this.owner.calls.take(this.credit)
   }
 
   private sendCall(call: Call): void {
@@ -185,9 +192,8 @@ export class Conversation implements Acknowledged {
       case "Chunk":
         return this.onChunk(message)
       case "Lost":
-        this.inFlight.delete(message.requestId)
         this.owner.calls.lost(message.requestId)
-        return this.pump()
+        return this.onSettled(message.requestId)
       case "SubscribeRejected":
         return subscriptions.rejected(message.event, message.issue)
       case "Event":
@@ -196,12 +202,17 @@ export class Conversation implements Acknowledged {
   }
 
   private onAnswer(message: MessageOf<"Exit" | "Rejected">): void {
-    const { calls, services } = this.owner
-    this.inFlight.delete(message.requestId)
+    const { calls } = this.owner
     const call = calls.get(message.requestId)
     if (call) calls.end(call, exitOf(call, message))
+    this.onSettled(message.requestId)
+  }
+
+  /** The server has nothing more to say of a call. */
+  private onSettled(requestId: number): void {
+    this.inFlight.delete(requestId)
     this.pump()
-    if (this.place?.link.draining) services.onAnswered()
+    if (this.place?.link.draining) this.owner.services.onAnswered()
   }
 
   private onChunk({ requestId, index, values }: MessageOf<"Chunk">): void {

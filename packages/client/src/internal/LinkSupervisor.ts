@@ -191,6 +191,8 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
   /** That of the link, once the server has said `Welcome`. */
   private heartbeat: Heartbeat | undefined
   private upSince = 0
+  /** Whether the log has a dial that failed, or needs none because there has been a link. */
+  private told = false
 
   constructor(
     readonly services: ClientServices,
@@ -206,12 +208,18 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     this.connections.add(connection)
     if (this.greeted) return connection.onLink(this.greeted)
     if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
-    this.nudge()
+    // for the others there is a link on its way already, or a wait that the server may have asked for
+    if (this.connections.size === 1) this.nudge()
   }
 
   /** A connection has ended. The last one takes the link with it. */
   remove(connection: ClientConnection): void {
-    if (!this.connections.delete(connection) || this.connections.size > 0) return
+    if (!this.connections.delete(connection)) return
+    if (this.connections.size > 0) {
+      // it may be the one whose answers were waited for
+      if (this.link?.draining) this.onAnswered()
+      return
+    }
     this.leave()
     this.setStatus(this.idleStatus)
   }
@@ -227,8 +235,13 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     this.link?.leaveWhenAnswered()
   }
 
-  /** Cuts a wait for the next dial short, and puts a link that stands to the test. */
-  nudge(): void {
+  /** What has failed may go well now: waits are cut short, and a link that stands is put to the test. */
+  onOpportunity(): void {
+    this.nudge()
+    for (const connection of Array.from(this.connections)) connection.onOpportunity()
+  }
+
+  private nudge(): void {
     if (this.link) this.heartbeat?.probe()
     else this.dial()
   }
@@ -295,11 +308,20 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
 
   private onDialFailed(link: ClientLink, error: DialError): void {
     Counters.dial("failed")
+    this.tellOfFirst(error)
     link.end(LinkEnd.Failed({ cause: ConnectionStatus.WaitingCause.DialFailed({ error }) }))
+  }
+
+  /** An address that is wrong would be dialled for ever, and nobody would know why nothing comes. */
+  private tellOfFirst({ message }: DialError): void {
+    if (this.told) return
+    this.told = true
+    this.services.fork(Effect.logWarning(`${message}; dialling goes on`))
   }
 
   onWelcome(link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void {
     if (this.link !== link || this.heartbeat) return
+    this.told = true
     this.upSince = this.services.clock.unsafeCurrentTimeMillis()
     this.heartbeat = new Heartbeat(this.timer, link, {
       heartbeatMillis,

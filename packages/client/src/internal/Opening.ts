@@ -9,6 +9,7 @@ import { type DisconnectReason, recovery } from "@troupe/contract/DisconnectReas
 import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
+import * as Json from "@troupe/contract/protocol/Json"
 import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -62,6 +63,8 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   private granted: FrameOf<"Opened"> | undefined
   /** When the server was last heard of on a connection of the session. */
   private heardUntil = 0
+  /** The parameters could not be evaluated, and the next attempt is waited for. */
+  private lacksParams = false
   /** How often a connection has been asked for. */
   private openings = 0
 
@@ -121,6 +124,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   onLinkLost(): void {
     this.link = this.channel = undefined
     this.asked = this.held = undefined
+    this.lacksParams = false
     this.conversation?.detach()
     this.attempts.stop()
   }
@@ -148,6 +152,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   private open(): void {
     const { link, owner } = this
     if (!link) return
+    this.lacksParams = false
     this.forget()
     owner.setStatus(ConnectionStatus.Connecting())
     this.attempts.start(
@@ -172,10 +177,14 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
 
   private openOn(channel: Channel, params: unknown): void {
     const { calls, codec, owner: { target: { contract: { contract }, key } }, subscriptions } = this
-    const encoded = codec.params.encode(params)
+    const encoded = Either.filterOrLeft(
+      Either.mapLeft(codec.params.encode(params), Codec.describe),
+      (params) => !Json.hasNonFinite(params),
+      () => `${codec.params.what} have a number that JSON has not`
+    )
     if (Either.isLeft(encoded)) {
       channel.release()
-      return this.owner.close({ _tag: "InvalidParams", issue: Codec.describe(encoded.left) })
+      return this.owner.close({ _tag: "InvalidParams", issue: encoded.left })
     }
     // what is not sent again is not asked for
     this.sendAgain()
@@ -200,6 +209,12 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
     if (!this.granted) return this.owner.close({ _tag: "ClientClosed" }, cause)
     const waiting = ConnectionStatus.WaitingCause.ParamsFailed({ message: Cause.pretty(cause) })
     this.attempts.startLater(waiting, () => this.open())
+    this.lacksParams = true
+  }
+
+  /** They may have been asked for where nobody could be reached, and are there now. */
+  onOpportunity(): void {
+    if (this.lacksParams) this.open()
   }
 
   /** Looks which calls may be sent again; the others end. */
@@ -305,6 +320,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   stop(reason: DisconnectReason): void {
     if (reason._tag === "ClientClosed") this.tellClosed(reason)
     this.attempts.stop()
+    this.lacksParams = false
     this.forget()
     this.link = undefined
   }

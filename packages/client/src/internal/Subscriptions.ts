@@ -1,6 +1,6 @@
 /** What a connection has subscribed to: the readers of each event, and whether the server knows. */
 import { CallRejected, type ConnectionError } from "@troupe/contract/ConnectionError"
-import { SparseMap } from "@troupe/contract/Sparse"
+import { SparseMap, SparseSet } from "@troupe/contract/Sparse"
 import * as Exit from "effect/Exit"
 import type { EventBuffer } from "./EventBuffer.ts"
 import { EventReader } from "./EventReader.ts"
@@ -24,8 +24,8 @@ export interface SubscriptionsOwner {
 
 export class Subscriptions {
   private readonly byEvent = new SparseMap<string, Subscription>()
-  /** How many acknowledgements of an event are on their way; only the last one counts. */
-  private readonly awaited = new SparseMap<string, number>()
+  /** Events the server has been asked for and has not answered. Until then it is told nothing more of them. */
+  private readonly awaited = new SparseSet<string>()
 
   constructor(
     events: ReadonlyArray<string>,
@@ -53,7 +53,7 @@ export class Subscriptions {
     else subscription.waiters.push(ready)
     if (!known) {
       this.byEvent.set(event, subscription)
-      this.request(event)
+      if (!this.awaited.has(event)) this.request(event)
     }
     return reader
   }
@@ -64,27 +64,31 @@ export class Subscriptions {
     const subscription = this.byEvent.get(event)
     if (!subscription?.readers.delete(reader) || subscription.readers.size > 0) return
     this.byEvent.delete(event)
-    this.owner.tell("Unsubscribe", event)
+    if (!this.awaited.has(event)) this.owner.tell("Unsubscribe", event)
   }
 
   /** Asks the server for an event. */
-  request(event: string): void {
-    this.awaited.set(event, (this.awaited.get(event) ?? 0) + 1)
+  private request(event: string): void {
+    this.awaited.add(event)
     this.owner.tell("Subscribe", event)
   }
 
   acknowledged(event: string): void {
-    const left = (this.awaited.get(event) ?? 1) - 1
-    if (left > 0) return void this.awaited.set(event, left)
     this.awaited.delete(event)
-    this.live(event)
+    if (this.byEvent.has(event)) this.live(event)
+    // its readers have gone meanwhile
+    else this.owner.tell("Unsubscribe", event)
   }
 
   rejected(event: string, issue: string): void {
     this.awaited.delete(event)
     const subscription = this.byEvent.get(event)
+    if (!subscription) return
     this.byEvent.delete(event)
-    for (const waiter of subscription?.waiters ?? []) waiter(Exit.fail(new CallRejected({ issue, sent: "no" })))
+    const error = () => new CallRejected({ issue, sent: "no" })
+    // they may have been live on an earlier connection
+    for (const reader of subscription.readers) reader.end(error())
+    for (const waiter of subscription.waiters) waiter(Exit.fail(error()))
   }
 
   /**

@@ -4,7 +4,6 @@
  */
 import { type Expirable, Expiry } from "@troupe/contract/Expiry"
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type { ClientServices } from "./ClientServices.ts"
 
@@ -35,9 +34,7 @@ export class Timer implements Expirable {
     const byMillis = sharedBy(clock)
     const found = byMillis.get(this.millis)
     if (found) return found.start(this)
-    // a client may have been made where nothing can be interrupted
-    const fork = (watch: Effect.Effect<void>) => Runtime.runFork(runtime)(Effect.interruptible(watch))
-    const expiry = new Expiry(clock, fork, this.millis)
+    const expiry = new Expiry(clock, Runtime.runFork(runtime), this.millis)
     byMillis.set(this.millis, expiry)
     expiry.start(this)
   }

@@ -1,4 +1,5 @@
 /** Puts a client together: the supervisor of its link, and its connections. */
+import * as Background from "@troupe/contract/Background"
 import { isTraced } from "@troupe/contract/CallSpan"
 import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
@@ -8,6 +9,7 @@ import { Transport } from "@troupe/contract/Transport"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
@@ -35,7 +37,7 @@ export const makeClient = Effect.fnUntraced(function*(
   options: Required<Options>
 ): Effect.fn.Return<Service, never, Transport | Scope.Scope> {
   const transport = yield* Transport
-  const runtime = yield* Effect.runtime<never>()
+  const runtime = yield* Background.runtime
   const scope = yield* Effect.scope
   // closed after the client, so that nothing waits with it for what ends slowly
   const fibers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
@@ -53,7 +55,7 @@ export const makeClient = Effect.fnUntraced(function*(
     onAnswered: () => supervisor.onAnswered()
   }
   const supervisor = new LinkSupervisor(services, transport, Duration.toMillis(options.dialTimeout))
-  yield* transport.onOpportunity(() => supervisor.nudge())
+  yield* transport.onOpportunity(() => supervisor.onOpportunity())
   yield* Scope.addFinalizer(scope, Effect.sync(() => supervisor.close()))
 
   const connect = Effect.fnUntraced(function*(
@@ -61,18 +63,21 @@ export const makeClient = Effect.fnUntraced(function*(
     key: string,
     { params, events = [] }: Partial<ConnectOptions<unknown, string, unknown, unknown>> = {}
   ) {
-    const context = yield* Effect.context<any>()
+    // with its FiberRefs: they are evaluated in fibers of the client
+    const caller = yield* Effect.runtime<any>()
     const target = {
       contract,
       key,
       events,
       params: Effect.isEffect(params)
-        ? Effect.provide(params as Effect.Effect<unknown, unknown, any>, context)
+        ? Effect.provide(Effect.interruptible(params as Effect.Effect<unknown, unknown, any>), caller)
         : Effect.succeed(params)
     }
     const connection = new ClientConnection(services, target, supervisor)
-    yield* connection.endWith(yield* Effect.scope)
-    yield* connection.open(() => supervisor.add(connection))
+    // of its own, so that one that fails leaves nothing in the caller's
+    const own = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+    yield* connection.endWith(own)
+    yield* Effect.onError(connection.open(() => supervisor.add(connection)), () => Scope.close(own, Exit.void))
     return toPublic(connection, Codec.ofContract(contract))
   })
 

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Connection } from "../Connection.ts"
 import type { ClientConnection } from "./ClientConnection.ts"
+import type { EventReader } from "./EventReader.ts"
 
 const ofPublic = new WeakMap<object, ClientConnection>()
 
@@ -49,8 +50,14 @@ const subscribe = (
 ): Effect.Effect<Stream.Stream<unknown, ConnectionError>, ConnectionError, Scope.Scope> =>
   Effect.suspend(() => {
     const ready = Deferred.unsafeMake<void, ConnectionError>(FiberId.none)
+    const leave = (reader: EventReader | undefined) =>
+      Effect.sync(() => reader && connection.unsubscribe(event, reader))
     return Effect.acquireRelease(
       Effect.sync(() => connection.subscribe(event, (exit) => Deferred.unsafeDone(ready, exit))),
-      (reader) => Effect.sync(() => reader && connection.unsubscribe(event, reader))
-    ).pipe(Effect.flatMap((reader) => Effect.map(Deferred.await(ready), () => reader!.stream)))
+      leave
+    ).pipe(
+      // whoever does not wait for it will not read it
+      Effect.tap((reader) => Effect.onInterrupt(Deferred.await(ready), () => leave(reader))),
+      Effect.map((reader) => reader!.stream)
+    )
   })

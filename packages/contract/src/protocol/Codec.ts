@@ -83,19 +83,22 @@ export const decoder = <A, I>(
   }
 }
 
-/** Compiles a schema. Using one that is not synchronous throws an error that names `what`. */
+/** Compiles a schema. One that is not synchronous refuses what it decodes, and throws when it encodes; both name `what`. */
 export const make = (schema: AnySchema, what: string): Codec => {
-  const checked = (run: (value: unknown) => Result<unknown>) => (value: unknown): Result<unknown> => {
-    const result = run(value)
-    if (Either.isLeft(result) && isAsync(result.left)) {
-      throw new TypeError(`the schema of ${what} is not synchronous: actors need schemas that are`)
+  const issue = `the schema of ${what} is not synchronous: actors need schemas that are`
+  const checked =
+    (run: (value: unknown) => Result<unknown>, refuse: (value: unknown) => Result<unknown>) =>
+    (value: unknown): Result<unknown> => {
+      const result = run(value)
+      return Either.isLeft(result) && isAsync(result.left) ? refuse(value) : result
     }
-    return result
-  }
   return {
     what,
-    encode: checked(ParseResult.encodeUnknownEither(schema)),
-    decode: checked(decoder(schema))
+    encode: checked(ParseResult.encodeUnknownEither(schema), () => {
+      throw new TypeError(issue)
+    }),
+    // what comes from elsewhere is decoded in callbacks: nobody is there to catch anything
+    decode: checked(decoder(schema), (value) => Either.left(new ParseResult.Forbidden(schema.ast, value, issue)))
   }
 }
 
@@ -139,6 +142,9 @@ const rpcCodecs = (name: string, group: Definition["internal"], internal = false
     const what = `${name}.${rpc._tag}`
     const stream = Option.getOrUndefined(RpcSchema.getStreamSchemas(rpc.successSchema.ast))
     if (stream && internal) throw new TypeError(`${what} is a stream rpc: between actors calls return one value`)
+    if (rpc.middlewares.size > 0) {
+      throw new TypeError(`${what} has a middleware, which nobody would run: onBeforeConnect says who may call`)
+    }
     codecs.set(rpc._tag, {
       rpc,
       payload: make(rpc.payloadSchema as unknown as AnySchema, `the payload of ${what}`),
@@ -196,10 +202,13 @@ const format = (run: () => string): string => {
   }
 }
 
+const nameOf = (tag: ParseResult.ArrayFormatterIssue["_tag"]): string =>
+  tag === "Forbidden" ? "Forbidden, as is a schema that is not synchronous" : tag
+
 /** A parse issue without values, for logs: the path and what was expected there. */
 export const describeSafely = (issue: ParseResult.ParseIssue): string =>
   format(() =>
     ParseResult.ArrayFormatter.formatIssueSync(issue)
-      .map((item) => `${item.path.length === 0 ? "value" : item.path.map(String).join(".")}: ${item._tag}`)
+      .map(({ _tag, path }) => `${path.length === 0 ? "value" : path.map(String).join(".")}: ${nameOf(_tag)}`)
       .join(", ")
   )

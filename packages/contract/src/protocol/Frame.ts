@@ -9,6 +9,7 @@ import { idLengthMax, type Trace } from "../CallSpan.ts"
 import { ConnectionId } from "../ConnectionId.ts"
 import { DisconnectReason } from "../DisconnectReason.ts"
 import * as Codec from "./Codec.ts"
+import * as Json from "./Json.ts"
 import * as ShortFrame from "./ShortFrame.ts"
 
 /** Stands in `Hello`. A server that does not speak it answers with a `Refused` for the link and closes it. */
@@ -247,7 +248,7 @@ export const encodeLatest = (channel: number, sender: number | undefined, event:
 
 export const encodeAck = (channel: number, received: number): string => `[${channel},${received}]`
 
-/** `payload` is undefined where the rpc has none. */
+/** `payload` is undefined where the rpc has none. Throws if it has a number that JSON has not. */
 export const encodeRequest = (
   id: number,
   tag: string,
@@ -255,9 +256,9 @@ export const encodeRequest = (
   headers?: ReadonlyArray<readonly [string, string]>,
   trace?: Trace
 ): string => {
-  if (headers || trace) return JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers, ...trace })
-  const text: string | undefined = JSON.stringify(payload)
-  return text === undefined ? `${id},${JSON.stringify(tag)}` : `${id},${JSON.stringify(tag)},${text}`
+  if (headers || trace) return Json.encode({ _tag: "Request", id: String(id), tag, payload, headers, ...trace }, tag)
+  const call = `${id},${JSON.stringify(tag)}`
+  return payload === undefined ? call : `${call},${Json.encode(payload, tag)}`
 }
 
 export const encodeInterrupt = (id: number): string => `{"_tag":"Interrupt","requestId":"${id}"}`

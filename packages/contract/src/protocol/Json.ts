@@ -22,7 +22,8 @@ const find = (value: unknown, depth: number, depthMax: number): string | undefin
   return undefined
 }
 
-const hasNonFinite = (value: unknown): boolean =>
+/** Whether there is a number that JSON has not: NaN, or an infinite one. */
+export const hasNonFinite = (value: unknown): boolean =>
   typeof value === "number"
     ? !Number.isFinite(value)
     : typeof value === "object" && value !== null && Object.values(value).some(hasNonFinite)

@@ -240,32 +240,43 @@ export class Calls {
     connection: ServerConnection,
     { _tag, event }: MessageOf<"Subscribe"> | MessageOf<"Unsubscribe">
   ): void {
-    const { turns, subscribers } = this.owner
+    const { address, registration, services: { options: { subscriptionsMax } }, subscribers, turns } = this.owner
+    const { events } = registration.codecs.contract
     const subscribing = _tag === "Subscribe"
-    const issue = subscribing && this.subscriptionIssue(connection, event)
-    if (issue) return connection.push(Frame.encodeSubscribeRejected(event, issue))
+    if (!events.has(event)) {
+      if (subscribing)
+        connection.push(Frame.encodeSubscribeRejected(event, `${address.contract} has no event ${event}`))
+      return
+    }
+    // they have no credit: of one event a client may unsubscribe and subscribe, and then it waits for the answer
+    const waitingMax = events.size * 2
+    if (connection.subscribing >= waitingMax) {
+      return connection.violation(`more than ${waitingMax} subscriptions wait for their turn`)
+    }
+    connection.subscribing++
+    let answer: string | undefined
     turns.submit(
       connection.session.lane,
       new Job({
         start: () => {
-          // its connection may have ended while it waited, and nobody would take it away again
-          if (subscribing && !connection.ended) subscribers.add(connection, event)
-          else subscribers.remove(connection, event)
+          connection.subscribing--
+          if (!subscribing) subscribers.remove(connection, event)
+          else if (connection.subscriptions.size >= subscriptionsMax && !connection.subscriptions.has(event)) {
+            answer = Frame.encodeSubscribeRejected(event, `subscriptionsMax is ${subscriptionsMax}`)
+          } else {
+            answer = Frame.encodeSubscribed(event)
+            // it may have ended while this waited, and nobody would take it away again
+            if (!connection.ended) subscribers.add(connection, event)
+          }
           return new Turn(turns, { caller: connection })
         },
         run: () => Effect.void,
         end: (exit, turn) =>
           turns.complete(turn, exit, () => {
-            if (subscribing) connection.push(Frame.encodeSubscribed(event))
+            if (answer !== undefined) connection.push(answer)
           }),
         removed: () => {}
       })
     )
-  }
-
-  private subscriptionIssue(connection: ServerConnection, event: string): string | undefined {
-    const { address, registration, services: { options: { subscriptionsMax } } } = this.owner
-    if (!registration.codecs.contract.events.has(event)) return `${address.contract} has no event ${event}`
-    return connection.subscriptions.size >= subscriptionsMax ? `subscriptionsMax is ${subscriptionsMax}` : undefined
   }
 }

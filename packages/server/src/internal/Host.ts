@@ -3,6 +3,7 @@ import { ActorUnavailable } from "@troupe/contract/ActorError"
 import { ActorHost } from "@troupe/contract/ActorHost"
 import type { Implementation } from "@troupe/contract/ActorHost"
 import * as Address from "@troupe/contract/Address"
+import * as Background from "@troupe/contract/Background"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Directory } from "@troupe/contract/Directory"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
@@ -62,7 +63,7 @@ export class Host implements Keeper {
       const secrets = yield* Secrets
       const { schedule } = yield* Flush
       const clock = yield* Effect.clock
-      const runtime = yield* Effect.runtime<never>()
+      const runtime = yield* Background.runtime
       const scope = yield* Effect.scope
       const fork = (effect: Effect.Effect<void>) => Runtime.runFork(runtime)(effect, { scope })
       const commits = new GroupCommit(store, fork, schedule, clock)
@@ -407,7 +408,7 @@ export class Host implements Keeper {
       )
     }).pipe(Effect.catchAllDefect((defect) => this.onOpenDied(frame, defect)))
 
-  /** A schema that is not synchronous, for example: who asks must get an answer all the same. */
+  /** At worst by a mistake in here: who asks must get an answer all the same. */
   private onOpenDied({ contract, key }: FrameOf<"Open">, defect: unknown): Effect.Effect<never, DisconnectReason> {
     const defectId = this.services.secrets.next()
     const log = Effect.annotateLogs(Effect.logError("a connection could not be opened", Cause.die(defect)), {

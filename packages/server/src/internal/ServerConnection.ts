@@ -90,6 +90,8 @@ export class ServerConnection extends Shown implements ReplyTarget, Recipient {
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
   readonly subscriptions = new SparseSet<string>()
+  /** How many changes of them wait for their turn. */
+  subscribing = 0
   /** The calls it has been asked for and has not answered: what the client's credit bounds. */
   readonly inFlight = new SparseSet<number>()
   /** Set when it has ended: nothing is sent or taken any more. */

@@ -115,6 +115,9 @@ class Script {
   readonly answer = (call: number, value: unknown): Effect.Effect<void> =>
     this.send(Frame.encodeExit(call, JSON.stringify({ _tag: "Success", value })))
 
+  /** Does not know how a call has ended. */
+  readonly lose = (call: number): Effect.Effect<void> => this.send(Frame.encodeLost(call))
+
   /** Gives values of a stream. */
   readonly chunk = (call: number, index: number, values: ReadonlyArray<string | number>): Effect.Effect<void> =>
     this.send(Frame.encodeChunk(call, index, values.map((value) => JSON.stringify(value))))
