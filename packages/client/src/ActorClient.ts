@@ -1,22 +1,18 @@
 /** Connections to actors, from a browser, from Node, from a backend or in a test. One client has one link. */
 import type { ConnectionError } from "@troupe/contract/ConnectionError"
-import type { ConnectError, Contract, Definition, EventName, Params } from "@troupe/contract/Contract"
+import type { ConnectError, Contract, Definition } from "@troupe/contract/Contract"
 import type { Transport } from "@troupe/contract/Transport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
-import { type ConnectOptions, defaults, type Options } from "./ClientOptions.ts"
+import { type ConnectArguments, defaults, type Options } from "./ClientOptions.ts"
 import type { Connection } from "./Connection.ts"
 import type { ConnectionStatus } from "./ConnectionStatus.ts"
 import { makeClient } from "./internal/makeClient.ts"
 
-export { type ConnectOptions, defaults, type Options } from "./ClientOptions.ts"
-
-type ConnectArguments<D extends Definition, E, R> = [Params<D>] extends [void]
-  ? [options?: Omit<ConnectOptions<void, EventName<D>, E, R>, "params">]
-  : [options: ConnectOptions<Params<D>, EventName<D>, E, R>]
+export { type ConnectArguments, type ConnectOptions, defaults, type Options } from "./ClientOptions.ts"
 
 /** A client: one link to one server, and the connections on it. */
 export class ActorClient extends Context.Tag("@troupe/client/ActorClient")<ActorClient, {

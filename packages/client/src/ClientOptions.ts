@@ -1,4 +1,5 @@
 /** What a client and a connection can be told, and what holds where they are not. */
+import type { Definition, EventName, Params } from "@troupe/contract/Contract"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -29,6 +30,14 @@ export interface ConnectOptions<P, Name, E, R> {
   /** Events to subscribe to before `onConnect` runs. What arrives before the first reader is kept for it. */
   readonly events?: ReadonlyArray<Name>
 }
+
+/** `any` extends `void` as well. */
+type IsAny<T> = 0 extends 1 & T ? true : false
+
+/** The options of `connect`, which a contract without parameters needs none of. `More` may be said beside them. */
+export type ConnectArguments<D extends Definition, E, R, More = unknown> = [IsAny<Params<D>>, Params<D>] extends
+  [false, void] ? [options?: Omit<ConnectOptions<void, EventName<D>, E, R>, "params"> & More]
+  : [options: ConnectOptions<Params<D>, EventName<D>, E, R> & More]
 
 /** The defaults of `Options`. */
 export const defaults: Required<Options> = {

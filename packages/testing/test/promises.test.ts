@@ -1,9 +1,11 @@
 /** A connection as promises and listeners, for code that does not use Effect. */
+import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
-import { Promises } from "@troupe/client"
-import { ConnectionError, Gap } from "@troupe/contract"
-import { Effect, Exit, Scope } from "effect"
-import { Refusal, Tally } from "./support/tally.ts"
+import { type ActorClient, Promises } from "@troupe/client"
+import { Actor, ConnectionError, Gap } from "@troupe/contract"
+import { TestKit } from "@troupe/testing"
+import { Effect, Exit, Layer, ManagedRuntime, Schema, Scope } from "effect"
+import { layerTally, Refusal, Tally, Trace, Turned } from "./support/tally.ts"
 import { RecordingTracer } from "./support/tracer.ts"
 import { atOnce, begin, makeWorld, pass, result, settle, type World } from "./support/world.ts"
 
@@ -190,4 +192,73 @@ it.scoped("calls of promises have spans where somebody looks at them, and can be
       tracer.spans.filter(({ kind }) => kind === "client").map(({ name }) => name),
       ["Tally/Add", "Tally/AddAndFail", "Tally/Hold"]
     )
+  }))
+
+class Doors extends Actor.Tag<Doors>()("Doors", { rpcs: RpcGroup.make(Rpc.make("Wait")) }) {}
+
+const DoorsLive = Doors.toLayer(
+  { state: Schema.Void, initialState: () => undefined },
+  (doors) =>
+    Effect.succeed(doors.behavior({
+      rpcs: { Wait: () => Effect.never },
+      onConnect: () => doors.key === "shut" ? Effect.never : Effect.void
+    }))
+)
+
+/** An app as a page has one, with a server in the same process that refuses who has no name. */
+const makeApp = Effect.acquireRelease(
+  Effect.sync(() => {
+    const trace = new Trace()
+    const implementations = Layer.merge(layerTally(trace), DoorsLive)
+    return Object.assign(ManagedRuntime.make(TestKit.layer({ actors: [Tally, Doors], implementations })), { trace })
+  }),
+  (app) => Effect.promise(() => app.dispose())
+)
+
+it.scopedLive("a page without Effect connects, sees the status, and closes one connection or all", () =>
+  Effect.gen(function*() {
+    const app = yield* makeApp
+    yield* Effect.promise(async () => {
+      const tally = await Promises.connect(app, Tally, "a", {
+        params: Effect.succeed({ who: "ann" }),
+        events: ["added"]
+      })
+      const doors = await Promises.connect(app, Doors, "a")
+      assert.strictEqual(await tally.rpc.Add({ label: "x" }), 1)
+      const seen: Array<string> = []
+      const stop = tally.onStatus(({ _tag }) => void seen.push(_tag))
+      tally.onStatus(({ _tag }) => void seen.push(`${_tag} again`))
+      assert.strictEqual(tally.status._tag, "Connected")
+      const waiting = doors.rpc.Wait().catch((error) => error)
+      stop()
+      tally.close()
+      tally.close()
+      assert.deepStrictEqual(seen, ["Connected", "Connected again", "Closed again"])
+      assert.strictEqual(tally.status._tag, "Closed")
+      assert.instanceOf(await tally.rpc.Add({ label: "y" }).catch((error) => error), ConnectionError.ConnectionClosed)
+      assert.strictEqual(doors.status._tag, "Connected")
+      await app.dispose()
+      assert.strictEqual(doors.status._tag, "Closed")
+      assert.instanceOf(await waiting, ConnectionError.ConnectionClosed)
+    })
+  }))
+
+it.scopedLive("a promise of a connection is rejected with what it fails with, and given up with its signal", () =>
+  Effect.gen(function*() {
+    const app = yield* makeApp
+    const errorOf = (promise: Promise<unknown>) => promise.then(() => "none", (error: unknown) => error)
+    yield* Effect.promise(async () => {
+      app.trace.preflight = new Turned({ away: "today" })
+      const refused = await errorOf(Promises.connect(app, Tally, "a", { params: { who: "ann" } }))
+      assert.deepStrictEqual(refused, new Turned({ away: "today" }))
+      const lacking = await errorOf(Promises.connect(app, Tally, "a", { params: Effect.fail("no token") }))
+      assert.strictEqual(lacking, "no token")
+      const aborted = await errorOf(Promises.connect(app, Doors, "a", { signal: AbortSignal.abort("early") }))
+      assert.strictEqual(aborted, "early")
+      const signal = AbortSignal.timeout(20)
+      assert.strictEqual(await errorOf(Promises.connect(app, Doors, "shut", { signal })), signal.reason)
+      assert.strictEqual((await Promises.connect(app, Doors, "a")).status._tag, "Connected")
+    })
+    const broken = ManagedRuntime.make(Layer.fail("no key") as Layer.Layer<ActorClient.ActorClient, string>)
+    assert.strictEqual(yield* Effect.promise(() => errorOf(Promises.connect(broken, Doors, "a"))), "no key")
   }))

@@ -22,6 +22,13 @@ export class Watched<A> {
     for (const listener of this.listeners) listener(value)
   }
 
+  /** Tells the value, and each that follows. Returns what ends that. */
+  listen(listener: (value: A) => void): () => void {
+    listener(this.value)
+    this.listeners.add(listener)
+    return () => void this.listeners.delete(listener)
+  }
+
   /** The value as others see it. One who watches slowly misses values in between, never the last one. */
   get subscribable(): Subscribable.Subscribable<A> {
     return this.shown ??= Subscribable.make({
@@ -29,13 +36,8 @@ export class Watched<A> {
       changes: Stream.asyncPush<A>(
         (emit) =>
           Effect.acquireRelease(
-            Effect.sync(() => {
-              const listener = (value: A) => void emit.single(value)
-              listener(this.value)
-              this.listeners.add(listener)
-              return listener
-            }),
-            (listener) => Effect.sync(() => this.listeners.delete(listener))
+            Effect.sync(() => this.listen((value) => void emit.single(value))),
+            (stop) => Effect.sync(stop)
           ),
         { bufferSize: 64, strategy: "sliding" }
       )
