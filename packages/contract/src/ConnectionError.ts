@@ -11,7 +11,7 @@ export const Sent = Schema.Literal("no", "maybe")
 
 export type Sent = typeof Sent.Type
 
-const fate = (sent: Sent): string => sent === "no" ? "the call was not sent" : "the call may have run"
+const fate = (sent: Sent): string => sent === "no" ? "nothing was sent" : "the call may have run"
 
 /** The connection ended for good while the call was waiting or on its way. Repeating is safe if `sent` is `"no"`. */
 export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>("@troupe/contract/ConnectionClosed")(

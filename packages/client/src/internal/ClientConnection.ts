@@ -15,7 +15,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ConnectionStatus from "../ConnectionStatus.ts"
 import { type Call, Calls } from "./Calls.ts"
@@ -293,13 +292,13 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
       if (this.closed) return resume(Exit.fail(this.closedError()))
       this.onOpened = resume
       begin()
-      return Effect.sync(() => this.close({ _tag: "ClientClosed" }))
+      return this.end
     })
   }
 
-  /** Ends the session with a scope. */
-  endWith(scope: Scope.Scope): Effect.Effect<void> {
-    return Scope.addFinalizer(scope, Effect.sync(() => this.close({ _tag: "ClientClosed" })))
+  /** Ends the session. */
+  get end(): Effect.Effect<void> {
+    return Effect.sync(() => this.close({ _tag: "ClientClosed" }))
   }
 }
 

@@ -74,10 +74,7 @@ export const makeClient = Effect.fnUntraced(function*(
         : Effect.succeed(params)
     }
     const connection = new ClientConnection(services, target, supervisor)
-    // of its own, so that one that fails leaves nothing in the caller's
-    const own = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
-    yield* connection.endWith(own)
-    yield* Effect.onError(connection.open(() => supervisor.add(connection)), () => Scope.close(own, Exit.void))
+    yield* openIn(yield* Effect.scope, connection, () => supervisor.add(connection))
     return toPublic(connection, Codec.ofContract(contract))
   })
 
@@ -90,3 +87,17 @@ export const makeClient = Effect.fnUntraced(function*(
     resume: Effect.sync(() => supervisor.setPaused(false))
   }
 })
+
+/** Opens a connection, which ends with the scope, before and after. One that cannot be opened leaves nothing there. */
+const openIn = (scope: Scope.Scope, connection: ClientConnection, begin: () => void): Effect.Effect<void, unknown> =>
+  Effect.gen(function*() {
+    // a scope that is kept would cost 600 bytes
+    const opening = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+    let opened = false
+    yield* Scope.addFinalizer(opening, Effect.suspend(() => opened ? Effect.void : connection.end))
+    yield* Effect.onExit(connection.open(begin), (exit) => {
+      opened = Exit.isSuccess(exit)
+      const keep = opened ? Scope.addFinalizer(scope, connection.end) : Effect.void
+      return Effect.zipRight(keep, Scope.close(opening, Exit.void))
+    })
+  })
