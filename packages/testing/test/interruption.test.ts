@@ -44,12 +44,14 @@ it.scoped("a call that is interrupted, wherever, is not in the queue", () =>
     )
   }))
 
+const stateless = { state: Schema.Void, initialState: () => undefined }
+
 class Ticker extends Actor.Tag<Ticker>()("Ticker", {
   rpcs: RpcGroup.make(Rpc.make("Ticks", { success: Schema.Number, stream: true }))
 }) {}
 
 const TickerLive = Ticker.toLayer(
-  { state: Schema.Void, initialState: () => undefined },
+  stateless,
   (ticker) => Effect.succeed(ticker.behavior({ rpcs: { Ticks: () => Stream.concat(Stream.make(1), Stream.never) } }))
 )
 
@@ -75,6 +77,55 @@ it.scoped("a connect that is interrupted, wherever, leaves no link", () =>
         assert.strictEqual(yield* world.network.links, 0, at)
       }))
   }))
+
+class Worker extends Actor.Tag<Worker>()("Worker", {
+  rpcs: RpcGroup.make(Rpc.make("Turns").pipe(Actor.forked), Rpc.make("Calls"))
+}) {}
+
+class Hanger extends Actor.Tag<Hanger>()("Hanger", { internal: RpcGroup.make(Rpc.make("Hang")) }) {}
+
+/** How many handlers have begun to hang, and are still hanging. */
+const hanging = { begun: 0, now: 0 }
+
+const hang = Effect.acquireUseRelease(
+  Effect.sync(() => {
+    hanging.begun++
+    hanging.now++
+  }),
+  () => Effect.never,
+  () => Effect.sync(() => hanging.now--)
+)
+
+const assertQuiet = (at: string) => Effect.map(settle, () => assert.strictEqual(hanging.now, 0, at))
+
+const HangerLive = Hanger.toLayer(
+  stateless,
+  (hanger) => Effect.succeed(hanger.behavior({ internal: { Hang: () => hang } }))
+)
+
+const WorkerLive = Worker.toLayer(stateless, (worker) =>
+  Effect.map(Hanger, (hangers) =>
+    worker.behavior({
+      rpcs: {
+        Turns: () => interruptEverywhere(worker.turn(hang), assertQuiet),
+        Calls: () => interruptEverywhere(hangers.get("a").Hang(), assertQuiet)
+      }
+    })))
+
+const layerWorkers = TestKit.layer({
+  actors: [Worker],
+  implementations: Layer.provideMerge(WorkerLive, HangerLive)
+})
+
+for (const what of ["Turns", "Calls"] as const) {
+  it.scoped(`a turn that is interrupted, wherever, does not go on: ${what}`, () =>
+    Effect.gen(function*() {
+      hanging.begun = 0
+      const worker = yield* ActorClient.connect(Worker, "one")
+      yield* worker.rpc[what]()
+      assert.isAbove(hanging.begun, 100)
+    }).pipe(Effect.provide(layerWorkers)))
+}
 
 it.scoped("a client that was made where nothing can be interrupted is closed in the middle of a dial", () =>
   Effect.gen(function*() {

@@ -3,6 +3,7 @@
  * callbacks; only the evaluation of the parameters and waiting to open anew need a fiber.
  */
 import * as Headers from "@effect/platform/Headers"
+import * as Callback from "@troupe/contract/Callback"
 import { CallSpan } from "@troupe/contract/CallSpan"
 import { CallRejected, ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
@@ -100,17 +101,13 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
   // --- calls and events ----------------------------------------------------------------------------------------------
 
   call(codec: Codec.RpcCodec, payload: unknown, options: CallOptions | undefined): Effect.Effect<unknown, unknown> {
-    return CallSpan.use(this.address, codec.rpc._tag, (span) => {
-      let call: Call | undefined
-      const answer = Effect.async<unknown, unknown>((resume) => {
-        const begun = this.begin({ codec, payload, options, span, end: options?.discard ? () => {} : resume })
-        if (Exit.isExit(begun)) resume(begun)
-        else if (options?.discard) resume(Effect.void)
-        else call = begun
-      })
-      // there before the call is: between the two a fiber may yield, and be interrupted
-      return Effect.onInterrupt(answer, () => Effect.sync(() => call && this.cancel(call)))
-    })
+    return CallSpan.use(this.address, codec.rpc._tag, (span) =>
+      Callback.async((resume) => {
+        const call = this.begin({ codec, payload, options, span, end: options?.discard ? () => {} : resume })
+        if (Exit.isExit(call)) return resume(call)
+        if (options?.discard) return resume(Effect.void)
+        return () => this.cancel(call)
+      }))
   }
 
   /** The same for a promise: without a fiber, unless somebody looks at spans. */
@@ -287,12 +284,12 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
 
   /** Waits for the first connection, which `begin` asks for. */
   open(begin: () => void): Effect.Effect<void, unknown> {
-    return Effect.async((resume) => {
+    return Callback.async((resume) => {
       // its scope may have been closed before
       if (this.closed) return resume(Exit.fail(this.closedError()))
       this.onOpened = resume
       begin()
-      return this.end
+      return () => this.close({ _tag: "ClientClosed" })
     })
   }
 

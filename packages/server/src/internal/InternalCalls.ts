@@ -4,6 +4,7 @@
  */
 import type * as Headers from "@effect/platform/Headers"
 import { ActorOverloaded, CallTimeout } from "@troupe/contract/ActorError"
+import * as Callback from "@troupe/contract/Callback"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Json from "@troupe/contract/protocol/Json"
 import * as Cause from "effect/Cause"
@@ -226,7 +227,7 @@ export class InternalCalls {
 
   /** Waits for the answer of what is known under an id, or begins it. */
   private join(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
-    return Effect.async((resume) => {
+    return Callback.async<unknown, unknown>((resume) => {
       const found = this.known.get(id) ?? this.fromRecorded(id)
       const { overload } = this
       if (!found && overload) return resume(overload)
@@ -237,12 +238,12 @@ export class InternalCalls {
       if (known.exit !== undefined) return resume(decode(call.codec, known.exit))
       const waiting = { call, resume }
       known.waiting.add(waiting)
-      return Effect.sync(() => {
+      return () => {
         known.waiting.delete(waiting)
         if (known.waiting.size > 0 || !known.job) return
         known.cancelled = true
         this.owner.turns.interrupt(known.job)
-      })
+      }
     })
   }
 

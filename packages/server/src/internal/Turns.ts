@@ -1,5 +1,6 @@
 /** The turns of one activation, and the state they work on: run one after another, committed in order. */
 import type { Address } from "@troupe/contract/Address"
+import * as Callback from "@troupe/contract/Callback"
 import type { Expiry } from "@troupe/contract/Expiry"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -179,7 +180,7 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
     effect: Effect.Effect<A, E>,
     patience?: Patience<E>
   ): Effect.Effect<A, E> {
-    return Effect.async((resume) => {
+    return Callback.async((resume) => {
       const onExpired = () => {
         resume(Effect.suspend(() => Effect.fail(patience!.onLate())))
         this.loop.interrupt(job)
@@ -201,10 +202,10 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
       })
       patience?.expiry.start(deadline)
       this.loop.submit(lane, job)
-      return Effect.sync(() => {
+      return () => {
         patience?.expiry.stop(deadline)
         this.loop.interrupt(job)
-      })
+      }
     })
   }
 
