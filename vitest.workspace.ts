@@ -9,8 +9,8 @@ const library = (name: string) => ({
   root: `packages/${name}`,
   include: ["test/**/*.test.ts"],
   // real processes and browsers, properties that try many values, hours of virtual time, and a machine that may be busy
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   sequence: { groupOrder: 1 }
 })
 

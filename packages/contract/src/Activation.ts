@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type * as HashMap from "effect/HashMap"
 import type * as Ref from "effect/Ref"
+import type * as Stream from "effect/Stream"
 import type { SetAlarm } from "./Alarm.ts"
 import type { Behavior } from "./Behavior.ts"
 import type { Caller, Connection } from "./Connection.ts"
@@ -18,6 +19,12 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
    * Outside of one (in `build`, in background fibers) each change is a turn of its own, after those that are waiting.
    */
   readonly state: Ref.Ref<State>
+  /**
+   * The state as it is committed: what it is at first, and what it becomes with each commit that changes it. Who reads
+   * slowly misses states in between, never the last one. For fibers of `build`, forked handlers and streams; a turn that
+   * waits for it waits for itself.
+   */
+  readonly changes: Stream.Stream<State>
   /**
    * All connections by id. Maintained by the host: an attempt to change the map is a defect; use
    * `Connection.disconnect`.

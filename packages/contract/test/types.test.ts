@@ -15,7 +15,7 @@ import {
   Delivery,
   type Directory
 } from "@troupe/contract"
-import { Context, Effect, HashMap, Layer, Ref, Schema, Scope } from "effect"
+import { Context, Effect, HashMap, Layer, Ref, Schema, Scope, type Stream } from "effect"
 import { expectTypeOf } from "vitest"
 
 class Message extends Schema.Class<Message>("Message")({ from: Schema.String, text: Schema.String }) {}
@@ -154,6 +154,7 @@ it("the parts of a contract", () => {
 
 it("an activation and its connections", () => {
   expectTypeOf<Room["state"]>().toEqualTypeOf<Ref.Ref<{ readonly messages: ReadonlyArray<Message> }>>()
+  expectTypeOf<Room["changes"]>().toEqualTypeOf<Stream.Stream<{ readonly messages: ReadonlyArray<Message> }>>()
   expectTypeOf<Room["connections"]>().toEqualTypeOf<Ref.Ref<HashMap.HashMap<ConnectionId.ConnectionId, Caller>>>()
   expectTypeOf<Room["key"]>().toEqualTypeOf<string>()
   expectTypeOf<Caller["params"]>().toEqualTypeOf<Contract.Params<ChatRoom>>()

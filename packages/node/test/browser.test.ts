@@ -50,7 +50,7 @@ const missedInSilence = (events: ReadonlyArray<string>, expected: ReadonlyArray<
 const Live = Pages.layerWorkshop("--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1")
 
 describe.skipIf(isMissing)("a page in Chromium", () => {
-  layer(Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  layer(Live, { excludeTestServices: true, timeout: "300 seconds" })((it) => {
     it.scoped("C4 C13 calls made offline take effect once, in order, at once when the browser is online again", () =>
       Effect.gen(function*() {
         const { observer: observing, open, window } = yield* Pages.makeWorld({

@@ -2,7 +2,7 @@
  * The conversation: its state says what has been asked and how much of the answer is written, and everything follows from
  * it. An answer that has no end there is being written, whoever began it, and whatever has happened since.
  */
-import { Cause, Chunk, Effect, PubSub, Ref, Schedule, Stream } from "effect"
+import { Cause, Chunk, Effect, Ref, Schedule, Stream } from "effect"
 import { Busy, Conversation, type Piece } from "../contract.ts"
 import { Model } from "./Model.ts"
 import * as Transcript from "./Transcript.ts"
@@ -22,35 +22,19 @@ export const ConversationLive = Conversation.toLayer(
   (conversation) =>
     Effect.gen(function*() {
       const model = yield* Model
-      // Who has fallen behind needs to know only that there is something new: what it is stands in the state. With room for
-      // one, Effect 3 hands that to a subscriber who is behind twice, and to another not at all (Effect-TS/effect#7601).
-      const changes = yield* PubSub.sliding<void>(2)
-
-      /** Changes the transcript, as a part of the turn, and tells those who follow it. */
       const change = (f: (transcript: Transcript.Transcript) => Transcript.Transcript) =>
-        Effect.zipRight(Ref.update(conversation.state, f), PubSub.publish(changes, undefined))
-
-      /** What the turns so far have left. As a turn, it waits for the one that has told of a change to end. */
-      const read = conversation.turn(Ref.get(conversation.state))
-
-      /** The transcript as it is, and again each time it has changed. */
-      const transcripts = Stream.unwrapScoped(
-        Effect.map(
-          Stream.fromPubSub(changes, { scoped: true }),
-          (changes) => Stream.mapEffect(Stream.concat(Stream.make(undefined), changes), () => read)
-        )
-      )
+        Ref.update(conversation.state, f)
 
       /** Asks the model for what is missing of an answer, and writes it down. */
       const write = Effect.fnUntraced(function*(id: number) {
-        const transcript = yield* read
+        const transcript = yield* Ref.get(conversation.state)
         const answer = Transcript.unfinished(transcript)
         if (answer?.id !== id) return
         yield* model.answer({ messages: transcript.messages.slice(0, -1), answer: answer.text }).pipe(
           Stream.groupedWithin(1000, batch),
-          Stream.runForEach((pieces) => conversation.turn(change(Transcript.extended(id, Chunk.join(pieces, "")))))
+          Stream.runForEach((pieces) => change(Transcript.extended(id, Chunk.join(pieces, ""))))
         )
-        yield* conversation.turn(change(Transcript.ended(id, "complete")))
+        yield* change(Transcript.ended(id, "complete"))
       })
 
       const writeOrFail = (id: number) =>
@@ -58,13 +42,13 @@ export const ConversationLive = Conversation.toLayer(
           Effect.catchAllCause((cause) =>
             Effect.zipRight(
               Effect.logError(`answer ${id} of ${conversation.key} has failed`, cause),
-              conversation.turn(change(Transcript.ended(id, "failed")))
+              change(Transcript.ended(id, "failed"))
             ).pipe(Effect.unless(() => Cause.isInterruptedOnly(cause)))
           )
         )
 
       // Begins with what an earlier activation has left, and drops the model when an answer is not being written any more.
-      yield* transcripts.pipe(
+      yield* conversation.changes.pipe(
         Stream.map((transcript) => Transcript.unfinished(transcript)?.id),
         Stream.changes,
         Stream.flatMap((id) => id === undefined ? Stream.empty : Stream.fromEffect(writeOrFail(id)), { switch: true }),
@@ -87,7 +71,7 @@ export const ConversationLive = Conversation.toLayer(
           Read: () => Effect.map(Ref.get(conversation.state), ({ messages }) => messages),
 
           Watch: ({ answer: id, from }) =>
-            transcripts.pipe(
+            conversation.changes.pipe(
               Stream.map((transcript) => Transcript.find(transcript, id)),
               Stream.takeUntil((answer) => answer?.progress !== "writing"),
               Stream.mapAccum(from, (at, answer): [number, Piece] => {

@@ -3,7 +3,7 @@ import type { Browser, Page } from "playwright-core"
 import { expect } from "vitest"
 
 /** Waits for a condition; nothing here waits for a time. Longer than the page waits between two attempts. */
-export const eventually = <A>(read: () => Promise<A>) => expect.poll(read, { timeout: 30_000, interval: 50 })
+export const eventually = <A>(read: () => Promise<A>) => expect.poll(read, { timeout: 90_000, interval: 50 })
 
 /** What went wrong in a page and nobody has caught; what the page's security policy has stopped. */
 export const problems: Array<string> = []

@@ -21,6 +21,15 @@ export interface Ended {
   readonly abandon: () => void
 }
 
+/** What is on its way into the store. */
+interface Asked {
+  readonly batch: ReadonlyArray<Ended>
+  /** How many answers it brings. */
+  readonly answers: number
+  readonly alarms: AlarmChanges | undefined
+  readonly state: unknown
+}
+
 /** Whose turns are committed. */
 export interface PipelineOwner {
   readonly address: Address
@@ -28,8 +37,12 @@ export interface PipelineOwner {
   readonly services: Pick<Services, "submit" | "schedule">
   /** Of what the actor has answered, what is to be found after its end. */
   readonly outliving: () => Iterable<RecordedReply>
-  /** The present state as text. May throw. */
+  /** The present state. */
+  readonly state: { readonly current: unknown }
+  /** The same as text. May throw. */
   readonly encodeState: () => string
+  /** What has just been committed, or was before. */
+  readonly committedState: { readonly set: (state: unknown) => void }
   /** A segment with so many answers has been stored. None of them has left yet. */
   readonly onRecorded: (segment: number, answers: number) => void
   /** Alarms have been set for good; the earliest of them is due then. */
@@ -69,6 +82,7 @@ export class CommitPipeline {
     if (this.lost) return ended.abandon()
     if (this.owner.registration.durability === "memory") {
       this.alarmsSet(ended.changes.alarms)
+      this.owner.committedState.set(this.owner.state.current)
       return ended.release(undefined)
     }
     if (!this.busy && isNothing(ended.changes) && !ended.reply) return ended.release(undefined)
@@ -120,7 +134,7 @@ export class CommitPipeline {
   }
 
   private commit(all: ReadonlyArray<Ended>): void {
-    const { address, registration: { durability }, services } = this.owner
+    const { address, registration: { durability }, services, state: { current } } = this.owner
     const destroy = all.some(({ changes }) => changes.destroys)
     const batch = destroy ? all.map(outlived) : all
     let state: string | undefined
@@ -147,15 +161,11 @@ export class CommitPipeline {
       ...(destroy && { destroy }),
       fsync: durability === "fsync"
     }
-    services.submit(commit, batch.length, (result) => this.onResult(batch, replies.length, alarms, result))
+    const asked = { batch, answers: replies.length, alarms, state: current }
+    services.submit(commit, batch.length, (result) => this.onResult(asked, result))
   }
 
-  private onResult(
-    batch: ReadonlyArray<Ended>,
-    answers: number,
-    alarms: AlarmChanges | undefined,
-    result: CommitResult
-  ): void {
+  private onResult({ alarms, answers, batch, state }: Asked, result: CommitResult): void {
     if (this.lost) return
     if (result._tag === "superseded") return this.lose("another activation owns the actor")
     if (result._tag === "failed") return this.lose(result.message)
@@ -165,6 +175,7 @@ export class CommitPipeline {
     this.alarmsSet(alarms)
     const segment = this.version
     if (answers > 0) this.owner.onRecorded(segment, answers)
+    this.owner.committedState.set(state)
     for (const ended of batch) ended.release(ended.reply ? segment : undefined)
     if (this.waiting.length > 0) this.flush()
     else this.owner.onIdle()

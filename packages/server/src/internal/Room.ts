@@ -89,6 +89,10 @@ class Room extends Shown implements Activation<unknown, any, any, any> {
     return this.shownState ??= new TurnRef<any>(turns.state, turns)
   }
 
+  get changes() {
+    return this.parts.turns.committedState.changes
+  }
+
   get connections() {
     const { connections, turns } = this.parts
     return this.shownConnections ??= new TurnRef<any>(connections, turns, hosted)

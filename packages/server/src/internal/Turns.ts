@@ -11,6 +11,7 @@ import type * as Runtime from "effect/Runtime"
 import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline, type PipelineOwner } from "./CommitPipeline.ts"
+import { CommittedState } from "./CommittedState.ts"
 import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
@@ -73,6 +74,7 @@ const mayOnlyRead = "onBeforeConnect may read the actor, nothing else"
 
 export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
   readonly state: Cell<unknown>
+  readonly committedState: CommittedState
   readonly alarms: AlarmTable
   readonly pipeline: CommitPipeline
   private readonly loop: TurnLoop
@@ -92,6 +94,7 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
     private readonly observer: TurnsObserver
   ) {
     this.state = new Cell(origin.state)
+    this.committedState = new CommittedState(origin.state)
     this.alarms = new AlarmTable(origin.alarms)
     this.carefulTurns = origin.careful ? carefulTurnsMax : 0
     this.loop = new TurnLoop(address, runtime, services.schedule, this)
