@@ -249,7 +249,7 @@ describe("the lock", () => {
         yield* third.ended
         assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 2)
       }),
-    30_000
+    300_000
   )
 })
 

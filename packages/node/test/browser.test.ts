@@ -67,7 +67,7 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
           const { statuses } = yield* ann.told
           yield* ann.sees((told) => told.statuses.slice(statuses.length).some(([status]) => status === "Waiting"))
           yield* ann.call(first + 4, first + 6)
-          yield* until(async () => (await ann.retryIn() ?? 0) > 1500, "a long wait begins", "60 seconds")
+          yield* until(async () => (await ann.retryIn() ?? 0) > 1500, "a long wait begins", "2 minutes")
           yield* ann.call(first + 7, first + 9)
           const left = yield* Effect.promise(() => ann.retryIn())
           yield* Effect.promise(() => window.setOffline(false))
@@ -105,7 +105,7 @@ describe.skipIf(isMissing)("a page in Chromium", () => {
         const observer = yield* world.observer
         const ann = yield* world.open("ann")
         yield* world.hide
-        yield* until(async () => (await ann.sinceTick()) > 3000, "its timers have stopped", "60 seconds")
+        yield* until(async () => (await ann.sinceTick()) > 3000, "its timers have stopped", "2 minutes")
         yield* Effect.sleep(3 * silence)
         // of each event the page says that it has arrived
         const told = entries("observer", 1, 1200)

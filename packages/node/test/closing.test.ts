@@ -34,11 +34,11 @@ it.scopedLive(
       const silent = yield* connected(port)
       const half = yield* connected(port)
       half.write("GET / HTTP/1.1\r\nHost:")
-      const closed = yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "5 seconds")
+      const closed = yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "30 seconds")
       assert.strictEqual(closed._tag, "Some")
       assert.isDefined(silent)
     }),
-  10_000
+  60_000
 )
 
 it.scopedLive(
@@ -52,5 +52,5 @@ it.scopedLive(
       }
       yield* Scope.close(scope, Exit.void)
     }),
-  10_000
+  60_000
 )

@@ -128,5 +128,5 @@ it.scopedLive(
       const { calls: _, ...wrong } = totals
       assert.deepStrictEqual(wrong, { lost: 0, doubled: 0, unknown: 0, disordered: 0, misplaced: 0 })
     }),
-  180_000
+  300_000
 )

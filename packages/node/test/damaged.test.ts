@@ -62,5 +62,5 @@ it.scopedLive(
       yield* Effect.flatMap(start, ({ said }) => said("open"))
       assert.deepStrictEqual(yield* entries, ["kept"])
     }),
-  120_000
+  300_000
 )

@@ -94,6 +94,6 @@ for (const older of ["speaks on", "is frozen"] as const) {
           }
         }
       }),
-    120_000
+    300_000
   )
 }

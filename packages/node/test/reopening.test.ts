@@ -121,5 +121,5 @@ it.scopedLive(
       }
       assert.isAtLeast(lived, 1, "an older link lives on while the next one is opened")
     }),
-  120_000
+  300_000
 )

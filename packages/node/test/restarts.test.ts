@@ -12,7 +12,7 @@ import { until } from "./utils/until.ts"
 import { Book, Work } from "./utils/Work.ts"
 
 /** A process takes seconds to start where others run too. */
-const testMax = 120_000
+const testMax = 300_000
 
 interface Options {
   readonly drain?: number

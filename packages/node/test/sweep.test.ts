@@ -120,7 +120,7 @@ it.scopedLive(
       assert.isAbove(Math.min(bytes.toServer, bytes.toClient), 400)
       assert.deepStrictEqual(positions.filter((_, i) => cuts[i] === 0), [])
     }),
-  120_000
+  300_000
 )
 
 it.scopedLive(
@@ -132,5 +132,5 @@ it.scopedLive(
       // the first of them is the loss of the link that was to come back
       assert.deepStrictEqual(positions.filter((_, i) => cuts[i]! < 2), [])
     }),
-  120_000
+  300_000
 )

@@ -55,7 +55,7 @@ it.scopedLive(
       assert.isAbove((yield* leftWhenTimerFires(counters.get("a").Count())) ?? 0, calls / 2)
       assert.isAbove((yield* leftWhenTimerFires(counter.rpc.Add())) ?? 0, calls / 2)
     }).pipe(Effect.provide(Live)),
-  60_000
+  300_000
 )
 
 it.scopedLive(
@@ -72,7 +72,7 @@ it.scopedLive(
       assert.lengthOf(new Set(answers.flat()), 20_000)
       assert.strictEqual(yield* (yield* Counter).get("b").Count(), 20_000)
     }).pipe(Effect.provide(Live)),
-  60_000
+  300_000
 )
 
 const turnOfTheLoop = Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
@@ -119,5 +119,5 @@ it.scopedLive(
         )
       )
     ),
-  60_000
+  300_000
 )

@@ -371,7 +371,7 @@ it.scoped(
         for (let n = 1; n <= total + 4; n++) yield* runSweep(new Map([[n, how]]), true)
       }
     }),
-  60_000
+  300_000
 )
 
 it.scoped(
@@ -390,7 +390,7 @@ it.scoped(
         }
       }
     }),
-  120_000
+  300_000
 )
 
 it.scoped(
@@ -437,7 +437,7 @@ it.scoped(
         yield* run(at, 2)
       }
     }),
-  60_000
+  300_000
 )
 
 it.scoped("S5 closing a connection at any moment of its opening leaves nothing", () =>

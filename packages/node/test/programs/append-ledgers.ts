@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { Ledger } from "../utils/Ledger.ts"
+import * as Logs from "../utils/Logs.ts"
 
 const [, , port, client, ...keys] = process.argv
 
@@ -39,7 +40,8 @@ const session = (key: string) =>
   })
 
 const Live = ActorClient.layer({ schedule: Schedule.spaced("20 millis") }).pipe(
-  Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` }))
+  Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` })),
+  Layer.provideMerge(Logs.toErrors)
 )
 
 const program = Effect.forEach(keys, session, { concurrency: "unbounded" }).pipe(

@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as Http from "node:http"
 import type { Answer } from "../../crash/Answer.ts"
 import { Ledger } from "../utils/Ledger.ts"
+import * as Logs from "../utils/Logs.ts"
 
 const [, , port, client, ...lanes] = process.argv
 
@@ -125,7 +126,8 @@ const walk = (lane: string) =>
   })
 
 const Live = ActorClient.layer({ schedule: Schedule.spaced("20 millis") }).pipe(
-  Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` }))
+  Layer.provide(NodeWebSocketTransport.layer({ url: `ws://127.0.0.1:${port}/actors` })),
+  Layer.provideMerge(Logs.toErrors)
 )
 
 const patience = Effect.repeat(Effect.sync(() => stop), {

@@ -61,7 +61,7 @@ export const launch: (
   // its first line is the port, which it writes when it listens
   const file = `${profile}/DevToolsActivePort`
   const port = () => Fs.existsSync(file) ? Fs.readFileSync(file, "utf8").split("\n")[0]! : ""
-  yield* until(() => port() !== "", "the browser listens", "30 seconds")
+  yield* until(() => port() !== "", "the browser listens", "2 minutes")
   const browser = yield* Effect.acquireRelease(
     Effect.promise(() => chromium.connectOverCDP(`http://127.0.0.1:${port()}`, { noDefaults: true })),
     // it is asked, so that it writes nothing any more when its profile is removed

@@ -40,7 +40,7 @@ const watch = (tab: Tab) => {
     told: Effect.promise(told),
     /** Waits until the page has been told this. */
     sees: (condition: (told: Page.Told) => boolean) =>
-      until(async () => condition(await told()), condition.toString(), "30 seconds"),
+      until(async () => condition(await told()), condition.toString(), "2 minutes"),
     call: (from: number, to: number, millis?: number) =>
       Effect.promise(() =>
         tab.evaluate(

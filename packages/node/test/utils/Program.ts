@@ -7,8 +7,8 @@ import { until } from "./until.ts"
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
 
-/** A program takes seconds to start where others run too. */
-const startMax = "30 seconds"
+/** A program takes seconds to start where others run too, and many on a machine that is busy. */
+const startMax = "2 minutes"
 
 export interface Program {
   readonly pid: number
@@ -81,7 +81,7 @@ export const start = (
         ),
       speaks: until(() => lines.length > 0, `${name} says something`, startMax),
       kill: (signal) => Effect.sync(() => void child.kill(signal)),
-      ended: endedIn("10 seconds"),
+      ended: endedIn("1 minute"),
       endedIn
     }
   })
