@@ -30,6 +30,8 @@ const pathOf = (request: Http.IncomingMessage): string => (request.url ?? "/").s
 /** With a listener, Node upgrades; without one it would take the request for an ordinary one. */
 const placeholder = (): void => {}
 
+const ignore = (): void => {}
+
 /** The server listens before the app is there, and after it has gone. */
 const isServed = (server: Http.Server): boolean => server.listenerCount("request") > 0
 
@@ -42,20 +44,48 @@ const unavailable = (response: Http.ServerResponse): boolean => {
 /** How long requests that are running may take when the server closes. */
 const closeTimeoutMillis = 1000
 
-/** Node waits for every connection before a server is closed, also for those on which nothing was ever asked. */
-const closeInTime = (server: Http.Server): void => {
-  const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMillis)
+/**
+ * Node waits for every connection before a server is closed, also for those on which nothing was ever asked. It does not
+ * know of those that were upgraded.
+ */
+const closeInTime = (server: Http.Server, upgraded: Iterable<Duplex>): void => {
+  const timer = setTimeout(() => {
+    server.closeAllConnections()
+    for (const socket of upgraded) socket.destroy()
+  }, closeTimeoutMillis)
   server.once("close", () => clearTimeout(timer))
 }
 
+/** How long the peer of an upgraded socket that we have ended may leave its own half open. */
+const lingerMillis = 2000
+
+/** Of an upgrade that somebody else answers: Node has taken its listeners, and its timeouts, off the socket. */
+const watch = (socket: Duplex, upgraded: Set<Duplex>): void => {
+  // a reset of the peer would end the process
+  socket.on("error", ignore)
+  upgraded.add(socket)
+  let timer: NodeJS.Timeout | undefined
+  socket.once("finish", () => {
+    timer = setTimeout(() => socket.destroy(), lingerMillis)
+  })
+  socket.once("close", () => {
+    clearTimeout(timer)
+    upgraded.delete(socket)
+  })
+}
+
 /** Takes the upgrades of listened paths before anyone else on the server sees them. Returns how to stop. */
-const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
+const intercept = (server: Http.Server, endpoints: Endpoints, upgraded: Set<Duplex>): () => void => {
   const { emit } = server
   /** Whether an upgrade has been dealt with. */
   const take = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): boolean => {
     const endpoint = endpoints.get(pathOf(request))
-    if (endpoint) endpoint.upgrade(request, socket, head)
-    else if (server.listenerCount("upgrade") === 1) refuse(socket, isServed(server) || endpoints.size > 0 ? 404 : 503)
+    if (endpoint) {
+      endpoint.upgrade(request, socket, head)
+      return true
+    }
+    watch(socket, upgraded)
+    if (server.listenerCount("upgrade") === 1) refuse(socket, isServed(server) || endpoints.size > 0 ? 404 : 503)
     else return false
     return true
   }
@@ -91,19 +121,20 @@ const makeListener = (server: Http.Server): Effect.Effect<typeof LinkListener.Se
     const report = (message: string) => (cause: unknown) => void runFork(Effect.logError(message, Cause.die(cause)))
     const context: EndpointContext = { sockets: new Set(), report: report("a link failed") }
     const endpoints: Endpoints = new Map()
+    const upgraded = new Set<Duplex>()
     // what goes wrong while it serves, like too many open files, must not end the process
     const onError = report("the HTTP server failed")
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         server.on("error", onError)
-        return intercept(server, endpoints)
+        return intercept(server, endpoints, upgraded)
       }),
       (stop) =>
         Effect.sync(() => {
           stop()
           server.off("error", onError)
           for (const socket of context.sockets) socket.terminate()
-          closeInTime(server)
+          closeInTime(server, upgraded)
         })
     )
     return { listen: listen(endpoints, context) }
