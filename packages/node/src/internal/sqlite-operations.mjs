@@ -34,13 +34,26 @@ const makeRowless = () => {
   }
 }
 
-/** @typedef {Omit<Alarm, "due" | "payload"> & { readonly due: number | null, readonly payload: string | null }} AlarmRow */
+/** @typedef {Omit<Alarm, "id" | "due" | "payload"> & { readonly id: Uint8Array, readonly due: number | null, readonly payload: string | null }} AlarmRow */
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/**
+ * What others have named is read as bytes: of a text, libsql (0.5) gives what stands before the first NUL.
+ * @param {Uint8Array} bytes
+ */
+const textOf = (bytes) => decoder.decode(bytes)
 
 /**
  * @param {AlarmRow} row
  * @returns {Alarm}
  */
-const toAlarm = ({ due, payload, ...rest }) => ({ ...rest, due: due ?? undefined, payload: payload ?? undefined })
+const toAlarm = ({ due, id, payload, ...rest }) => ({
+  ...rest,
+  id: textOf(id),
+  due: due ?? undefined,
+  payload: payload ?? undefined
+})
 
 /**
  * @param {Db} db
@@ -54,7 +67,7 @@ const makeClaim = (db, nextEpoch) => {
      WHERE name = ? AND key = ? RETURNING version, incarnation, state`
   )
   const readAlarms = db.prepare(
-    "SELECT id, due, tag, payload, attempt, firing FROM alarm WHERE name = ? AND key = ?"
+    "SELECT CAST(id AS BLOB) AS id, due, tag, payload, attempt, firing FROM alarm WHERE name = ? AND key = ?"
   )
   /**
    * @param {ActorRow} actor
@@ -211,16 +224,20 @@ const makeCommit = (db, rowless) => {
 
 /** @param {Db} db */
 const makeDueAlarms = (db) => {
-  const columns = "SELECT DISTINCT due, key FROM alarm WHERE name = ? AND due IS NOT NULL"
+  const columns = "SELECT DISTINCT due, CAST(key AS BLOB) AS bytes FROM alarm WHERE name = ? AND due IS NOT NULL"
   const first = db.prepare(`${columns} ORDER BY due, key LIMIT ?`)
   const following = db.prepare(`${columns} AND (due, key) > (?, ?) ORDER BY due, key LIMIT ?`)
   /**
    * @param {AlarmQuery} query
    * @returns {Array<Position>}
    */
-  const dueAlarms = ({ after, contract, max }) => /** @type {Array<Position>} */ (
-    after ? following.all(contract, after.due, after.key, max) : first.all(contract, max)
-  )
+  const dueAlarms = ({ after, contract, max }) => {
+    const rows = after ? following.all(contract, after.due, after.key, max) : first.all(contract, max)
+    return /** @type {Array<{ due: number, bytes: Uint8Array }>} */ (rows).map(({ bytes, due }) => ({
+      due,
+      key: textOf(bytes)
+    }))
+  }
   return dueAlarms
 }
 

@@ -193,7 +193,10 @@ export class AlarmClock {
 
   private tell(key: string): void {
     this.telling.add(key)
-    const told = Effect.ensuring(this.options.deliver(key), Effect.sync(() => this.telling.delete(key)))
+    const told = Effect.ensuring(
+      Effect.suspend(() => this.options.deliver(key)),
+      Effect.sync(() => this.telling.delete(key))
+    )
     const delivery = Effect.matchCauseEffect(told, {
       onFailure: () => this.tellAgain(key),
       onSuccess: (fired) => Effect.sync(() => fired || this.onFired(key))
