@@ -57,4 +57,5 @@ export const decodeParams = (header: string): unknown => {
 }
 
 /** Where an actor is called, below the path of `ActorHttp.layer`. */
-export const pathOf = ({ contract }: Any, key: string): `/${string}` => `/${contract}/${encodeURIComponent(key)}/rpc`
+export const pathOf = ({ contract }: Any, key: string): `/${string}` =>
+  `/${encodeURIComponent(contract)}/${encodeURIComponent(key)}/rpc`

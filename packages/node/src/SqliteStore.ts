@@ -73,7 +73,12 @@ export class SqliteOpenError extends Schema.TaggedError<SqliteOpenError>("@troup
 const sweepRowsMax = 1000
 
 const open = (options: Options): Effect.Effect<SqliteThread.SqliteThread, SqliteOpenError, Scope.Scope> => {
-  const { filename, retention, retriesMax, retryDelay } = { ...defaults, ...options }
+  const {
+    filename,
+    retention = defaults.retention,
+    retriesMax = defaults.retriesMax,
+    retryDelay = defaults.retryDelay
+  } = options
   if (filename === "" || filename === ":memory:") {
     const reason = "it is no file; for a store in memory there is ActorStore.layerMemory"
     return new SqliteOpenError({ filename, kind: "NoFile", reason })

@@ -23,7 +23,7 @@ import * as Option from "effect/Option"
 import type { Implementations } from "./ActorServer.ts"
 import type { Connections } from "./Connections.ts"
 import * as Gateway from "./Gateway.ts"
-import { toMillis } from "./HostOptions.ts"
+import { toMillis, withDefaults } from "./HostOptions.ts"
 import { HttpCalls } from "./internal/HttpCalls.ts"
 import * as RpcBody from "./internal/RpcBody.ts"
 import * as ShortConnection from "./internal/ShortConnection.ts"
@@ -105,7 +105,7 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
       const redacted = yield* FiberRef.get(Headers.currentRedactedNames)
       yield* Effect.locallyScoped(Headers.currentRedactedNames, [...redacted, HttpRpc.paramsHeader])
       const path = options.path ?? "/actors"
-      const limits = { ...defaults, ...options }
+      const limits = withDefaults(defaults, options)
       const gateway = yield* Gateway.make({
         actors: options.actors,
         drainTimeout: limits.drainTimeout,

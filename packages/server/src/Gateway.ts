@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
-import { toMillis } from "./HostOptions.ts"
+import { toMillis, withDefaults } from "./HostOptions.ts"
 import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
 import { Spread } from "./internal/Spread.ts"
 
@@ -82,6 +82,8 @@ export const defaults: Required<Omit<Options, "actors">> = {
 /** To how many links events are sent before others get their turn: a millisecond's worth. */
 const eventLinksMax = 128
 
+const goneLink: Link.LinkHandler = { onMessage: () => {}, onClose: () => {} }
+
 /** Accepts links, until its scope closes: then clients are asked to go, and their calls in flight are waited for. */
 export interface Gateway {
   /** How long a message may be, in bytes, while no connection stands on its link. */
@@ -93,7 +95,7 @@ export interface Gateway {
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Gateway, never, Connections | Scope.Scope> {
-  const limits = { ...defaults, ...options }
+  const limits = withDefaults(defaults, options)
   const runtime = yield* Background.runtime
   const scope = yield* Effect.scope
   const clock = yield* Effect.clock
@@ -110,7 +112,7 @@ export const make = Effect.fnUntraced(function*(
     silenceMillis: toMillis(limits.silence),
     openTimeoutMillis: toMillis(limits.openTimeout),
     messageBytesMax: Math.min(limits.messageBytesMax, Number.MAX_SAFE_INTEGER),
-    openBytesMax: Math.max(limits.openBytesMax, greetingBytesMax),
+    openBytesMax: Math.min(Math.max(limits.openBytesMax, greetingBytesMax), Number.MAX_SAFE_INTEGER),
     bufferedBytesMax: limits.bufferedBytesMax,
     latestBufferedBytesMax: limits.latestBufferedBytesMax,
     behind: new Expiry(clock, fork, Math.max(1, toMillis(limits.latestRetry))),
@@ -119,6 +121,8 @@ export const make = Effect.fnUntraced(function*(
     refusalsPerSecond: limits.refusalsPerSecond
   }
   const links = new Set<GatewayLink>()
+  /** Its scope has closed, and with it that of its actors: nobody may hear that there are none. */
+  let gone = false
 
   /** Closes links that have been silent, or useless, for too long. Runs only while there are links. */
   let sweeping = false
@@ -146,6 +150,7 @@ export const make = Effect.fnUntraced(function*(
       return Effect.interruptible(drained).pipe(
         Effect.timeoutOption(limits.drainTimeout),
         Effect.zipRight(Effect.sync(() => {
+          gone = true
           for (const link of links) link.close(Link.codeGoAway, "the server is going away")
         }))
       )
@@ -155,6 +160,10 @@ export const make = Effect.fnUntraced(function*(
   return {
     openBytesMax: services.openBytesMax,
     accept: (link, request) => {
+      if (gone) {
+        link.close(Link.codeGoAway, "the server is going away")
+        return goneLink
+      }
       const accepted = new GatewayLink(link, request, services, () => links.delete(accepted))
       links.add(accepted)
       keepSweeping()

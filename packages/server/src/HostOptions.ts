@@ -85,12 +85,19 @@ export interface Limits {
 export const toMillis = (duration: Duration.DurationInput): number =>
   Math.min(Duration.toMillis(duration), Number.MAX_SAFE_INTEGER)
 
+/** Options with defaults in the place of those that are not given, or given as `undefined`. */
+export const withDefaults = <Defaults extends object, Options extends object>(defaults: Defaults, options: Options) =>
+  ({
+    ...defaults,
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  }) as Defaults & Options
+
 /** Fills in the defaults. */
 export const limits = (options: Options): Limits => {
-  const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = {
-    ...defaults,
-    ...options
-  }
+  const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = withDefaults(
+    defaults,
+    options
+  )
   return {
     ...rest,
     window: Math.min(rest.window, Number.MAX_SAFE_INTEGER),

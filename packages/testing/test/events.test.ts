@@ -538,3 +538,21 @@ it.scoped("subscriptions that wait for their turn have a bound", () =>
       assert.lengthOf(answers, count > 6 ? 0 : 3)
     }
   }))
+
+it.scoped("what a client says that it will send again has a bound", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    for (const count of [4096, 4097]) {
+      const raw = yield* world.rawLink
+      yield* raw.say(RawClient.hello)
+      const pending = Array.from({ length: count }, (_, i) => i + 1)
+      // the link has to be proven first: before it is, no message may be so long
+      yield* raw.say(RawClient.open(Tally, "a", options))
+      yield* raw.say(RawClient.open(Tally, "b", { ...options, channel: 2, session: "b".repeat(32), pending } as never))
+      assert.deepStrictEqual(
+        raw.of("Refused").map(({ reason }) => reason._tag),
+        count > 4096 ? ["ProtocolViolation"] : []
+      )
+    }
+  }))

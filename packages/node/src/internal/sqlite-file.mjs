@@ -46,11 +46,16 @@ const pageBytesMin = 512
 /** How often the lock file may be replaced under us before we give up. */
 const lockAttempts = 10
 
+/** @param {string} filename */
+const linkOf = (filename) =>
+  fs.lstatSync(filename, { throwIfNoEntry: false })?.isSymbolicLink() ? fs.readlinkSync(filename) : undefined
+
 /**
  * Finds out what SQLite has no words for, and what the file is called in the end. Opens nothing: closing a file drops all
  * locks that the process holds on it.
  *
  * @param {string} filename
+ * @returns {string}
  */
 const inspectPath = (filename) => {
   const directory = path.dirname(filename)
@@ -58,7 +63,12 @@ const inspectPath = (filename) => {
     throw new Refused("DirectoryMissing", `its directory ${directory} does not exist`)
   }
   const file = fs.statSync(filename, { throwIfNoEntry: false })
-  if (!file) return path.join(fs.realpathSync(directory), path.basename(filename))
+  if (!file) {
+    // SQLite creates what a link leads to: the link is no second name of it
+    const target = linkOf(filename)
+    if (target !== undefined) return inspectPath(path.resolve(directory, target))
+    return path.join(fs.realpathSync(directory), path.basename(filename))
+  }
   if (file.isDirectory()) throw new Refused("NotADatabase", "it is a directory")
   // SQLite takes a file of one byte for an empty one, and writes to it.
   if (file.size > 0 && file.size < pageBytesMin) throw new Refused("NotADatabase", notADatabase)

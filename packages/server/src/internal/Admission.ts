@@ -136,7 +136,10 @@ export class Admission {
       : { _tag: "Unavailable", defectId: answers.report("onBeforeConnect", cause) }
   }
 
-  /** Once the connection is made its turn is run, whatever becomes of the fiber that asked for it. */
+  /**
+   * Once the turn of the connection runs it goes on, whatever becomes of the fiber that asked for it. While it waits nothing
+   * is kept for who has given up.
+   */
   private admit(
     open: OpenRequest,
     state: unknown,
@@ -144,16 +147,22 @@ export class Admission {
     isNewest: () => boolean
   ): Effect.Effect<ServerConnection, DisconnectReason> {
     const outcome = Deferred.unsafeMake<ServerConnection, DisconnectReason>(FiberId.none)
+    let submitted: Job | undefined
+    const withdraw = Effect.sync(() => {
+      if (submitted?.phase === "queued") this.owner.turns.interrupt(submitted)
+    })
     return this.owner.makeConnection(open, state).pipe(
       Effect.map((connection) => {
         const job = this.connectJob(connection, open, attachment, outcome, isNewest)
         if (!isNewest()) return job.options.removed()
         connection.session.connection?.end({ _tag: "Superseded" })
         this.owner.onAdmitted(connection.session, open)
+        submitted = job
         this.owner.turns.submit(this.hooks, job)
       }),
       Effect.uninterruptible,
-      Effect.zipRight(Deferred.await(outcome))
+      Effect.zipRight(Deferred.await(outcome)),
+      Effect.onInterrupt(() => withdraw)
     )
   }
 

@@ -2,6 +2,7 @@
  * Puts the commits of all actors of a host into one transaction at a time, and lets what waited for a large one go on
  * little by little, so that the event loop gets to other things in between.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
@@ -79,7 +80,12 @@ export class GroupCommit {
     let next = 0
     for (let turns = 0; next < this.results.length && turns < turnsAtOnce; next++) {
       turns += this.results[next]!.turns
-      this.results[next]!.tell()
+      try {
+        this.results[next]!.tell()
+      } catch (cause) {
+        // a bug behind one actor must not keep the commits of all others from going on
+        this.fork(Effect.logError("what a commit has led to has died", Cause.die(cause)))
+      }
     }
     this.results = this.results.slice(next)
     this.telling = this.results.length > 0

@@ -388,6 +388,10 @@ export class Host implements Keeper {
       if (unknownEvent !== undefined) {
         return refuse({ _tag: "UnknownActor", issue: `${frame.contract} has no event ${unknownEvent}` })
       }
+      const pendingMax = Math.max(this.services.options.window, pendingAtLeast)
+      if (frame.pending.length > pendingMax) {
+        return refuse({ _tag: "ProtocolViolation", issue: `more than ${pendingMax} calls are to be sent again` })
+      }
       const unfit = Json.issueOf(frame.params, this.services.options.depthMax)
       if (unfit) return refuse({ _tag: "InvalidParams", issue: unfit })
       const params = registration.codecs.contract.params.decode(frame.params)
@@ -422,12 +426,16 @@ export class Host implements Keeper {
     { contract, key, connectionId, ...resumption }: FrameOf<"Resume">,
     attachment: Attachment
   ): DisconnectReason | undefined => {
-    const activation = this.awakeNow(Address.make(contract, key))
+    // an address has neither empty, and whoever makes one of that dies
+    const activation = contract && key ? this.awakeNow(Address.make(contract, key)) : undefined
     if (activation) return activation.resume(connectionId, resumption, attachment)
     this.registrations.get(contract)?.meters.resumed("refused")
     return { _tag: "ActivationLost" }
   }
 }
+
+/** How many calls a client may say that it will send again: another server may have had a larger window. */
+const pendingAtLeast = 4096
 
 /** How much of the time for a shutdown turns have to end; the rest is for the releases of those that did not. */
 const turnsShare = 0.8

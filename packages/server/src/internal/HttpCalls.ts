@@ -32,13 +32,14 @@ export class HttpCalls {
     address: Address,
     calls: RequestCalls
   ): Effect.Effect<Stream.Stream<StockResponse>, ActorOverloaded, Scope.Scope> {
-    const full = new ActorOverloaded({ address, capacity: this.options.mailboxMax })
     return Mailbox.make<string>().pipe(
       Effect.flatMap((texts) =>
         Effect.acquireRelease(
           Effect.suspend(() => {
             const connection = this.connect(`${address}`, calls, texts)
-            return connection ? Effect.succeed(connection) : Effect.fail(full)
+            return connection
+              ? Effect.succeed(connection)
+              : new ActorOverloaded({ address, capacity: this.options.mailboxMax })
           }),
           (connection) => Effect.sync(connection.close)
         )

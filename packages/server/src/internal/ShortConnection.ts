@@ -8,6 +8,7 @@ import { traceOf } from "@troupe/contract/CallSpan"
 import { CallRejected, ConnectionClosed, ConnectionError, OutcomeUnknown } from "@troupe/contract/ConnectionError"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Link from "@troupe/contract/Link"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { ServerDefect } from "@troupe/contract/ServerDefect"
 import * as Cause from "effect/Cause"
@@ -188,7 +189,7 @@ export class ShortConnection {
   }
 
   private onText(text: string): void {
-    this.collected += text.length
+    if (this.options.collectedBytesMax < Infinity) this.collected += Bytes.of(text)
     // it is our own server that speaks
     for (const frame of Frame.decodeServer(text)!) if (!this.over) this.onFrame(Either.getOrThrow(frame))
     this.pump()

@@ -33,7 +33,10 @@ export interface JobOptions {
 export class Job {
   phase: "queued" | "running" | "ended" = "queued"
   interruptRequested = false
-  /** The one behind it in its lane. */
+  /** Where it is queued. */
+  lane: Lane | undefined
+  /** Those before and behind it in its lane. */
+  previous: Job | undefined
   next: Job | undefined
 
   constructor(readonly options: JobOptions) {}
@@ -53,6 +56,8 @@ export class Lane {
   }
 
   append(job: Job): void {
+    job.lane = this
+    job.previous = this.last
     if (this.last) this.last.next = job
     else this.first = job
     this.last = job
@@ -60,10 +65,18 @@ export class Lane {
 
   shift(): Job | undefined {
     const job = this.first
-    this.first = job?.next
-    if (!this.first) this.last = undefined
-    if (job) job.next = undefined
+    if (job) this.remove(job)
     return job
+  }
+
+  /** Nothing of the job is kept: what it was to do may be large, and those before it may take long. */
+  remove(job: Job): void {
+    const { next, previous } = job
+    if (previous) previous.next = next
+    else this.first = next
+    if (next) next.previous = previous
+    else this.last = previous
+    job.lane = job.previous = job.next = undefined
   }
 }
 
@@ -179,6 +192,7 @@ export class TurnLoop {
   }
 
   private remove(job: Job): void {
+    job.lane?.remove(job)
     job.phase = "ended"
     this.count(-1)
     job.options.removed()
@@ -202,8 +216,7 @@ export class TurnLoop {
         this.held.add(lane)
         continue
       }
-      let job = lane.shift()
-      while (job && job.phase === "ended") job = lane.shift()
+      const job = lane.shift()
       lane.ready = !lane.isEmpty
       if (lane.ready) MutableList.append(this.ring, lane)
       if (job) return job
