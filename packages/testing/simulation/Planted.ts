@@ -120,7 +120,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/TurnLoop.ts`,
     find: "if (MutableList.length(this.ring) > 0) this.wake()",
     replace: "if (false) this.wake()",
-    seed: 277,
+    seed: 343,
     theme: "impatience"
   },
   {
