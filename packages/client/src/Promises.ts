@@ -117,6 +117,7 @@ export const connect = async <
   const close = () => Effect.runSync(Scope.close(scope, Exit.void))
   const connecting = Effect.flatMap(
     ActorClient,
+    // with a signal they are a subtype, which TypeScript cannot see while the definition is a parameter
     (client) => client.connect<Self, Name, D, E, R>(contract, key, ...[options] as unknown as ConnectArguments<D, E, R>)
   )
   const exit = await app.runPromiseExit(Scope.extend(connecting, scope), { signal })

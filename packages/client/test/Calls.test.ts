@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
+import { Watched } from "@troupe/contract/Watched"
 import { Effect, Exit } from "effect"
 import { type Call, Calls } from "../src/internal/Calls.ts"
-import { Watched } from "../src/internal/Watched.ts"
 
 const bounds = { pendingCallsMax: 10, pendingBytesMax: 1000 }
 

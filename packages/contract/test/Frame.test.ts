@@ -381,14 +381,3 @@ for (
       assert.isDefined(recognise(JSON.parse(text)), text)
   })
 }
-
-it("what follows a frame that does not decode is not looked at, unless somebody asks", () => {
-  const ping = Frame.encode({ _tag: "Ping" })
-  const read = Frame.readClient(`[${ping},{},${ping}]`)!
-  assert.strictEqual(read.count, 3)
-  assert.deepStrictEqual(Array.from(read.frames, Either.isRight), [true, false, true])
-  const many = Frame.readClient(`[${Array(100_000).fill("{}").join()}]`)!.frames[Symbol.iterator]()
-  const first = many.next()
-  assert.isTrue(first.done === false && Either.isLeft(first.value))
-  assert.isUndefined(Frame.readClient("{}"))
-})

@@ -14,6 +14,12 @@ import { until } from "./utils/until.ts"
 
 class Slow extends Actor.Tag<Slow>()("Slow", { rpcs: RpcGroup.make(Rpc.make("Wait")) }) {}
 
+/** How many jobs wait or run, at all actors of the process. */
+const mailbox = (): number =>
+  Array.from(Metric.unsafeSnapshot())
+    .filter(({ metricKey }) => metricKey.name.includes("mailbox"))
+    .reduce((sum, { metricState }) => sum + Number((metricState as { readonly value?: number | bigint }).value ?? 0), 0)
+
 it.scopedLive("attempts that are given up while they wait leave nothing behind", () =>
   Effect.gen(function*() {
     const server = Http.createServer()
@@ -51,17 +57,14 @@ it.scopedLive("attempts that are given up while they wait leave nothing behind",
       })
     socket.send(Frame.join([Frame.encode({ _tag: "Hello", version: 1 }), open(1)]))
     yield* until(() => text.includes("Opened"), "it is opened")
+    const idle = mailbox()
     socket.send(Frame.join([Frame.encodeMessage(1, 1, Frame.encodeRequest(1, "Wait", undefined))]))
-    yield* Effect.sleep(200)
-    const mailbox = () =>
-      Array.from(Metric.unsafeSnapshot(), ({ metricKey, metricState }) =>
-        /mailbox/.test(metricKey.name) ? Number((metricState as any).value) : 0).reduce((a, b) =>
-          a + b, 0)
+    yield* until(() => mailbox() > idle, "it waits")
     const before = mailbox()
     for (let channel = 2; channel < 20_002 && !closed; channel += 100) {
-      const all = Array.from({ length: 100 }, (_, i) =>
-        channel + i)
+      const all = Array.from({ length: 100 }, (_, i) => channel + i)
       socket.send(Frame.join(all.map(open)))
+      // given up in another turn of the event loop, when they wait
       yield* Effect.sleep(5)
       socket.send(Frame.join(all.map((channel) =>
         Frame.encode({ _tag: "Close", channel, reason: { _tag: "ClientClosed" } })

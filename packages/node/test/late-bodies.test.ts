@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import * as Net from "node:net"
 import { serve } from "./utils/Desk.ts"
+import { until } from "./utils/until.ts"
 
 const body = JSON.stringify([{ _tag: "Request", id: "1", tag: "Append", payload: { text: "x" }, headers: [] }])
 const wait = JSON.stringify([{ _tag: "Request", id: "1", tag: "Wait", headers: [] }])
@@ -30,10 +31,11 @@ for (const late of [200, 900]) {
   it.scopedLive(`a body whose end comes ${late} ms after the server began to stop is not told that there is no such actor`, () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const { port } = yield* Scope.extend(serve({ drainTimeout: 500 }), scope)
+      const { port, trace } = yield* Scope.extend(serve({ drainTimeout: 500 }), scope)
       dial(port, request(wait))
-      yield* Effect.sleep(200)
+      yield* until(() => trace.log.includes("waits"), "it has begun")
       const two = dial(port, request(body.slice(0, 10), body.length))
+      // nobody tells that half of a body has come
       yield* Effect.sleep(200)
       const closing = yield* Effect.forkScoped(Scope.close(scope, Exit.void))
       yield* Effect.sleep(late)

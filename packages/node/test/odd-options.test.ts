@@ -60,6 +60,17 @@ for (const key of ["a", "a\u0000b", "%2f", "\ufeff"]) {
     }))
 }
 
+/** Makes a call, and returns what it is answered. */
+const post = (port: number) =>
+  Effect.promise(async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/actors${HttpRpc.pathOf(Room, "a")}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify([{ _tag: "Request", id: "1", tag: "Hello", headers: [] }])
+    })
+    return response.text()
+  })
+
 it.scopedLive("options of a gateway that are undefined have their defaults", () =>
   Effect.gen(function*() {
     const port = yield* serve({}, {
@@ -78,15 +89,7 @@ it.scopedLive("options of a gateway that are undefined have their defaults", () 
 it.scopedLive("options of HTTP that are undefined have their defaults", () =>
   Effect.gen(function*() {
     const port = yield* serve({ bodyBytesMax: undefined, mailboxMax: undefined })
-    const response = yield* Effect.promise(async () => {
-      const response = await fetch(`http://127.0.0.1:${port}/actors/${encodeURIComponent("@app/chat/Room")}/a/rpc`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify([{ _tag: "Request", id: "1", tag: "Hello", headers: [] }])
-      })
-      return response.text()
-    })
-    assert.include(response, "Success", response)
+    assert.include(yield* post(port), "Success")
   }))
 
 it.scopedLive("a stranger's Resume with an empty key is answered, and does not log a defect", () =>
@@ -128,15 +131,7 @@ for (
   it.scopedLive(`options of HTTP without a bound: ${JSON.stringify(Object.keys(options))}`, () =>
     Effect.gen(function*() {
       const port = yield* serve(options)
-      const response = yield* Effect.promise(async () => {
-        const response = await fetch(`http://127.0.0.1:${port}/actors/${encodeURIComponent("@app/chat/Room")}/a/rpc`, {
-          method: "POST",
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify([{ _tag: "Request", id: "1", tag: "Hello", headers: [] }])
-        })
-        return response.text()
-      })
-      assert.include(response, "Success", response)
+      assert.include(yield* post(port), "Success")
     }))
 }
 

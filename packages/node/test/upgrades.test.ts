@@ -38,9 +38,12 @@ for (const mode of ["bare", "routes"]) {
             socket.write(upgradeOf(path), () => setTimeout(() => socket.resetAndDestroy(), i % 4))
           })
           socket.on("error", () => {})
+          // one after the other, so that resets meet it in different states
           yield* Effect.sleep(5)
         }
-        yield* Effect.sleep(500)
+        // it answers, after all that has come before
+        const answers = () => fetch(`http://127.0.0.1:${port}/health`).then(() => true, () => false)
+        yield* until(async () => ended || await answers(), "it answers")
         assert.isFalse(ended, program.errors().slice(0, 1500))
       }))
   }

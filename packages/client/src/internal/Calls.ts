@@ -17,12 +17,12 @@ import * as Delivery from "@troupe/contract/Delivery"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { RpcCodec } from "@troupe/contract/protocol/Codec"
 import { SparseMap } from "@troupe/contract/Sparse"
+import type { Watched } from "@troupe/contract/Watched"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { StreamReader } from "./StreamReader.ts"
-import type { Watched } from "./Watched.ts"
 
 /** How a call was handed to a link: first, unless it says otherwise. */
 export interface Sending {

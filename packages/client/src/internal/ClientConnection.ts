@@ -11,6 +11,7 @@ import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
+import { Watched } from "@troupe/contract/Watched"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -27,7 +28,6 @@ import { Opening, type OpeningOwner, type Target } from "./Opening.ts"
 import type { OpenLink } from "./OpenLink.ts"
 import { StreamReader } from "./StreamReader.ts"
 import { Subscriptions, type SubscriptionsOwner } from "./Subscriptions.ts"
-import { Watched } from "./Watched.ts"
 
 type CallOptions = RpcObject.CallOptions
 

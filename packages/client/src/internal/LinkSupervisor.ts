@@ -7,6 +7,7 @@ import * as Frame from "@troupe/contract/protocol/Frame"
 import { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 import { SparseMap, SparseSet } from "@troupe/contract/Sparse"
 import { DialError, type Transport } from "@troupe/contract/Transport"
+import { Watched } from "@troupe/contract/Watched"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -22,7 +23,6 @@ import * as Counters from "./Counters.ts"
 import { Heartbeat, type Living } from "./Heartbeat.ts"
 import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
 import { Timer } from "./Timer.ts"
-import { Watched } from "./Watched.ts"
 
 /** How a link, or the attempt to get one, ended. `Closed`: there is no point in another. */
 type LinkEnd = Data.TaggedEnum<{

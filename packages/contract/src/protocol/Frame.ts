@@ -317,10 +317,15 @@ const decoder = <A, I>(
   }
 }
 
-const decodeClientFrame = decoder(ShortFrame.ofClient, ClientFrame)
+/** A frame of a client, out of `list`. */
+export const decodeClientFrame = decoder(ShortFrame.ofClient, ClientFrame)
 const decodeServerFrame = decoder(ShortFrame.ofServer, ServerFrame)
 
-const list = (text: string): ReadonlyArray<unknown> | undefined => {
+/**
+ * The frames of a message, not decoded; `undefined` if it is not a JSON array. To find out why one does not decode costs a
+ * hundred times what it costs to send: whoever hears of one need not hear of the others.
+ */
+export const list = (text: string): ReadonlyArray<unknown> | undefined => {
   try {
     const value: unknown = JSON.parse(text)
     return Array.isArray(value) ? value : undefined
@@ -331,19 +336,6 @@ const list = (text: string): ReadonlyArray<unknown> | undefined => {
 
 /** The frames of a client's message, each decoded on its own; `undefined` if the message is not a JSON array. */
 export const decodeClient = (text: string) => list(text)?.map((frame) => decodeClientFrame(frame))
-
-const decodeEach = function*(frames: ReadonlyArray<unknown>): Generator<ReturnType<typeof decodeClientFrame>> {
-  for (const frame of frames) yield decodeClientFrame(frame)
-}
-
-/**
- * The frames of a client's message, each decoded when it is asked for: to find out why one does not costs a hundred times
- * what it costs to send, and whoever hears of one need not hear of the others. `undefined` if it is not a JSON array.
- */
-export const readClient = (text: string) => {
-  const frames = list(text)
-  return frames && { count: frames.length, frames: decodeEach(frames) }
-}
 
 /** The frames of a server's message, each decoded on its own; `undefined` if the message is not a JSON array. */
 export const decodeServer = (text: string) => list(text)?.map((frame) => decodeServerFrame(frame))

@@ -41,8 +41,8 @@ export interface PipelineOwner {
   readonly state: { readonly current: unknown }
   /** The same as text. May throw. */
   readonly encodeState: () => string
-  /** What has just been committed, or was before. */
-  readonly committedState: { readonly set: (state: unknown) => void }
+  /** This state is committed; it may be the one before. */
+  readonly onCommitted: (state: unknown) => void
   /** A segment with so many answers has been stored. None of them has left yet. */
   readonly onRecorded: (segment: number, answers: number) => void
   /** Alarms have been set for good; the earliest of them is due then. */
@@ -82,7 +82,7 @@ export class CommitPipeline {
     if (this.lost) return ended.abandon()
     if (this.owner.registration.durability === "memory") {
       this.alarmsSet(ended.changes.alarms)
-      this.owner.committedState.set(this.owner.state.current)
+      this.owner.onCommitted(this.owner.state.current)
       return ended.release(undefined)
     }
     if (!this.busy && isNothing(ended.changes) && !ended.reply) return ended.release(undefined)
@@ -175,7 +175,7 @@ export class CommitPipeline {
     this.alarmsSet(alarms)
     const segment = this.version
     if (answers > 0) this.owner.onRecorded(segment, answers)
-    this.owner.committedState.set(state)
+    this.owner.onCommitted(state)
     for (const ended of batch) ended.release(ended.reply ? segment : undefined)
     if (this.waiting.length > 0) this.flush()
     else this.owner.onIdle()

@@ -179,12 +179,13 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     this.lastHeard = now
     const max = this.proven ? this.services.messageBytesMax : this.services.openBytesMax
     if (Bytes.exceed(text, max)) return this.violation(`a message may have ${max} bytes here, this one has more`)
-    const read = Frame.readClient(text)
-    if (!read) return this.violation("a message must be a JSON array of frames")
-    const wait = this.frames.take(this.lastHeard, read.count)
+    const frames = Frame.list(text)
+    if (!frames) return this.violation("a message must be a JSON array of frames")
+    const wait = this.frames.take(this.lastHeard, frames.length)
     if (wait > 0) this.stopReading(wait)
-    for (const frame of read.frames) {
+    for (const undecoded of frames) {
       if (this.closed) return
+      const frame = Frame.decodeClientFrame(undecoded)
       if (Either.isLeft(frame)) return this.violation(`a frame does not decode: ${Codec.describe(frame.left)}`)
       this.onFrame(frame.right)
     }

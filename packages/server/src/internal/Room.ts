@@ -90,7 +90,7 @@ class Room extends Shown implements Activation<unknown, any, any, any> {
   }
 
   get changes() {
-    return this.parts.turns.committedState.changes
+    return this.parts.turns.committedState.changes(1)
   }
 
   get connections() {

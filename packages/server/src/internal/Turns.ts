@@ -2,6 +2,7 @@
 import type { Address } from "@troupe/contract/Address"
 import * as Callback from "@troupe/contract/Callback"
 import type { Expiry } from "@troupe/contract/Expiry"
+import { Watched } from "@troupe/contract/Watched"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +12,6 @@ import type * as Runtime from "effect/Runtime"
 import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline, type PipelineOwner } from "./CommitPipeline.ts"
-import { CommittedState } from "./CommittedState.ts"
 import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
@@ -74,7 +74,7 @@ const mayOnlyRead = "onBeforeConnect may read the actor, nothing else"
 
 export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
   readonly state: Cell<unknown>
-  readonly committedState: CommittedState
+  readonly committedState: Watched<unknown>
   readonly alarms: AlarmTable
   readonly pipeline: CommitPipeline
   private readonly loop: TurnLoop
@@ -94,7 +94,7 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
     private readonly observer: TurnsObserver
   ) {
     this.state = new Cell(origin.state)
-    this.committedState = new CommittedState(origin.state)
+    this.committedState = new Watched(origin.state)
     this.alarms = new AlarmTable(origin.alarms)
     this.carefulTurns = origin.careful ? carefulTurnsMax : 0
     this.loop = new TurnLoop(address, runtime, services.schedule, this)
@@ -111,6 +111,10 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
 
   onRecorded(segment: number, answers: number): void {
     this.observer.onRecorded(segment, answers)
+  }
+
+  onCommitted(state: unknown): void {
+    if (state !== this.committedState.current) this.committedState.set(state)
   }
 
   outliving(): Iterable<RecordedReply> {
