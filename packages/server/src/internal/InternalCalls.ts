@@ -173,23 +173,27 @@ export class InternalCalls {
       ? Effect.withParentSpan(owner.handleInternal(codec, payload, headers), observed.span)
       : owner.handleInternal(codec, payload, headers)
     const request = Request.once(services.secrets.next)
+    let handler: Fiber.RuntimeFiber<unknown, unknown> | undefined
     // so that it begins before the turns that follow
     const fork = Effect.suspend(() => {
       observed.started()
-      return Effect.zipLeft(forkBeside(handled, scope), Effect.yieldNow())
-    })
+      return forkBeside(handled, scope)
+    }).pipe(Effect.flatMap((fiber) => {
+      handler = fiber
+      return Effect.as(Effect.yieldNow(), fiber)
+    }))
     return turns.runIn(this.lane, { request }, fork).pipe(
-      Effect.flatMap((fiber) => Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interruptFork(fiber))),
+      Effect.flatMap(Fiber.await),
       Effect.tap(() => Effect.sync(observed.ended)),
-      Effect.flatMap((exit) =>
-        Effect.zipRight(
-          turns.committed,
-          Effect.suspend(() => {
-            observed.answered(exit)
-            return this.outward(codec, exit, begun)
-          })
-        )
-      ),
+      Effect.flatMap((exit) => Effect.as(turns.committed, exit)),
+      Effect.onInterrupt(() => handler ? Fiber.interruptFork(handler) : Effect.void),
+      // what is interrupted with the activation is not the caller
+      Effect.exit,
+      Effect.flatMap((answer) => {
+        const exit = Exit.flatten(answer)
+        if (Exit.isSuccess(answer)) observed.answered(exit)
+        return this.outward(codec, exit, handler ? begun : abandoned)
+      }),
       Effect.ensuring(Effect.sync(observed.dropped))
     )
   }
