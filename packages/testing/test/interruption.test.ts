@@ -127,6 +127,23 @@ for (const what of ["Turns", "Calls"] as const) {
     }).pipe(Effect.provide(layerWorkers)))
 }
 
+const oneAtATime = HangerLive.pipe(
+  Layer.provideMerge(ActorHost.layer({ mailboxMax: 1 })),
+  Layer.provide(ActorStore.layerMemory)
+)
+
+it.scoped("a call of a backend that is interrupted, wherever, takes no place in the mailbox", () =>
+  Effect.gen(function*() {
+    hanging.begun = 0
+    const hanger = (yield* Hanger).get("a")
+    yield* interruptEverywhere(hanger.Hang(), assertQuiet)
+    const begun = hanging.begun
+    assert.isAbove(begun, 100)
+    const last = yield* begin(hanger.Hang())
+    yield* Fiber.interrupt(last)
+    assert.strictEqual(hanging.begun, begun + 1)
+  }).pipe(Effect.provide(oneAtATime)))
+
 it.scoped("a client that was made where nothing can be interrupted is closed in the middle of a dial", () =>
   Effect.gen(function*() {
     const transport = { dial: () => Effect.never, onOpportunity: () => Effect.void }

@@ -114,15 +114,16 @@ export class InternalCalls {
 
   /** Fails with what the handler fails with, or because there is no room, or because the activation has ended. */
   call(call: InternalCall): Effect.Effect<unknown, unknown> {
-    return Effect.suspend(() => {
-      this.pending++
-      const answer = call.codec.forked
-        ? this.callForked(call)
-        : call.id === undefined
-        ? this.callOnce(call)
-        : this.callAgain(call, call.id)
-      return Effect.ensuring(answer, Effect.sync(() => this.pending--))
-    })
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.pending++),
+      () =>
+        call.codec.forked
+          ? this.callForked(call)
+          : call.id === undefined
+          ? this.callOnce(call)
+          : this.callAgain(call, call.id),
+      () => Effect.sync(() => this.pending--)
+    )
   }
 
   /** The caller will not make the call again: its answer is not needed any more. */

@@ -93,13 +93,30 @@ export class OutgoingCalls {
   ): Effect.Effect<unknown, unknown> {
     turn.calledOthers = true
     if (!isLive(turn)) return Effect.zipRight(caller.committed, this.send(callee, call))
-    const path = awaited ? this.waits.cycle(caller.address, callee) : undefined
-    if (path) return new CallCycle({ path })
-    const sent = this.isRepeatable(turn, caller, call)
-      ? Effect.catchIf(this.sendNamed(turn.request, callee, call), isForgotten, () => giveUp(turn))
-      : this.sendFromTurn(callee, call)
-    const end = awaited ? this.waits.begin(caller.address, turn, callee) : () => {}
-    return Effect.ensuring(Effect.zipRight(caller.committed, sent), Effect.sync(end))
+    const send = () => {
+      const sent = this.isRepeatable(turn, caller, call)
+        ? Effect.catchIf(this.sendNamed(turn.request, callee, call), isForgotten, () => giveUp(turn))
+        : this.sendFromTurn(callee, call)
+      return Effect.zipRight(caller.committed, sent)
+    }
+    return awaited ? this.waiting(turn, caller.address, callee, send) : send()
+  }
+
+  /** The turn waits for what it sends, unless it would wait for ever. */
+  private waiting(
+    turn: Turn,
+    caller: Address.Address,
+    callee: Address.Address,
+    send: () => Effect.Effect<unknown, unknown>
+  ): Effect.Effect<unknown, unknown> {
+    return Effect.acquireUseRelease(
+      Effect.suspend(() => {
+        const path = this.waits.cycle(caller, callee)
+        return path ? new CallCycle({ path }) : Effect.succeed(this.waits.begin(caller, turn, callee))
+      }),
+      send,
+      (end) => Effect.sync(end)
+    )
   }
 
   /** Whether the turn that makes the call may run again, and must find then what the call has done. */
