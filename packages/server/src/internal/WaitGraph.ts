@@ -19,7 +19,7 @@ export class WaitGraph {
 
   /** The circle that a call would close, from the caller round to the caller; undefined if it closes none. */
   cycle(caller: Address.Address, callee: Address.Address): Path | undefined {
-    const way = this.way(callee, idOf(caller), new Set())
+    const way = this.way(callee, idOf(caller))
     return way && [caller, ...way]
   }
 
@@ -35,15 +35,32 @@ export class WaitGraph {
   }
 
   /** The actors from one to another, along what they wait for. */
-  private way(from: Address.Address, to: string, seen: Set<string>): ReadonlyArray<Address.Address> | undefined {
-    const id = idOf(from)
-    if (id === to) return [from]
-    if (seen.has(id)) return undefined
-    seen.add(id)
-    for (const { turn, callee } of this.waits.get(id) ?? []) {
-      const rest = turn.sealed ? undefined : this.way(callee, to, seen)
-      if (rest) return [from, ...rest]
+  private way(from: Address.Address, to: string): Path | undefined {
+    const steps: Array<Step> = [{ actor: from, previous: undefined }]
+    const seen = new Set([idOf(from)])
+    // those that are found on the way are looked at behind those that are there
+    for (const step of steps) {
+      const id = idOf(step.actor)
+      if (id === to) return pathTo(step)
+      for (const { turn, callee } of this.waits.get(id) ?? []) {
+        if (turn.sealed || seen.has(idOf(callee))) continue
+        seen.add(idOf(callee))
+        steps.push({ actor: callee, previous: step })
+      }
     }
     return undefined
   }
+}
+
+/** An actor that was found, and the one that waits for it. */
+interface Step {
+  readonly actor: Address.Address
+  readonly previous: Step | undefined
+}
+
+const pathTo = (end: Step): Path => {
+  const path: [Address.Address, ...Array<Address.Address>] = [end.actor]
+  for (let step = end.previous; step; step = step.previous) path.push(step.actor)
+  path.reverse()
+  return path
 }
