@@ -2,6 +2,7 @@
  * One call as a trace shows it: a span at the caller and one at the actor, joined across the wire. Spans are made only
  * where a tracer has been installed. They name the contract, the rpc and the key, and never hold parameters or tokens.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -9,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { CallRejected, ConnectionClosed } from "./ConnectionError.ts"
@@ -65,40 +67,46 @@ const withoutValues = <E>(error: E): unknown =>
     ? { _tag: error._tag, message: error instanceof CallRejected ? "the call was rejected" : error.reason._tag }
     : error
 
-/** The span of a call, and what happens to the call as its events. Times are nanoseconds. */
+const logFailure = (cause: unknown): Effect.Effect<void> => Effect.logError("a tracer has failed", Cause.die(cause))
+
+/**
+ * The span of a call, and what happens to the call as its events. Times are nanoseconds. The tracer is somebody else's:
+ * what it throws is logged, and keeps no call, no answer and no link from its way.
+ */
 export class CallSpan {
   private readonly begun: bigint
   private last: bigint
 
   private constructor(
     readonly span: Tracer.Span,
-    private readonly clock: Clock.Clock
+    private readonly clock: Clock.Clock,
+    private readonly runtime: Runtime.Runtime<never>
   ) {
     this.begun = this.last = clock.unsafeCurrentTimeNanos()
   }
 
-  /** Begins the span of a call with the tracer of the fiber. */
+  /** Begins the span of a call with the tracer of the fiber. None if the tracer fails. */
   static begin = (
     { contract, key }: Callee,
     tag: string,
     { attributes, kind, parent }: SpanOptions
-  ): Effect.Effect<CallSpan> =>
-    Effect.clockWith((clock) =>
-      Effect.map(
-        Effect.makeSpan(`${contract}/${tag}`, {
-          kind,
-          captureStackTrace: false,
-          attributes: {
-            "rpc.system": "troupe",
-            "rpc.service": contract,
-            "rpc.method": tag,
-            "troupe.key": key,
-            ...attributes
-          },
-          ...(parent ? { parent } : { root: kind === "server" })
-        }),
-        (span) => new CallSpan(span, clock)
-      )
+  ): Effect.Effect<CallSpan | undefined> =>
+    Effect.makeSpan(`${contract}/${tag}`, {
+      kind,
+      captureStackTrace: false,
+      attributes: {
+        "rpc.system": "troupe",
+        "rpc.service": contract,
+        "rpc.method": tag,
+        "troupe.key": key,
+        ...attributes
+      },
+      ...(parent ? { parent } : { root: kind === "server" })
+    }).pipe(
+      Effect.flatMap((span) =>
+        Effect.clockWith((clock) => Effect.map(Effect.runtime(), (runtime) => new CallSpan(span, clock, runtime)))
+      ),
+      Effect.catchAllDefect((defect) => Effect.as(logFailure(defect), undefined))
     )
 
   /** Performs a call in a span of its own, if somebody looks at spans. */
@@ -111,7 +119,7 @@ export class CallSpan {
       if (!isTraced(fiber)) return perform(undefined)
       return Effect.flatMap(
         CallSpan.begin(callee, tag, { kind: "client" }),
-        (span) => Effect.onExit(perform(span), (exit) => Effect.sync(() => span.end(exit)))
+        (span) => span ? Effect.onExit(perform(span), (exit) => Effect.sync(() => span.end(exit))) : perform(undefined)
       )
     })
 
@@ -121,7 +129,7 @@ export class CallSpan {
       if (!isTraced(fiber)) return Effect.succeed(undefined)
       return Effect.acquireRelease(
         CallSpan.begin(callee, tag, { kind: "client" }),
-        (span, exit) => Effect.sync(() => span.end(exit))
+        (span, exit) => Effect.sync(() => span?.end(exit))
       )
     })
 
@@ -134,7 +142,7 @@ export class CallSpan {
   /** Something has happened to the call. */
   event(name: string, attributes?: Readonly<Record<string, unknown>>): void {
     const now = this.clock.unsafeCurrentTimeNanos()
-    this.span.event(name, now, attributes)
+    this.safely(() => this.span.event(name, now, attributes))
     this.last = now
   }
 
@@ -145,7 +153,17 @@ export class CallSpan {
 
   /** The call has ended. */
   end(exit: Exit.Exit<unknown, unknown>): void {
-    if (this.span.status._tag === "Ended") return
-    this.span.end(this.clock.unsafeCurrentTimeNanos(), Exit.mapError(exit, withoutValues))
+    this.safely(() => {
+      if (this.span.status._tag === "Ended") return
+      this.span.end(this.clock.unsafeCurrentTimeNanos(), Exit.mapError(exit, withoutValues))
+    })
+  }
+
+  private safely(run: () => void): void {
+    try {
+      run()
+    } catch (cause) {
+      Runtime.runFork(this.runtime)(logFailure(cause))
+    }
   }
 }

@@ -4,7 +4,6 @@
  */
 import type { Address } from "@troupe/contract/Address"
 import { CallSpan, isTraced } from "@troupe/contract/CallSpan"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
@@ -47,36 +46,22 @@ class Traced implements Observed {
 
   constructor(
     private readonly call: CallSpan,
-    private readonly counted: Counted,
-    private readonly report: (cause: unknown) => void
+    private readonly counted: Counted
   ) {
     this.span = call.span
   }
 
-  readonly started = (): void =>
-    this.safely(() => this.call.event("started", { "mailbox.millis": this.call.millisSince("begun") }))
+  readonly started = (): void => this.call.event("started", { "mailbox.millis": this.call.millisSince("begun") })
 
-  readonly ended = (): void =>
-    this.safely(() => this.call.event("ended", { "turn.millis": this.call.millisSince("last") }))
+  readonly ended = (): void => this.call.event("ended", { "turn.millis": this.call.millisSince("last") })
 
   readonly answered = (exit: Exited): void => {
-    this.safely(() => {
-      this.call.event("committed", { "commit.millis": this.call.millisSince("last") })
-      this.call.end(exit)
-    })
+    this.call.event("committed", { "commit.millis": this.call.millisSince("last") })
+    this.call.end(exit)
     this.counted.answered(exit)
   }
 
-  readonly dropped = (): void => this.safely(() => this.call.end(Exit.interrupt(FiberId.none)))
-
-  /** The tracer is somebody else's, and what it throws must not keep an answer, or the commits of all, from their way. */
-  private safely(run: () => void): void {
-    try {
-      run()
-    } catch (cause) {
-      this.report(cause)
-    }
-  }
+  readonly dropped = (): void => this.call.end(Exit.interrupt(FiberId.none))
 }
 
 /** Observes the calls that come to the actors of a contract from one source. */
@@ -101,11 +86,9 @@ export class Observer {
     if (!counted) this.counted.set(tag, counted = new Counted(this.meters.ofCalls(this.source, tag)))
     if (!this.traced) return counted
     const options = { kind: "server", parent, attributes: { "troupe.source": this.source, ...attributes } } as const
-    return new Traced(Runtime.runSync(this.runtime)(CallSpan.begin(address, tag, options)), counted, this.report)
+    const call = Runtime.runSync(this.runtime)(CallSpan.begin(address, tag, options))
+    return call ? new Traced(call, counted) : counted
   }
-
-  private readonly report = (cause: unknown): void =>
-    void Runtime.runFork(this.runtime)(Effect.logError("a tracer has failed", Cause.die(cause)))
 
   /** A call was not run: there is no such rpc, or its payload does not fit. */
   rejected(tag = "unknown"): void {
