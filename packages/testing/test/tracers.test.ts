@@ -86,8 +86,7 @@ for (const operation of ["span", "event", "end"] as const) {
       assert.isAbove(logged, 0)
     }).pipe(
       Effect.scoped,
-      Effect.provide(Layer.provide(Live, Logger.replace(Logger.defaultLogger, logger))),
-      Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+      Effect.provide(Layer.provideMerge(Live, Logger.replace(Logger.defaultLogger, logger))),
       Effect.withTracer(throwing(operation))
     )
   })
