@@ -1,6 +1,7 @@
 /** Connections to actors, from a browser, from Node, from a backend or in a test. One client has one link. */
 import type { ConnectionError } from "@troupe/contract/ConnectionError"
 import type { ConnectError, Contract, Definition } from "@troupe/contract/Contract"
+import { withDefaults } from "@troupe/contract/Options"
 import type { Transport } from "@troupe/contract/Transport"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -61,7 +62,7 @@ export const status: Effect.Effect<Subscribable.Subscribable<ConnectionStatus>, 
  * It dials when the first connection is asked for.
  */
 export const make = (options: Options = {}): Effect.Effect<ActorClient["Type"], never, Scope.Scope | Transport> =>
-  makeClient({ ...defaults, ...options }) as Effect.Effect<ActorClient["Type"], never, Scope.Scope | Transport>
+  makeClient(withDefaults(defaults, options)) as Effect.Effect<ActorClient["Type"], never, Scope.Scope | Transport>
 
 /** The client of an app. It dials when the first connection is asked for. */
 export const layer = (options: Options = {}): Layer.Layer<ActorClient, never, Transport> =>

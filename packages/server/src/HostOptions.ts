@@ -1,5 +1,6 @@
 /** What a host can be told, and what holds where it is not. */
 import * as Address from "@troupe/contract/Address"
+import { withDefaults } from "@troupe/contract/Options"
 import * as Duration from "effect/Duration"
 
 /** What a host can be told. Every field has a default. */
@@ -85,13 +86,6 @@ export interface Limits {
 export const toMillis = (duration: Duration.DurationInput): number =>
   Math.min(Duration.toMillis(duration), Number.MAX_SAFE_INTEGER)
 
-/** Options with defaults in the place of those that are not given, or given as `undefined`. */
-export const withDefaults = <Defaults extends object, Options extends object>(defaults: Defaults, options: Options) =>
-  ({
-    ...defaults,
-    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-  }) as Defaults & Options
-
 /** Fills in the defaults. */
 export const limits = (options: Options): Limits => {
   const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = withDefaults(
@@ -100,7 +94,7 @@ export const limits = (options: Options): Limits => {
   )
   return {
     ...rest,
-    window: Math.min(rest.window, Number.MAX_SAFE_INTEGER),
+    window: Math.min(Math.floor(rest.window), Number.MAX_SAFE_INTEGER),
     idleTimeoutMillis: toMillis(idleTimeout),
     connectTimeoutMillis: toMillis(connectTimeout),
     resumeWindowMillis: toMillis(resumeWindow),
