@@ -53,3 +53,17 @@ it.effect("C4 calls are taken in call order, cancelled ones skipped, up to the c
     assert.deepStrictEqual(ended, [2])
     assert.strictEqual(calls.settledBelow, 4)
   }))
+
+it.effect("C4 very many calls are taken, of which many were cancelled, with any credit", () =>
+  Effect.sync(() => {
+    for (const credit of [1, 1_000_000]) {
+      const count = 100_000
+      const calls = new Calls({ pendingCallsMax: count, pendingBytesMax: count }, new Watched(0))
+      const all = Array.from({ length: count }, () => makeCall(calls))
+      for (const call of all) calls.add(call)
+      for (const call of all.slice(0, count / 2 - 1)) calls.cancel(call)
+      const taken = calls.take(credit).map(({ number }) => number)
+      assert.lengthOf(taken, Math.min(credit, count / 2 + 1))
+      assert.strictEqual(taken[0], count / 2)
+    }
+  }))

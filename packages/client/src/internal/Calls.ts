@@ -211,14 +211,19 @@ export class Calls {
 
   /** Up to `max` calls to send, in call order. */
   take(max: number): ReadonlyArray<Call> {
-    if (max <= 0 || this.isEmpty) return []
-    const calls = this.again.splice(0, max)
-    if (calls.length < max && this.queued > 0) {
-      calls.push(...this.takeQueued(max - calls.length))
+    const live: Array<Call> = []
+    while (live.length < max && !this.isEmpty) {
+      for (const call of this.takeWaiting(max - live.length)) {
+        if (this.pending.get(call.number) === call) live.push(call)
+        else if (call.cancelled && !call.sent) this.cancelled--
+      }
     }
-    const live = calls.filter((call) => this.pending.get(call.number) === call)
-    this.cancelled -= calls.filter((call) => call.cancelled && !call.sent).length
-    return live.length < calls.length && calls.length > 0 ? [...live, ...this.take(calls.length - live.length)] : live
+    return live
+  }
+
+  private takeWaiting(max: number): ReadonlyArray<Call> {
+    const again = this.again.splice(0, max)
+    return again.length < max ? [...again, ...this.takeQueued(max - again.length)] : again
   }
 
   /** Calls below this number have been answered. */
