@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Gateway } from "../Gateway.ts"
 import { CallCounts } from "./CallCounts.ts"
+import { idOf } from "./idOf.ts"
 import { ShortConnection, type ShortConnectionOptions, type StockResponse } from "./ShortConnection.ts"
 
 export interface HttpCallsOptions {
@@ -36,7 +37,7 @@ export class HttpCalls {
       Effect.flatMap((texts) =>
         Effect.acquireRelease(
           Effect.suspend(() => {
-            const connection = this.connect(`${address}`, calls, texts)
+            const connection = this.connect(idOf(address), calls, texts)
             return connection
               ? Effect.succeed(connection)
               : new ActorOverloaded({ address, capacity: this.options.mailboxMax })
