@@ -23,3 +23,17 @@ it.effect("T7 what is over is forgotten when its time is, and what is not stays"
     kept.set("fourth", "a")
     assert.deepStrictEqual(names(), ["fourth"])
   }))
+
+it.effect("T7 what is set again is kept from then on, and keeps nothing from being forgotten", () =>
+  Effect.gen(function*() {
+    const kept = new Retained<string>(yield* Effect.clock, 1000, () => true)
+    const names = () => Array.from(kept, ([name]) => name)
+    kept.set("first", "a")
+    kept.set("second", "b")
+    yield* TestClock.adjust("500 millis")
+    kept.set("first", "c")
+    yield* TestClock.adjust("500 millis")
+    kept.set("third", "d")
+    assert.deepStrictEqual(names(), ["first", "third"])
+    assert.strictEqual(kept.get("first"), "c")
+  }))

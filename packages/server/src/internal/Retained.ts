@@ -26,6 +26,8 @@ export class Retained<A> {
   set(name: string, value: A): void {
     const now = this.clock.unsafeCurrentTimeMillis()
     this.expire(now)
+    // the oldest come first, and one that is set again is not old
+    this.entries.delete(name)
     this.entries.set(name, { value, since: now })
   }
 
