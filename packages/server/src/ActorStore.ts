@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { AlarmIndex, type Position } from "./internal/AlarmIndex.ts"
 
-/** The store could not do what was asked. Nothing of the failed operation has been applied. */
+/** The store could not do what was asked, or has ended before it could say so: then all of it may have been applied. */
 export class StoreError extends Schema.TaggedError<StoreError>("@troupe/server/StoreError")("StoreError", {
   operation: Schema.Literal("claim", "replies", "alarms", "commit", "epoch"),
   message: Schema.String
@@ -127,7 +127,8 @@ export class ActorStore extends Context.Tag("@troupe/server/ActorStore")<ActorSt
   readonly alarms: (query: AlarmQuery) => Effect.Effect<ReadonlyArray<Position>, StoreError>
   /**
    * Applies the commits of several actors, at most one for each, in one transaction, and answers for each in the same
-   * order. When it returns, what is `committed` is durable. Fails only if nothing was applied.
+   * order. When it returns, what is `committed` is durable. If it fails, either nothing was applied or all of it: the host
+   * gives up the activations, whose next ones begin at what is stored.
    */
   readonly commit: (batch: ReadonlyArray<Commit>) => Effect.Effect<ReadonlyArray<CommitResult>, StoreError>
 }>() {}

@@ -257,7 +257,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     }
   }
 
-  /** Asks the client to leave. Calls in flight are still answered; what it opens now is refused. */
+  /** Asks the client to leave. Calls in flight are still answered; what it opens now it opens anew on its next link. */
   goAway(retryAfterMillis: number): void {
     this.leaving = true
     this.writer.write(Frame.encode({ _tag: "GoAway", retryAfterMillis }))
