@@ -240,19 +240,20 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
 
   /**
    * Closes the link if nothing has been heard on it, or nothing has been opened on it, for too long. Before that it asks: a
-   * tab that is hidden has timers too slow for signs of life of its own, but answers at once.
+   * tab that is hidden has timers too slow for signs of life of its own, but answers at once. While nothing is read nobody
+   * can be heard, and the client is told that the server lives.
    */
   checkLife(): void {
     const { clock, heartbeatMillis, openTimeoutMillis, silenceMillis } = this.services
     const now = clock.unsafeCurrentTimeMillis()
     if (this.channels.size > 0) this.useless = now
-    // the clock was set back; frames that wait to be read are heard a little later than now
-    if (this.lastHeard - now > silenceMillis) this.lastHeard = this.useless = now
-    const silent = now - this.lastHeard
+    // the clock was set back
+    if (this.reading && this.lastHeard - now > silenceMillis) this.lastHeard = this.useless = now
+    const silent = this.reading ? now - this.lastHeard : 0
     if (silent >= silenceMillis) this.close(Link.codeGoAway, nothingHeard)
     else if (now - this.useless >= openTimeoutMillis) {
       this.close(Link.codeViolation, "no connection was opened on the link")
-    } else if (this.greeted && silent >= Math.min(heartbeatMillis, silenceMillis / 2)) {
+    } else if (this.greeted && (!this.reading || silent >= Math.min(heartbeatMillis, silenceMillis / 2))) {
       this.writer.write(Frame.encode({ _tag: "Ping" }))
     }
   }
