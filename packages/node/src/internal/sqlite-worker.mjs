@@ -4,12 +4,12 @@
  * build copies them to `dist`.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import { makeRetrying, toRefusal } from "./sqlite-errors.mjs"
+import { makeRetrying, messageOf, toRefusal } from "./sqlite-errors.mjs"
 import { open } from "./sqlite-file.mjs"
 import * as operations from "./sqlite-operations.mjs"
 
 /**
- * @import { Batch, Opening, Refusal, WorkerOptions } from "./SqliteProtocol.ts"
+ * @import { Answer, Batch, Opening, Refusal, WorkerOptions } from "./SqliteProtocol.ts"
  */
 
 const options = /** @type {WorkerOptions} */ (workerData)
@@ -23,12 +23,28 @@ const start = () => {
   const retrying = makeRetrying(options)
   const { close, result: answer } = open(options.filename, retrying, (db) => operations.make(db, options, retrying))
   port.on("message", (/** @type {Batch} */ batch) => {
+    const closing = batch.requests.find(({ operation }) => operation === "close")
     const answers = answer(batch)
-    const isLast = batch.requests.some(({ operation }) => operation === "close")
-    if (isLast) close()
-    port.postMessage(answers)
-    if (isLast) port.close()
+    if (!closing) return port.postMessage(answers)
+    // what has been done is told first, whatever becomes of the file; who hears of its end ends the thread
+    port.postMessage(answers.filter(({ id }) => id !== closing.id))
+    port.postMessage([end(closing.id, close)])
+    port.close()
   })
+}
+
+/**
+ * @param {number} id
+ * @param {() => void} close
+ * @returns {Answer}
+ */
+const end = (id, close) => {
+  try {
+    close()
+    return { id, value: undefined }
+  } catch (error) {
+    return { id, error: messageOf(error) }
+  }
 }
 
 try {
