@@ -178,6 +178,37 @@ describe("actors that were destroyed", () => {
       }
     }))
 
+  it.scoped("L4 their next life can be stored however late it is, and is the next one", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const store = yield* openIn(yield* Effect.scope, filename, { retention: "1 hour", sweepInterval: "1 minute" })
+      const destroy = (claim: ActorStore.Claim) =>
+        store.commit([commitOf(claim, { replies: [{ session: "s", call: 1, exit: "{}" }], destroy: true })])
+      yield* destroy(yield* store.claim(alice))
+      const late = (rest: Partial<ActorStore.Commit>) =>
+        Effect.gen(function*() {
+          const claim = yield* store.claim(alice)
+          for (const time of ["2 hours", "2 minutes"] as const) {
+            yield* TestClock.adjust(time)
+            yield* store.nextEpoch
+          }
+          assert.strictEqual(rows(filename, "actor"), 0)
+          assert.deepStrictEqual(yield* store.commit([commitOf(claim, rest)]), [{ _tag: "committed" }])
+          // once
+          assert.deepStrictEqual(yield* store.commit([commitOf(claim, rest)]), [{ _tag: "superseded" }])
+          return claim
+        })
+      assert.deepInclude(yield* late({ destroy: true }), { incarnation: 1 })
+      const { version } = yield* late({ replies: [{ session: "s", call: 2, exit: "{}" }] })
+      const claim = yield* store.claim(alice)
+      assert.deepInclude(claim, { incarnation: 2, state: "\"state\"", version: version + 1 })
+      assert.deepStrictEqual(yield* store.replies(alice), [
+        { seq: version + 1, replies: [{ session: "s", call: 2, exit: "{}" }] }
+      ])
+      const next = { ...commitOf(claim), state: "\"next\"" }
+      assert.deepStrictEqual(yield* store.commit([next]), [{ _tag: "committed" }])
+    }))
+
   it.scoped("T7 leave nothing, however many they are: one sweep takes all that have expired", () =>
     Effect.gen(function*() {
       const filename = yield* file

@@ -11,25 +11,34 @@ import { firstOf, makeAnswer, makeEpochs, makeTransaction } from "./sqlite-trans
 /** How many owners of actors that have no row are remembered. The oldest is forgotten first, and cannot commit then. */
 const rowlessMax = 100_000
 
+/** @typedef {Pick<Claim, "epoch" | "incarnation" | "version">} Owner */
+
 /**
- * Who may make the first commit of an actor. An actor has a row only from then on, so that strangers who are refused leave
- * nothing behind.
+ * Who may make the first commit of an actor, or of its next life. An actor has a row only from then on, so that strangers
+ * who are refused leave nothing behind; and what is left of the life before is swept in the end, whoever has claimed it.
  */
 const makeRowless = () => {
-  const owners = /** @type {Map<string, number>} */ (new Map())
+  const owners = /** @type {Map<string, Owner>} */ (new Map())
   const idOf = /** @param {ActorRow} actor */ ({ name, key }) => `${name.length}:${name}${key}`
   return {
     /**
      * @param {ActorRow} actor
-     * @param {number} epoch
+     * @param {Owner} owner
      */
-    own: (actor, epoch) => {
+    own: (actor, owner) => {
       const id = idOf(actor)
       owners.delete(id)
-      owners.set(id, epoch)
+      owners.set(id, owner)
       if (owners.size > rowlessMax) owners.delete(/** @type {string} */ (owners.keys().next().value))
     },
-    ownerOf: /** @param {ActorRow} actor */ (actor) => owners.get(idOf(actor)),
+    /**
+     * How often the actor has been destroyed before, if this is a first commit of who owns it.
+     * @param {CommitRow} commit
+     */
+    incarnationFor: (commit) => {
+      const owner = owners.get(idOf(commit))
+      return owner?.epoch === commit.epoch && owner.version === commit.version ? owner.incarnation : undefined
+    },
     forget: /** @param {ActorRow} actor */ (actor) => owners.delete(idOf(actor))
   }
 }
@@ -80,11 +89,12 @@ const makeClaim = (db, nextEpoch) => {
       firstOf(takeOver, epoch, nowMillis, actor.name, actor.key)
     )
     if (!row) {
-      rowless.own(actor, epoch)
+      rowless.own(actor, { epoch, version: 0, incarnation: 0 })
       return { epoch, version: 0, incarnation: 0, state: undefined, alarms: [] }
     }
-    rowless.forget(actor)
     const { incarnation, state, version } = row
+    if (state === null) rowless.own(actor, { epoch, version, incarnation })
+    else rowless.forget(actor)
     const alarms = /** @type {Array<AlarmRow>} */ (readAlarms.all(actor.name, actor.key)).map(toAlarm)
     return { epoch, version, incarnation, state: state ?? undefined, alarms }
   }
@@ -98,7 +108,7 @@ const makeClaim = (db, nextEpoch) => {
 const makeAdvance = (db, rowless) => {
   const insert = db.prepare(
     `INSERT INTO actor(name, key, incarnation, epoch, version, state, reply_seq, reply_at, reply_body)
-     VALUES(?, ?, 0, ?, 1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+     VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
   )
   const guard = "name = ? AND key = ? AND epoch = ? AND version = ?"
   const updateState = db.prepare(`UPDATE actor SET state = ?, version = version + 1 WHERE ${guard}`)
@@ -158,9 +168,12 @@ const makeAdvance = (db, rowless) => {
    */
   return (commit, nowMillis) => {
     const { body, epoch, key, name, state, version } = commit
-    if (version === 0 && rowless.ownerOf(commit) === epoch) {
-      const segment = body === undefined ? [null, null, null] : [1, nowMillis, body]
-      return insert.run(name, key, epoch, state ?? null, ...segment).changes === 1
+    const incarnation = rowless.incarnationFor(commit)
+    if (incarnation !== undefined) {
+      const segment = body === undefined ? [null, null, null] : [version + 1, nowMillis, body]
+      const { changes } = insert.run(name, key, incarnation, epoch, version + 1, state ?? null, ...segment)
+      // otherwise there is a row: what the life before has left, or the work of another owner
+      if (changes === 1) return true
     }
     return body === undefined ? advanceAlone(commit) : advanceWithReplies(commit, body, nowMillis)
   }
