@@ -1,9 +1,12 @@
 /** Actors that call each other in a circle. */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
+import { ActorClient } from "@troupe/client"
 import { Actor, ActorError } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { TestKit, TestStore } from "@troupe/testing"
+import { settle } from "@troupe/testing/TestTime"
+import { Deferred, Effect, Exit, Fiber, Layer, Ref, Schema } from "effect"
 
 /** Calls the actors of a path, one from within the other, and says how far it came. */
 class Hop extends Actor.Tag<Hop>()("Hop", {
@@ -97,3 +100,40 @@ it.effect("L7 a call that its turn does not wait for closes no circle", () =>
     assert.strictEqual(yield* Deferred.await(untold), 3)
     assert.strictEqual(yield* hops.get("p").Go({ path: ["q"] }), 2)
   }).pipe(Effect.provide(Live)))
+
+/** Writes down what it is told, and tells others. */
+class Note extends Actor.Tag<Note>()("Note", {
+  rpcs: RpcGroup.make(Rpc.make("TellAs", { payload: { to: Schema.String } })),
+  internal: RpcGroup.make(Rpc.make("Write"), Rpc.make("Tell", { payload: { to: Schema.String } }))
+}) {}
+
+const NoteLive = Note.toLayer(
+  { state: Schema.Int, initialState: () => 0 },
+  (note) =>
+    Effect.map(Note.client, (notes) => {
+      const tell = ({ to }: { readonly to: string }) => Effect.orDie(notes.get(to).Write())
+      return note.behavior({
+        rpcs: { TellAs: tell },
+        internal: { Write: () => Ref.update(note.state, (n) => n + 1), Tell: tell }
+      })
+    })
+)
+
+it.scoped("L7 an actor whose answer is being committed may call the one that waits for it", () =>
+  Effect.gen(function*() {
+    const store = yield* TestStore.TestStore
+    yield* Effect.addFinalizer(() => store.release)
+    const notes = yield* Note
+    // a call of a client's turn has a name, and one of a backend's none
+    const client = yield* ActorClient.connect(Note, "a")
+    for (const tell of [Effect.orDie(notes.get("a").Tell({ to: "b" })), Effect.orDie(client.rpc.TellAs({ to: "b" }))]) {
+      yield* store.hold
+      const there = yield* Effect.fork(tell)
+      yield* store.waiting
+      const back = yield* Effect.fork(notes.get("b").Tell({ to: "a" }))
+      yield* settle
+      yield* store.release
+      yield* Fiber.join(there)
+      yield* Fiber.join(back)
+    }
+  }).pipe(Effect.provide(TestKit.layer({ actors: [Note], implementations: NoteLive }))))

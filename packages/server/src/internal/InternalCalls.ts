@@ -21,6 +21,7 @@ import { Retained } from "./Retained.ts"
 import { CallEntry, only } from "./Session.ts"
 import { Turn } from "./Turn.ts"
 import { Job, Lane } from "./TurnLoop.ts"
+import type { Wait } from "./WaitGraph.ts"
 
 /** A call as the host hands it over. */
 export interface InternalCall {
@@ -33,6 +34,8 @@ export interface InternalCall {
   readonly rememberedUntil: number
   /** Of who makes it, if somebody looks at spans. */
   readonly span: Tracer.AnySpan | undefined
+  /** Of the turn that makes it, if it waits for the answer. */
+  readonly wait: Wait | undefined
 }
 
 /** The activation has ended before it could answer. */
@@ -92,6 +95,11 @@ class Known extends CallEntry {
     for (const waiting of this.waiting) waiting.resume(answer(waiting))
     this.waiting.clear()
   }
+}
+
+/** Says to who waits whether the call has had its turn. */
+const showWait = (wait: Wait | undefined, handled: boolean): void => {
+  if (wait) wait.handled = handled
 }
 
 const decode = ({ exit: codec }: Codec.RpcCodec, text: string): Exit.Exit<unknown, unknown> => {
@@ -199,7 +207,7 @@ export class InternalCalls {
     )
   }
 
-  private callOnce({ codec, payload, headers, span }: InternalCall): Effect.Effect<unknown, unknown> {
+  private callOnce({ codec, payload, headers, span, wait }: InternalCall): Effect.Effect<unknown, unknown> {
     const { owner, observer } = this
     const { turns, address, services } = owner
     const { overload } = this
@@ -207,7 +215,9 @@ export class InternalCalls {
     const request = Request.once(services.secrets.next)
     const afterMillis = services.options.callTimeoutMillis
     const observed = observer.begin(address, codec.rpc._tag, span)
-    const turn = turns.runIn(this.lane, { request, observed }, owner.handleInternal(codec, payload, headers), {
+    const handle = owner.handleInternal(codec, payload, headers)
+    const handled = Effect.ensuring(handle, Effect.sync(() => showWait(wait, true)))
+    const turn = turns.runIn(this.lane, { request, observed }, wait ? handled : handle, {
       expiry: services.callTimeouts,
       onLate: () => new CallTimeout({ address, afterMillis })
     })
@@ -238,6 +248,7 @@ export class InternalCalls {
       if (!found && overload) return resume(overload)
       if (!found && this.now > call.rememberedUntil) return resume(Effect.fail(forgotten))
       const known = found ?? this.begin(call, id)
+      showWait(call.wait, known.job?.phase === "ended")
       // whoever asks again needs the answer again
       known.settled = false
       if (known.exit !== undefined) return resume(decode(call.codec, known.exit))
@@ -281,6 +292,7 @@ export class InternalCalls {
 
   private onEnd(known: Known, codec: Codec.RpcCodec, exit: Exit.Exit<unknown, unknown>, turn: Turn): void {
     const { turns, answers } = this.owner
+    for (const { call } of known.waiting) showWait(call.wait, true)
     if (turn.late) {
       known.observed?.dropped()
       this.forget(known)

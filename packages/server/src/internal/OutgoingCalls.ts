@@ -22,7 +22,7 @@ import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
 import { ofFiber, type Turn } from "./Turn.ts"
 import { Turns } from "./Turns.ts"
-import { WaitGraph } from "./WaitGraph.ts"
+import { type Wait, WaitGraph } from "./WaitGraph.ts"
 
 /** An activation that is called. */
 export interface Callee {
@@ -60,7 +60,8 @@ export class OutgoingCalls {
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
           const callee = Address.make(contract.contract, key)
           return CallSpan.use(callee, codec.rpc._tag, (span) => {
-            const call = { codec, payload, headers, id: undefined, rememberedUntil: Infinity, span: span?.span }
+            const unnamed = { id: undefined, rememberedUntil: Infinity, wait: undefined }
+            const call = { codec, payload, headers, span: span?.span, ...unnamed }
             return this.call(callee, call, options?.discard !== true)
           })
         }) as never
@@ -93,10 +94,11 @@ export class OutgoingCalls {
   ): Effect.Effect<unknown, unknown> {
     turn.calledOthers = true
     if (!isLive(turn)) return Effect.zipRight(caller.committed, this.send(callee, call))
-    const send = () => {
-      const sent = this.isRepeatable(turn, caller, call)
-        ? Effect.catchIf(this.sendNamed(turn.request, callee, call), isForgotten, () => giveUp(turn))
-        : this.sendFromTurn(callee, call)
+    const send = (wait?: Wait) => {
+      const made = { ...call, wait }
+      const sent = this.isRepeatable(turn, caller, made)
+        ? Effect.catchIf(this.sendNamed(turn.request, callee, made), isForgotten, () => giveUp(turn))
+        : this.sendFromTurn(callee, made)
       return Effect.zipRight(caller.committed, sent)
     }
     return awaited ? this.waiting(turn, caller.address, callee, send) : send()
@@ -107,7 +109,7 @@ export class OutgoingCalls {
     turn: Turn,
     caller: Address.Address,
     callee: Address.Address,
-    send: () => Effect.Effect<unknown, unknown>
+    send: (wait: Wait) => Effect.Effect<unknown, unknown>
   ): Effect.Effect<unknown, unknown> {
     return Effect.acquireUseRelease(
       Effect.suspend(() => {
@@ -115,7 +117,7 @@ export class OutgoingCalls {
         return path ? new CallCycle({ path }) : Effect.succeed(this.waits.begin(caller, turn, callee))
       }),
       send,
-      (end) => Effect.sync(end)
+      (wait) => Effect.sync(() => this.waits.end(caller, wait))
     )
   }
 

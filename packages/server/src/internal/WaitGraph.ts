@@ -9,9 +9,11 @@ import type { Turn } from "./Turn.ts"
 type Path = readonly [Address.Address, ...Array<Address.Address>]
 
 /** A call that a turn has made. It holds the turn's actor up for as long as the turn has not ended. */
-interface Wait {
+export interface Wait {
   readonly turn: Turn
   readonly callee: Address.Address
+  /** The call has had its turn: only a commit is waited for. */
+  handled: boolean
 }
 
 export class WaitGraph {
@@ -23,15 +25,17 @@ export class WaitGraph {
     return way && [caller, ...way]
   }
 
-  /** The turn of `caller` waits for `callee`. Returns what ends that. */
-  begin(caller: Address.Address, turn: Turn, callee: Address.Address): () => void {
-    const wait = { turn, callee }
+  /** The turn of `caller` waits for `callee`, until `end`. */
+  begin(caller: Address.Address, turn: Turn, callee: Address.Address): Wait {
+    const wait = { turn, callee, handled: false }
     const waits = this.waits.get(idOf(caller)) ?? new Set()
     this.waits.set(idOf(caller), waits.add(wait))
-    return () => {
-      waits.delete(wait)
-      if (waits.size === 0 && this.waits.get(idOf(caller)) === waits) this.waits.delete(idOf(caller))
-    }
+    return wait
+  }
+
+  end(caller: Address.Address, wait: Wait): void {
+    const waits = this.waits.get(idOf(caller))
+    if (waits?.delete(wait) && waits.size === 0) this.waits.delete(idOf(caller))
   }
 
   /** The actors from one to another, along what they wait for. */
@@ -42,8 +46,8 @@ export class WaitGraph {
     for (const step of steps) {
       const id = idOf(step.actor)
       if (id === to) return pathTo(step)
-      for (const { turn, callee } of this.waits.get(id) ?? []) {
-        if (turn.sealed || seen.has(idOf(callee))) continue
+      for (const { callee, handled, turn } of this.waits.get(id) ?? []) {
+        if (turn.sealed || handled || seen.has(idOf(callee))) continue
         seen.add(idOf(callee))
         steps.push({ actor: callee, previous: step })
       }
