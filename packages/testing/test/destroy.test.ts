@@ -2,9 +2,9 @@
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { Actor, Address, ConnectionError, type DisconnectReason } from "@troupe/contract"
-import { ActorHost } from "@troupe/server"
-import { MemoryTransport, TestStore } from "@troupe/testing"
-import { Effect, Exit, Fiber, Layer, Schedule, Schema, Scope, Stream, TestClock } from "effect"
+import { ActorHost, ActorStore } from "@troupe/server"
+import { MemoryTransport, TestStore, TestTime } from "@troupe/testing"
+import { Effect, Exit, Fiber, Layer, Ref, Schedule, Schema, Scope, Stream, TestClock } from "effect"
 import {
   append,
   backend,
@@ -360,3 +360,43 @@ it.effect("L4 L5 a host that leaves while an end hangs in the store releases wha
       assert.deepStrictEqual([probe.count(`${what} acquired`), probe.count(`${what} released`)], [1, 1], what)
     }
   }).pipe(Effect.scoped, Effect.provide(layerOutside)))
+
+class Lamp extends Actor.Tag<Lamp>()("Lamp", {
+  internal: RpcGroup.make(Rpc.make("Turn", { success: Schema.Int }), Rpc.make("Break"))
+}) {}
+
+/** A store that takes its time to read what has been recorded. */
+const slowReplies = Layer.effect(
+  ActorStore.ActorStore,
+  Effect.map(ActorStore.ActorStore, (store) => ({
+    ...store,
+    replies: (address: Address.Address) => Effect.delay(store.replies(address), "1 second")
+  }))
+)
+
+it.scoped("L4 an actor ends also by a fiber that outlives its turn while the store is read", () => {
+  const lamps = Lamp.toLayer(
+    { state: Schema.Int, initialState: () => 0, idleTimeout: "1 minute" },
+    (lamp) =>
+      Effect.succeed(lamp.behavior({
+        internal: {
+          Turn: () => Ref.updateAndGet(lamp.state, (n) => n + 1),
+          Break: () => Effect.zipRight(Effect.forkDaemon(lamp.destroy), Effect.yieldNow())
+        }
+      }))
+  )
+  const live = lamps.pipe(
+    Layer.provideMerge(ActorHost.layer()),
+    Layer.provide(slowReplies),
+    Layer.provide(ActorStore.layerMemory)
+  )
+  return Effect.gen(function*() {
+    const lamp = (yield* Lamp).get("a")
+    assert.strictEqual(yield* lamp.Turn(), 1)
+    // the next activation reads what this one has recorded
+    yield* TestTime.pass("2 minutes")
+    yield* lamp.Break()
+    yield* TestTime.pass("5 seconds")
+    assert.strictEqual(yield* lamp.Turn(), 1)
+  }).pipe(Effect.provide(live))
+})

@@ -133,12 +133,13 @@ class Room extends Shown implements Activation<unknown, any, any, any> {
 
   get destroy() {
     const { recorded, turns } = this.parts
-    return turns.stage((turn) =>
-      // what earlier activations have answered to other actors is to outlive it too
-      Effect.map(Effect.orDie(recorded.load), () => {
+    const destroyed = turns.stage((turn) =>
+      Effect.sync(() => {
         turn.destroys = true
       })
     )
+    // what earlier activations have answered to other actors is to outlive it too; a turn may end while that is read
+    return Effect.zipRight(Effect.orDie(recorded.load), destroyed)
   }
 
   // they may be taken from it: none of these needs `this` when it is called
