@@ -1,10 +1,11 @@
-/** Calls of backends whose handlers run beside the turns, and how they end when nobody answers them. */
+/** Calls whose handlers run beside the turns, and how they end when nobody answers them, or nobody waits. */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
+import { ActorClient } from "@troupe/client"
 import { Actor } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
-import { TestStore } from "@troupe/testing"
-import { Deferred, Effect, Fiber, Layer, Ref, Schema } from "effect"
+import { TestKit, TestStore } from "@troupe/testing"
+import { Deferred, Effect, Fiber, FiberId, Layer, Ref, Schema } from "effect"
 import { settle } from "./support/lab.ts"
 
 class Shop extends Actor.Tag<Shop>()("Shop", {
@@ -105,3 +106,36 @@ it.scoped("a handler beside the turns ends with its caller, also while the turns
     yield* store.release
     yield* Fiber.join(selling)
   }))
+
+class Till extends Actor.Tag<Till>()("Till", {
+  rpcs: RpcGroup.make(Actor.forked(Rpc.make("Charge"))),
+  internal: RpcGroup.make(Actor.forked(Rpc.make("ChargeInternally")))
+}) {}
+
+it.scoped("a handler beside the turns that must not be interrupted is not, whoever calls it", () => {
+  const notes: Array<string> = []
+  const note = (text: string) => Effect.sync(() => void notes.push(text))
+  const gate = Deferred.unsafeMake<void>(FiberId.none)
+  const charge = () =>
+    Rpc.uninterruptible(
+      note("begun").pipe(Effect.zipRight(Deferred.await(gate)), Effect.zipRight(note("charged")))
+    )
+  const live = Till.toLayer(
+    { state: Schema.Void, initialState: () => undefined },
+    (till) => Effect.succeed(till.behavior({ rpcs: { Charge: charge }, internal: { ChargeInternally: charge } }))
+  )
+  return Effect.gen(function*() {
+    const till = yield* ActorClient.connect(Till, "a")
+    const calls = [Effect.ignore(till.rpc.Charge()), Effect.ignore((yield* Till).get("a").ChargeInternally())]
+    for (const call of calls) {
+      const charging = yield* Effect.fork(call)
+      yield* settle
+      yield* Fiber.interruptFork(charging)
+      yield* settle
+    }
+    assert.deepStrictEqual(notes, ["begun", "begun"])
+    yield* Deferred.succeed(gate, undefined)
+    yield* settle
+    assert.deepStrictEqual(notes, ["begun", "begun", "charged", "charged"])
+  }).pipe(Effect.provide(TestKit.layer({ actors: [Till], implementations: live })))
+})

@@ -301,7 +301,9 @@ export class LiveActivation
 
   handleForked({ rpc }: Codec.RpcCodec, payload: unknown, headers: Headers.Headers): unknown {
     const result = this.publicHandlers[rpc._tag]!(payload, { headers })
-    return Rpc.isWrapper(result as object) ? (result as Rpc.Wrapper<unknown>).value : result
+    if (!Rpc.isWrapper(result as object)) return result
+    const { uninterruptible, value } = result as Rpc.Wrapper<unknown>
+    return uninterruptible && Effect.isEffect(value) ? Effect.uninterruptible(value) : value
   }
 
   private run(
