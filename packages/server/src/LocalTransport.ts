@@ -17,20 +17,36 @@ export class LinkPair {
   readonly client: Link.Link
   private readonly server: Link.Link
   private serverHandler: Link.LinkHandler | undefined
+  /** What waits for a server that does not read; undefined while it does. */
+  private unread: Array<string> | undefined
 
   constructor(
     private readonly clientHandler: Link.LinkHandler,
     accept: Gateway.Gateway["accept"],
     private readonly schedule: (task: () => void) => void
   ) {
-    const send = (receiver: () => Link.LinkHandler | undefined) => (text: string) =>
+    const send = (receive: (text: string) => void) => (text: string) =>
       this.schedule(() => {
-        if (this.open) receiver()?.onMessage(text)
+        if (this.open) receive(text)
       })
     const close = (code: number, reason: string) => this.schedule(() => this.close({ code, reason }))
-    this.client = { send: send(() => this.serverHandler), close, buffered: () => 0 }
-    this.server = { send: send(() => this.clientHandler), close, buffered: () => 0 }
+    const { setReading } = this
+    this.client = { send: send((text) => this.receive(text)), close, buffered: () => 0 }
+    this.server = { send: send((text) => this.clientHandler.onMessage(text)), close, buffered: () => 0, setReading }
     this.serverHandler = accept(this.server, request)
+  }
+
+  /** The server is sent something. */
+  private receive(text: string): void {
+    if (this.unread) this.unread.push(text)
+    else this.serverHandler?.onMessage(text)
+  }
+
+  private readonly setReading = (reading: boolean): void => {
+    const unread = this.unread ?? []
+    this.unread = reading ? undefined : unread
+    // it may stop reading again meanwhile
+    if (reading) { for (const text of unread) if (this.open) this.receive(text) }
   }
 
   /** Ends the link for both sides. */

@@ -3,9 +3,10 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor } from "@troupe/contract"
+import { ActorHost, ActorStore, LocalTransport } from "@troupe/server"
 import { RawClient, TestKit } from "@troupe/testing"
 import { pass } from "@troupe/testing/TestTime"
-import { Effect, Fiber, Ref, Schema, Stream } from "effect"
+import { Effect, Fiber, Layer, Ref, Schema, Stream } from "effect"
 
 class Counter extends Actor.Tag<Counter>()("SlowedCounter", {
   rpcs: RpcGroup.make(Rpc.make("Add", { success: Schema.Int }))
@@ -43,6 +44,29 @@ it.scoped("framesPerSecond: a link whose frames wait for longer than the silence
     }
     assert.deepStrictEqual(statuses, ["Connected"])
   }).pipe(Effect.provide(layer)))
+
+const local = LocalTransport.layer({ actors: [Counter], framesPerSecond: 5 }).pipe(
+  Layer.provide(CounterLive),
+  Layer.provide(ActorHost.layer()),
+  Layer.provide(ActorStore.layerMemory)
+)
+
+it.scoped("framesPerSecond: what is sent too fast inside one process waits as in a network, in order", () =>
+  Effect.gen(function*() {
+    const client = yield* RawClient.make
+    const pongs = () => client.heard.filter(({ _tag }) => _tag === "Pong").length
+    const ping = { _tag: "Ping" }
+    yield* client.say(RawClient.hello, RawClient.open(Counter, "a"))
+    yield* client.say(...Array.from({ length: 48 }, () => ping))
+    yield* client.say(ping, ping)
+    yield* client.say(RawClient.request(1, "Add"))
+    assert.strictEqual(pongs(), 48)
+    yield* pass("8 seconds")
+    assert.strictEqual(pongs(), 48)
+    yield* pass("4 seconds")
+    assert.strictEqual(pongs(), 50)
+    assert.lengthOf(client.of("Message"), 1)
+  }).pipe(Effect.provide(local)))
 
 it.scoped("framesPerSecond: a link that says nothing any more is found dead when what waited has been read", () =>
   Effect.gen(function*() {
