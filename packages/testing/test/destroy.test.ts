@@ -400,3 +400,24 @@ it.scoped("L4 an actor ends also by a fiber that outlives its turn while the sto
     assert.strictEqual(yield* lamp.Turn(), 1)
   }).pipe(Effect.provide(live))
 })
+
+it.scoped("L4 an actor ends that has answered very many calls of others, and their answers outlive it", () => {
+  const lamps = Lamp.toLayer({ state: Schema.Int, initialState: () => 0 }, (lamp) =>
+    Effect.succeed(lamp.behavior({
+      internal: { Turn: () => Ref.updateAndGet(lamp.state, (n) => n + 1), Break: () => lamp.destroy }
+    })))
+  const address = Address.make("Lamp", "a")
+  return Effect.gen(function*() {
+    const { store } = yield* TestStore.TestStore
+    const { epoch, version } = yield* store.claim(address)
+    const exit = "{\"_tag\":\"Success\",\"value\":1}"
+    const replies = Array.from({ length: 200_000 }, (_, i) => ({ session: `call ${i}`, call: 0, exit }))
+    const rest = { state: "1", settledSegments: [], fsync: false }
+    yield* store.commit([{ address, epoch, version, replies, ...rest }])
+    const lamp = (yield* Lamp).get("a")
+    yield* lamp.Break()
+    assert.strictEqual(yield* lamp.Turn(), 1)
+    const [outlived] = yield* store.replies(address)
+    assert.strictEqual(outlived?.replies.length, replies.length)
+  }).pipe(Effect.provide(lamps.pipe(Layer.provideMerge(ActorHost.layer()), Layer.provideMerge(TestStore.layer))))
+})

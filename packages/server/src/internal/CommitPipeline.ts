@@ -147,8 +147,8 @@ export class CommitPipeline {
     this.inFlight = batch
     const settledSegments = this.settledSegments
     this.settledSegments = []
-    const replies = batch.flatMap((ended) => ended.reply ?? [])
-    if (destroy) replies.unshift(...this.owner.outliving())
+    const outliving = destroy ? Array.from(this.owner.outliving()) : []
+    const replies = outliving.concat(batch.flatMap((ended) => ended.reply ?? []))
     const alarms = mergeAlarms(batch)
     const commit: Commit = {
       address,
