@@ -213,3 +213,19 @@ it.scoped("L5 an actor that is being built when the server stops is released bef
       yield* next.stop
     }
   }))
+
+it.scoped("L5 who waits for an actor that is not built before its host has gone is told so", () =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const never = Book.toLayer(options, () => Effect.never)
+    const live = never.pipe(Layer.provideMerge(ActorHost.layer()), Layer.provide(ActorStore.layerMemory))
+    const books = yield* Effect.provide(Book, yield* Layer.buildWithScope(live, scope))
+    const entering = yield* Effect.fork(Effect.flip(books.get("a").Enter({ entry: "x" })))
+    yield* settle
+    const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+    for (let i = 0; i < 6; i++) yield* pass("1 second")
+    yield* Fiber.join(stopping)
+    assert.isNotNull(entering.unsafePoll())
+    assert.strictEqual((yield* Fiber.join(entering))._tag, "ActorUnavailable")
+    assert.strictEqual((yield* Effect.flip(books.get("a").Enter({ entry: "x" })))._tag, "ActorUnavailable")
+  }))

@@ -255,7 +255,7 @@ export class Host implements Keeper {
     done: Deferred.Deferred<LiveActivation, ActorUnavailable>
   ): Effect.Effect<void> {
     const id = idOf(address)
-    return Effect.flatMap(Effect.exit(this.activate(address)), (exit) => {
+    const activated = (exit: Exit.Exit<LiveActivation, unknown>) => {
       const meters = this.registrations.get(address.contract)?.meters
       meters?.woken(Exit.isSuccess(exit) ? "awake" : "failed")
       if (Exit.isSuccess(exit)) {
@@ -273,7 +273,11 @@ export class Host implements Keeper {
         ...LogAnnotations.of(address),
         defect: defectId
       })
-    })
+    }
+    // who waits is told also if the host goes meanwhile
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.exit(restore(this.activate(address))), activated)
+    )
   }
 
   private readonly activate = Effect.fnUntraced(function*(this: Host, address: Address.Address) {
