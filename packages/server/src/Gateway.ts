@@ -12,7 +12,6 @@ import { withDefaults } from "@troupe/contract/Options"
 import { greetingBytesMax } from "@troupe/contract/protocol/Frame"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
 import { toMillis } from "./HostOptions.ts"
@@ -97,11 +96,9 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Gateway, never, Connections | Scope.Scope> {
   const limits = withDefaults(defaults, options)
-  const runtime = yield* Background.runtime
-  const scope = yield* Effect.scope
   const clock = yield* Effect.clock
   const flush = yield* Flush
-  const fork: GatewayServices["fork"] = (effect) => Runtime.runFork(runtime)(effect, { scope })
+  const fork = yield* Background.fork
   const services: GatewayServices = {
     connections: yield* Connections,
     actors: new Set(options.actors.map(({ contract }) => contract)),

@@ -17,6 +17,15 @@ export const disconnects = Metric.counter("troupe_disconnects", {
   incremental: true
 })
 
+/**
+ * Connections that were not opened. Labels: `contract`; `reason`: the tag of a `DisconnectReason`. Who asks for a contract that
+ * is not implemented here is not counted.
+ */
+export const refusals = Metric.counter("troupe_refusals", {
+  description: "Connections that were not opened",
+  incremental: true
+})
+
 /** Attempts to go on with a connection on another link. Labels: `contract`, `outcome`: `resumed`, or `refused`. */
 export const resumes = Metric.counter("troupe_resumes", {
   description: "Attempts to go on with a connection on another link",

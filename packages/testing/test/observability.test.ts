@@ -360,7 +360,8 @@ describe("spans", () => {
 /** The same contract, as somebody sees it who does not know its rules. */
 class Loose extends Actor.Tag<Loose>()("ObservedShop", {
   params: Schema.Struct({ token: Schema.String }),
-  rpcs: RpcGroup.make(Rpc.make("Pin", { payload: { pin: Schema.String } }))
+  rpcs: RpcGroup.make(Rpc.make("Pin", { payload: { pin: Schema.String } })),
+  events: { bought: Schema.Int }
 }) {}
 
 describe("metrics", () => {
@@ -407,6 +408,7 @@ describe("metrics", () => {
       const wakes = yield* change(Metrics.wakes, { contract, outcome: "awake" })
       const resumes = yield* change(Metrics.resumes, { contract, outcome: "resumed" })
       const refusedResumes = yield* change(Metrics.resumes, { contract, outcome: "refused" })
+      const refusals = yield* change(Metrics.refusals, { contract, reason: "UnknownActor" })
       const expired = yield* change(Metrics.disconnects, { contract, reason: "ResumeExpired" })
       const commits = yield* change(Metrics.commitTurns)
       const seconds = yield* change(Metrics.commitSeconds)
@@ -420,6 +422,8 @@ describe("metrics", () => {
         const shop = yield* connect()
         const sold = yield* shop.events("sold")
         const loose = yield* ActorClient.connect(Loose, "b", { params: { token: "t" } })
+        yield* Effect.exit(ActorClient.connect(Loose, "b", { params: { token: "t" }, events: ["bought"] }))
+        assert.strictEqual(yield* refusals, 1, "there is no such event")
         yield* shop.rpc.Buy({ by: 1 })
         yield* shop.rpc.Buy({ by: 1 })
         yield* Effect.exit(shop.rpc.Buy({ by: 9 }))

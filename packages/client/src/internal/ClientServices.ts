@@ -1,8 +1,7 @@
 /** What a client provides to its connections. */
+import type { Fork } from "@troupe/contract/Background"
 import type { Secrets } from "@troupe/contract/Secrets"
 import type * as Clock from "effect/Clock"
-import type * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import type { Bounds } from "./Calls.ts"
@@ -13,7 +12,7 @@ export interface ClientServices {
   readonly schedule: Schedule.Schedule<unknown, unknown>
   /** Runs a task at the end of the tick. */
   readonly flush: (task: () => void) => void
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  readonly fork: Fork
   /** Whether somebody looks at spans, as far as the client was told when it was made. */
   readonly traced: boolean
   readonly runtime: Runtime.Runtime<never>

@@ -10,7 +10,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
-import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
 import type { ConnectOptions, Options } from "../ClientOptions.ts"
@@ -39,14 +38,14 @@ export const makeClient = Effect.fnUntraced(function*(
   const transport = yield* Transport
   const runtime = yield* Background.runtime
   const scope = yield* Effect.scope
-  // closed after the client, so that nothing waits with it for what ends slowly
-  const fibers = yield* Scope.fork(scope, ExecutionStrategy.parallel)
+  // they end after the client, so that nothing waits with it for what ends slowly
+  const fork = yield* Background.fork
   const services: ClientServices = {
     clock: yield* Effect.clock,
     secrets: yield* Secrets,
     schedule: options.schedule,
     flush: (yield* Flush).schedule,
-    fork: (effect) => Runtime.runFork(runtime)(effect, { scope: fibers }),
+    fork,
     traced: yield* Effect.withFiberRuntime<boolean>((fiber) => Effect.succeed(isTraced(fiber))),
     runtime,
     bounds: options,

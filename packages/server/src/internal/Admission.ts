@@ -288,10 +288,10 @@ export class Admission {
   private onDisconnect(connection: ServerConnection, reason: DisconnectReason): Effect.Effect<unknown> {
     const hook = this.behavior.onDisconnect
     const { scope } = connection
-    const closed = scope ? Effect.exit(Scope.close(scope, Exit.succeed(reason))) : Effect.succeed(Exit.void)
-    if (!hook) return Effect.flatten(closed)
+    const closed = scope ? Scope.close(scope, Exit.succeed(reason)) : Effect.void
+    if (!hook) return closed
     return Effect.flatMap(
-      closed,
+      Effect.exit(closed),
       (exit) => Effect.zipRight(Effect.suspend(() => hook(connection, reason) as Effect.Effect<unknown>), exit)
     )
   }

@@ -1,4 +1,5 @@
 /** One link of a gateway: its frames, and the connections on its channels. */
+import type { Fork } from "@troupe/contract/Background"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { Expirable, Expiry } from "@troupe/contract/Expiry"
@@ -26,7 +27,7 @@ export interface GatewayServices {
   readonly schedule: (task: () => void) => void
   /** The same for events, which are sent to many links at once. */
   readonly scheduleEvents: (task: () => void) => void
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  readonly fork: Fork
   readonly heartbeatMillis: number
   readonly silenceMillis: number
   readonly openTimeoutMillis: number

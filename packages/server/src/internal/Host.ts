@@ -20,10 +20,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
 import { Connections } from "../Connections.ts"
@@ -63,9 +61,7 @@ export class Host implements Keeper {
       const secrets = yield* Secrets
       const { schedule } = yield* Flush
       const clock = yield* Effect.clock
-      const runtime = yield* Background.runtime
-      const scope = yield* Effect.scope
-      const fork = (effect: Effect.Effect<void>) => Runtime.runFork(runtime)(effect, { scope })
+      const fork = yield* Background.fork
       const commits = new GroupCommit(store, fork, schedule, clock)
       let memoryEpoch = 0
       const services: Services = {
@@ -98,7 +94,7 @@ export class Host implements Keeper {
   private constructor(
     private readonly services: Services,
     private readonly placement: Placement["Type"],
-    private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+    private readonly fork: Background.Fork
   ) {
     this.calls = new OutgoingCalls({
       services,
@@ -386,6 +382,19 @@ export class Host implements Keeper {
     Effect.suspend(() => {
       const registration = this.registrations.get(frame.contract)
       if (!registration) return refuse({ _tag: "UnknownActor", issue: `there is no actor ${frame.contract} here` })
+      return this.openIn(registration, frame, request, attachment).pipe(
+        Effect.catchAllDefect((defect) => this.onOpenDied(frame, defect)),
+        Effect.tapError(({ _tag }) => Effect.sync(() => registration.meters.refused(_tag)))
+      )
+    })
+
+  private openIn(
+    registration: Registration.Registration,
+    frame: FrameOf<"Open">,
+    request: ConnectRequest,
+    attachment: Attachment
+  ): Effect.Effect<ServerConnection, DisconnectReason> {
+    return Effect.suspend(() => {
       const issue = Address.keyIssue(frame.key, this.services.options.keyBytesMax)
       if (issue) return refuse({ _tag: "UnknownActor", issue })
       const unknownEvent = frame.events.find((event) => !registration.codecs.contract.events.has(event))
@@ -414,7 +423,8 @@ export class Host implements Keeper {
       return this.use(Address.make(frame.contract, frame.key), (activation) => activation.open(open, attachment)).pipe(
         Effect.catchTag("ActorUnavailable", ({ defectId }) => refuse({ _tag: "Unavailable", defectId }))
       )
-    }).pipe(Effect.catchAllDefect((defect) => this.onOpenDied(frame, defect)))
+    })
+  }
 
   /** At worst by a mistake in here: who asks must get an answer all the same. */
   private onOpenDied({ contract, key }: FrameOf<"Open">, defect: unknown): Effect.Effect<never, DisconnectReason> {

@@ -42,6 +42,7 @@ export class Meters {
   private readonly labels: Labels
   private readonly calls = new Map<string, Named<Outcome>>()
   private readonly disconnects: Named<string>
+  private readonly refusals: Named<string>
   private readonly resumes: Named<"resumed" | "refused">
   private readonly wakes: Named<"awake" | "failed">
   private readonly alarms: Named<"success" | "failed" | "parked">
@@ -50,6 +51,7 @@ export class Meters {
     const common = { contract }
     this.labels = labels(common)
     this.disconnects = new Named(Metrics.disconnects, "reason", common)
+    this.refusals = new Named(Metrics.refusals, "reason", common)
     this.resumes = new Named(Metrics.resumes, "outcome", common)
     this.wakes = new Named(Metrics.wakes, "outcome", common)
     this.alarms = new Named(Metrics.alarms, "outcome", common)
@@ -70,6 +72,7 @@ export class Meters {
   readonly activations = (change: number): void => Metrics.activations.unsafeModify(change, this.labels)
   readonly outbox = (change: number): void => Metrics.outbox.unsafeModify(change, this.labels)
   readonly disconnected = (reason: string): void => this.disconnects.count(reason)
+  readonly refused = (reason: string): void => this.refusals.count(reason)
   readonly resumed = (outcome: "resumed" | "refused"): void => this.resumes.count(outcome)
   readonly woken = (outcome: "awake" | "failed"): void => this.wakes.count(outcome)
   readonly alarmed = (outcome: "success" | "failed" | "parked"): void => this.alarms.count(outcome)

@@ -1,6 +1,6 @@
 /**
- * Runs jobs one after another, inline in one fiber that exists only while there is work. Jobs wait in lanes, and the lanes
- * take turns, so that a busy client does not starve another.
+ * Runs jobs one after another, inline in one fiber that exists only while there is work that needs one. Jobs wait in lanes,
+ * and the lanes take turns, so that a busy client does not starve another.
  */
 import type { Address } from "@troupe/contract/Address"
 import { SparseSet } from "@troupe/contract/Sparse"
@@ -40,6 +40,13 @@ export class Job {
   next: Job | undefined
 
   constructor(readonly options: JobOptions) {}
+}
+
+/** A job whose turn it is. */
+interface Begun {
+  readonly job: Job
+  readonly turn: Turn
+  readonly effect: Effect.Effect<unknown, unknown>
 }
 
 /** A queue of jobs that run in order. */
@@ -90,6 +97,9 @@ const interruptChildren = (fiber: Fiber.RuntimeFiber<any, any>): void => {
   for (const child of children) child.unsafeInterruptAsFork(fiber.id())
   children.clear()
 }
+
+/** How many jobs may follow each other without a fiber, which yields to others in between. */
+const valuesMax = 64
 
 type Locals = FiberRefs.FiberRefs["locals"]
 
@@ -226,17 +236,43 @@ export class TurnLoop {
 
   private drain(): void {
     this.draining = true
-    const fiber = Runtime.runFork(this.runtime)(Effect.uninterruptible(this.loop))
+    const begun = this.endValues()
+    if (!begun) return this.onDrained()
+    const fiber = Runtime.runFork(this.runtime)(Effect.uninterruptible(this.loop(begun)))
     fiber.addObserver(() => {
-      this.draining = false
       // an actor at rest keeps neither the fiber nor the last caller in memory
       this.fiber = undefined
-      if (MutableList.length(this.ring) > 0) this.wake()
-      else if (this.size === 0) this.owner.onIdle()
+      this.onDrained()
     })
   }
 
-  private get loop(): Effect.Effect<void> {
+  private onDrained(): void {
+    this.draining = false
+    if (MutableList.length(this.ring) > 0) this.wake()
+    else if (this.size === 0) this.owner.onIdle()
+  }
+
+  private begin(): Begun | undefined {
+    const job = this.next()
+    if (!job) return undefined
+    job.phase = "running"
+    this.running = job
+    const turn = job.options.start()
+    turn.observed?.started()
+    return { job, turn, effect: job.options.run() }
+  }
+
+  /** Jobs that are over when they have begun, as that of a connection without hooks, take no fiber. Returns the next one. */
+  private endValues(): Begun | undefined {
+    let begun = this.begin()
+    for (let ended = 0; ended < valuesMax && begun && Exit.isExit(begun.effect); ended++) {
+      this.end(begun, begun.effect)
+      begun = this.begin()
+    }
+    return begun
+  }
+
+  private loop(first: Begun): Effect.Effect<void> {
     return Effect.withFiberRuntime((fiber) => {
       const own = {
         locals: fiber.getFiberRefs().locals,
@@ -244,15 +280,16 @@ export class TurnLoop {
         annotations: fiber.getFiberRef(FiberRef.currentLogAnnotations)
       }
       this.fiber = fiber
-      let job: Job | undefined
+      let begun: Begun | undefined = first
       let leave = false
       return Effect.whileLoop({
-        while: () => !leave && (job = this.next()) !== undefined,
-        body: () => this.runJob(fiber, job!, own),
+        while: () => !leave && begun !== undefined,
+        body: () => this.run(fiber, begun!, own),
         step: () => {
           interruptChildren(fiber)
           // it may be told so too late for the job it was meant for, and must not run another one
-          leave = job!.interruptRequested
+          leave = begun!.job.interruptRequested
+          begun = leave ? undefined : this.begin()
         }
       })
     })
@@ -265,11 +302,8 @@ export class TurnLoop {
   }
 
   /** What a handler sets for its fiber does not reach the next one. */
-  private runJob(fiber: Fiber.RuntimeFiber<any, any>, job: Job, own: Own): Effect.Effect<void> {
-    job.phase = "running"
-    this.running = job
-    const turn = job.options.start()
-    turn.observed?.started()
+  private run(fiber: Fiber.RuntimeFiber<any, any>, begun: Begun, own: Own): Effect.Effect<void> {
+    const { effect, turn } = begun
     const locals = new Map(own.locals)
     const set = <A>(fiberRef: FiberRef.FiberRef<A>, value: A) => locals.set(fiberRef, [[fiber.id(), value]])
     set(currentTurn, turn)
@@ -278,16 +312,16 @@ export class TurnLoop {
     set(FiberRef.currentLogAnnotations, this.annotationsOf(turn, own.annotations))
     setFiberRefs(fiber, locals)
     const ended = (exit: Exit.Exit<unknown, unknown>) => {
-      this.endJob(job, turn, exit)
+      this.end(begun, exit)
       return Effect.void
     }
-    return Effect.matchCauseEffect(Effect.suspend(job.options.run), {
+    return Effect.matchCauseEffect(effect, {
       onFailure: (cause) => ended(Exit.failCause(cause)),
       onSuccess: (value) => ended(Exit.succeed(value))
     })
   }
 
-  private endJob(job: Job, turn: Turn, exit: Exit.Exit<unknown, unknown>): void {
+  private end({ job, turn }: Begun, exit: Exit.Exit<unknown, unknown>): void {
     turn.sealed = true
     job.phase = "ended"
     this.running = undefined
