@@ -74,6 +74,14 @@ it.effect("B1 a backend calls internal rpcs: success, typed failure and defect",
     }
   })))
 
+it.effect("B1 a payload that does not fit its schema is the caller's defect: the actor sees none of it", () =>
+  run(Effect.gen(function*() {
+    const { Add, Count } = yield* backend
+    const defect = defectOf(yield* Effect.exit(Add({ item: 1 as never })))
+    assert.include(String(defect), "does not encode")
+    assert.strictEqual(yield* Count(), 0)
+  })))
+
 it.effect("B1 a backend and clients see the same actor, and its events", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe

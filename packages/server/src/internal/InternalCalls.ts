@@ -27,6 +27,8 @@ import type { Wait } from "./WaitGraph.ts"
 export interface InternalCall {
   readonly codec: Codec.RpcCodec
   readonly payload: unknown
+  /** The same, as its schema encodes it. */
+  readonly encoded: unknown
   readonly headers: Headers.Headers
   /** Its name, if it may be made again. */
   readonly id: string | undefined

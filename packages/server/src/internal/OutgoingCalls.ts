@@ -57,11 +57,16 @@ export class OutgoingCalls {
         RpcObject.make(codecs, (codec, payload, options) => {
           const issue = Address.keyIssue(key, this.options.services.options.keyBytesMax)
           if (issue) return Effect.dieMessage(issue)
+          const encoded = codec.payload.encode(payload)
+          // its handler relies on what the schema says
+          if (Either.isLeft(encoded)) {
+            return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
+          }
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
           const callee = Address.make(contract.contract, key)
           return CallSpan.use(callee, codec.rpc._tag, (span) => {
             const unnamed = { id: undefined, rememberedUntil: Infinity, wait: undefined }
-            const call = { codec, payload, headers, span: span?.span, ...unnamed }
+            const call = { codec, payload, encoded: encoded.right, headers, span: span?.span, ...unnamed }
             return this.call(callee, call, options?.discard !== true)
           })
         }) as never
@@ -139,12 +144,7 @@ export class OutgoingCalls {
 
   /** The callee remembers the call under its name until it is told that it will not be made again. */
   private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    const { payload, rpc } = call.codec
-    const encoded = payload.encode(call.payload)
-    if (Either.isLeft(encoded)) {
-      return Effect.dieMessage(`${payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-    }
-    const id = request.derive(callee, rpc._tag, JSON.stringify(encoded.right) ?? "")
+    const id = request.derive(callee, call.codec.rpc._tag, JSON.stringify(call.encoded) ?? "")
     const made = request.begin(callee, id)
     return Effect.ensuring(
       this.sendFromTurn(callee, { ...call, id, rememberedUntil: request.rememberedUntil }),
