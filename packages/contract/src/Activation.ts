@@ -3,11 +3,11 @@ import type * as Effect from "effect/Effect"
 import type * as HashMap from "effect/HashMap"
 import type * as Ref from "effect/Ref"
 import type * as Stream from "effect/Stream"
-import type { SetAlarm } from "./Alarm.ts"
+import type { PendingAlarm, SetAlarm } from "./Alarm.ts"
 import type { Behavior } from "./Behavior.ts"
 import type { Caller, Connection } from "./Connection.ts"
 import type { ConnectionId } from "./ConnectionId.ts"
-import type { Definition, EventName, EventPayload } from "./Definition.ts"
+import type { Definition, EventName, EventPayload, InternalRpcs } from "./Definition.ts"
 import type { Request } from "./Request.ts"
 
 /** What `build` is given. */
@@ -47,6 +47,13 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
   readonly alarm: SetAlarm<D>
   /** Cancels the alarm with this id, as part of the turn. Nothing happens if there is none. */
   readonly cancelAlarm: (id: string) => Effect.Effect<void>
+  /** The alarms that are set, as the turn has left them so far: the next one first, those that are parked last. */
+  readonly alarms: Effect.Effect<ReadonlyArray<PendingAlarm<InternalRpcs<D>["_tag"]>>>
+  /**
+   * Sets a parked alarm again, as part of the turn: it fires with its payload, now, and is tried again as often as a new
+   * one. Returns false, and does nothing, if none with this id is parked.
+   */
+  readonly retryAlarm: (id: string) => Effect.Effect<boolean>
   /**
    * Ends the actor when the turn commits: its state, its alarms and its recorded replies to clients are deleted, the reply
    * and the events of the turn leave, and then all connections are closed with the reason `Destroyed`. What waited for a turn is

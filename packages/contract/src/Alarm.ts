@@ -2,6 +2,7 @@
 import type * as Rpc from "@effect/rpc/Rpc"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type { AlarmsFull } from "./AlarmsFull.ts"
 import type { Definition, InternalRpcs } from "./Definition.ts"
 
@@ -30,4 +31,16 @@ export interface SetAlarm<D extends Definition> {
     payload: Payload<D, Tag>,
     options: { readonly id: string }
   ): Effect.Effect<void, AlarmsFull>
+}
+
+/** An alarm that is set. */
+export interface PendingAlarm<Tag extends string> {
+  /** The tag, unless it was set with an id of its own. */
+  readonly id: string
+  /** The internal rpc that is called. */
+  readonly tag: Tag
+  /** When it fires, in milliseconds since the epoch; none if it is parked. */
+  readonly due: Option.Option<number>
+  /** How often it has failed since it was set. */
+  readonly failures: number
 }

@@ -418,6 +418,10 @@ class Timer extends Actor.Tag<Timer>()("Timer", {
 
 declare const timer: Activation.Activation<Timer, Contract.DefinitionOf<Timer>, null, void>
 
+it("room.alarms names the internal rpcs of the contract", () => {
+  expectTypeOf<Effect.Effect.Success<typeof timer.alarms>[number]["tag"]>().toEqualTypeOf<"Ring" | "Stop" | "Wait">()
+})
+
 export const alarms = () => [
   timer.alarm("1 second", "Ring", { times: 1 }),
   timer.alarm("1 second", "Stop"),

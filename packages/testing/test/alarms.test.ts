@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Address, AlarmsFull } from "@troupe/contract"
 import type { ActorStore } from "@troupe/server"
 import { TestStore } from "@troupe/testing"
-import { Clock, Duration, Effect, Exit, Ref, TestClock } from "effect"
+import { Clock, Duration, Effect, Exit, Option, Ref, TestClock } from "effect"
 import {
   append,
   backend,
@@ -164,6 +164,73 @@ for (const durability of ["commit", "memory"] as const) {
         yield* pass("1 second")
         assert.lengthOf(times, 12)
         assert.strictEqual(yield* Count(), 1)
+      }),
+      { durability }
+    ))
+
+  it.effect(`L3 an actor sees its alarms, and sets those that are parked again, with their payload [${durability}]`, () =>
+    run(
+      Effect.gen(function*() {
+        const { probe } = yield* ringing
+        const failing = probe.internals["ring"]!
+        const listed = (room: LabRoom) =>
+          Effect.map(room.alarms, (alarms) =>
+            alarms.map(({ due, failures, id, tag }): ReadonlyArray<unknown> => [
+              id,
+              tag,
+              Option.getOrUndefined(due),
+              failures
+            ]))
+        const now = yield* Clock.currentTimeMillis
+        const hour = 3_600_000
+        yield* inTurn((room) =>
+          Effect.gen(function*() {
+            yield* room.alarm("2 hours", "Clear")
+            yield* room.alarm("1 hour", "Add", { item: "a" }, { id: "a" })
+            yield* ring(room, "0 millis")
+            // what the turn has staged is there
+            const all = [["Script", "Script", now, 0], ["a", "Add", now + hour, 0], [
+              "Clear",
+              "Clear",
+              now + 2 * hour,
+              0
+            ]]
+            assert.deepStrictEqual(yield* listed(room), all)
+            yield* room.cancelAlarm("a")
+            assert.deepStrictEqual(yield* listed(room), all.filter(([id]) => id !== "a"))
+            assert.isFalse(yield* room.retryAlarm("Clear"), "it is not parked")
+            assert.isFalse(yield* room.retryAlarm("a"), "it has gone")
+            probe.internals["ring"] = () => new Oops({ code: 1 })
+          }).pipe(Effect.orDie)
+        )
+        yield* pass("10 minutes")
+        yield* inTurn((room) =>
+          Effect.map(listed(room), (alarms) =>
+            assert.deepStrictEqual(alarms, [
+              ["Clear", "Clear", now + 2 * hour, 0],
+              ["Script", "Script", undefined, 11]
+            ]))
+        )
+        probe.internals["ring"] = failing
+        // a turn that fails has set nothing
+        probe.internals["retry in vain"] = (room) => Effect.zipRight(room.retryAlarm("Script"), new Oops({ code: 2 }))
+        const { Count, Script } = yield* backend
+        yield* Effect.flip(Script({ script: "retry in vain" }))
+        yield* pass("1 minute")
+        assert.strictEqual(probe.count("ring"), 0)
+        yield* inTurn((room) =>
+          Effect.gen(function*() {
+            assert.isTrue(yield* room.retryAlarm("Script"))
+            assert.isFalse(yield* room.retryAlarm("Script"), "it is set again already")
+            assert.deepStrictEqual((yield* listed(room))[0]?.slice(0, 2), ["Script", "Script"])
+          })
+        )
+        yield* pass("1 second")
+        assert.strictEqual(probe.count("ring"), 1)
+        assert.strictEqual(yield* Count(), 1)
+        yield* inTurn((room) =>
+          Effect.map(room.alarms, (alarms) => assert.deepStrictEqual(alarms.map(({ id }) => id), ["Clear"]))
+        )
       }),
       { durability }
     ))

@@ -93,6 +93,29 @@ it.effect("B2 what is longer than outputBytesMax is a defect that names it: an a
     { host: { outputBytesMax: 4000 } }
   ))
 
+it.effect("B2 a state near stateBytesMax is warned of, once; the turn after which it is larger fails alone", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const ann = yield* connect("ann")
+      const warnings = () => probe.logs.filter(({ message }) => /the state has \d+ bytes/.test(message))
+      const item = "x".repeat(200)
+      const grown = JSON.stringify({ items: counting(4).map(() => item) }).length
+      for (const count of [1, 2, 3]) assert.strictEqual(yield* ann.rpc.Append({ item }), count)
+      assert.lengthOf(warnings(), 0)
+      assert.strictEqual(yield* ann.rpc.Append({ item }), 4)
+      assert.strictEqual(yield* ann.rpc.Append({ item: "y" }), 5)
+      assert.lengthOf(warnings(), 1)
+      assert.include(warnings()[0]!.message, `${grown} bytes`)
+      const larger = yield* Effect.exit(ann.rpc.Append({ item }))
+      assert.isTrue(Exit.isFailure(larger))
+      assert.isTrue(probe.logs.some(({ cause }) => cause.includes("larger than stateBytesMax, 1000")))
+      assert.strictEqual(yield* ann.rpc.Append({ item: "z" }), 6)
+      assert.lengthOf((yield* ann.rpc.Items()).filter((item) => item === "z"), 1)
+    }),
+    { host: { stateBytesMax: 1000 } }
+  ))
+
 it.effect("X4 a number that JSON does not have is rejected", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()

@@ -1,6 +1,7 @@
 /** The alarms of one activation: set and cancelled by its turns, fired as turns, tried again when they fail. */
 import * as Headers from "@effect/platform/Headers"
 import * as ContractAddress from "@troupe/contract/Address"
+import type { PendingAlarm } from "@troupe/contract/Alarm"
 import { AlarmsFull } from "@troupe/contract/AlarmsFull"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Json from "@troupe/contract/protocol/Json"
@@ -11,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type { Alarm } from "../ActorStore.ts"
 import { toMillis } from "../HostOptions.ts"
@@ -68,10 +70,15 @@ export class Alarms {
         tag,
         payload: encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what),
         attempt: 0,
-        firing: `${this.owner.epoch}.${++this.count}`
+        firing: this.nextFiring()
       })
       return Effect.void
     })
+
+  /** What no other firing is called. */
+  private nextFiring(): string {
+    return `${this.owner.epoch}.${++this.count}`
+  }
 
   readonly cancel = (id: string): Effect.Effect<void> =>
     this.owner.turns.stage((turn) => {
@@ -79,6 +86,32 @@ export class Alarms {
       if (this.owner.turns.alarms.get(id) || staged?.has(id)) turn.changeAlarm(id, undefined)
       return Effect.void
     })
+
+  /** Sets an alarm that is parked again, in the fiber's turn. */
+  readonly retry = (id: string): Effect.Effect<boolean> =>
+    this.owner.turns.stage((turn) => {
+      const alarm = this.in(turn).get(id)
+      const parked = alarm !== undefined && !isSet(alarm)
+      if (parked) turn.changeAlarm(id, { ...alarm, due: this.now, attempt: 0, firing: this.nextFiring() })
+      return Effect.succeed(parked)
+    })
+
+  /** All of them, as the fiber's turn sees them. */
+  get all(): Effect.Effect<ReadonlyArray<PendingAlarm<string>>> {
+    return Effect.withFiberRuntime((fiber) => {
+      const alarms = Array.from(this.in(this.owner.turns.live(fiber)).values())
+      return Effect.succeed(alarms.sort((a, b) => dueOf(a) - dueOf(b)).map(toPending))
+    })
+  }
+
+  private in(turn: Turn | undefined): ReadonlyMap<string, Alarm> {
+    const alarms = new Map(Array.from(this.owner.turns.alarms.values(), (alarm) => [alarm.id, alarm]))
+    turn?.alarmChanges?.forEach((alarm, id) => {
+      if (alarm) alarms.set(id, alarm)
+      else alarms.delete(id)
+    })
+    return alarms
+  }
 
   /** How many alarms with ids of their own there would be with this one. */
   private namedWith(turn: Turn, id: string): number {
@@ -198,5 +231,14 @@ export class Alarms {
     })
   }
 }
+
+const dueOf = ({ due = Infinity }: Alarm): number => due
+
+const toPending = ({ attempt, due, id, tag }: Alarm): PendingAlarm<string> => ({
+  id,
+  tag,
+  due: Option.fromNullable(due),
+  failures: attempt
+})
 
 const isSet = (alarm: Alarm): alarm is Alarm & { readonly due: number } => alarm.due !== undefined

@@ -249,6 +249,13 @@ export class LiveActivation
     this.turns.stop()
   }
 
+  onLarge(bytes: number): void {
+    const { services: { options: { stateBytesMax } } } = this
+    const text =
+      `the state has ${bytes} bytes; a turn after which it has more than ${stateBytesMax}, stateBytesMax, fails`
+    this.answers.log(Effect.logWarning(text))
+  }
+
   onRecorded(segment: number, answers: number): void {
     this.recorded.begin(segment, answers)
   }

@@ -131,6 +131,15 @@ class Room extends Shown implements Activation<unknown, any, any, any> {
     return this.parts.alarms.cancel
   }
 
+  get alarms() {
+    // the tags of a contract that is forgotten are none
+    return this.parts.alarms.all as Activation<unknown, any, any, any>["alarms"]
+  }
+
+  get retryAlarm() {
+    return this.parts.alarms.retry
+  }
+
   get destroy() {
     const { recorded, turns } = this.parts
     const destroyed = turns.stage((turn) =>

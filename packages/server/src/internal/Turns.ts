@@ -2,6 +2,7 @@
 import type { Address } from "@troupe/contract/Address"
 import * as Callback from "@troupe/contract/Callback"
 import type { Expiry } from "@troupe/contract/Expiry"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import { Watched } from "@troupe/contract/Watched"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -53,6 +54,8 @@ export interface TurnsObserver {
   readonly onRecorded: (segment: number, answers: number) => void
   /** What was answered to other actors, which may ask again. */
   readonly outliving: () => Iterable<RecordedReply>
+  /** The state, of so many bytes, comes near to what it may have. Told once. */
+  readonly onLarge: (bytes: number) => void
   /** Nothing can be committed any more. */
   readonly onLost: (loss: Loss) => void
   /** A turn that ends the actor has ended, and is to be committed. */
@@ -60,6 +63,9 @@ export interface TurnsObserver {
   /** It has been committed, and what it sends has left. */
   readonly onDestroyed: () => void
 }
+
+/** From which share of what it may have on a state is large. */
+const largeShare = 0.8
 
 /** How long an activation stays careful: the turns that were lost together are at most a window of each client. */
 const carefulTurnsMax = 10_000
@@ -84,6 +90,7 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
   /** How many guilty turns have been found whose ends are not committed yet. */
   private guilty = 0
   private encodingFailed = false
+  private largeTold = false
 
   constructor(
     readonly services: Services,
@@ -244,7 +251,7 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
   }
 
   /** Stages something in the fiber's turn, or in one of its own. */
-  stage<E = never>(f: (turn: Turn) => Effect.Effect<void, E>): Effect.Effect<void, E> {
+  stage<A = void, E = never>(f: (turn: Turn) => Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.withFiberRuntime((fiber) => {
       const turn = this.live(fiber)
       if (!turn) return this.run(this.stage(f))
@@ -342,6 +349,10 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
     this.encodingFailed = true
     const text = this.registration.encodeState(this.state.current)
     this.encodingFailed = false
+    if (!this.largeTold && Bytes.exceed(text, this.services.options.stateBytesMax * largeShare)) {
+      this.largeTold = true
+      this.observer.onLarge(Bytes.of(text))
+    }
     return text
   }
 }
