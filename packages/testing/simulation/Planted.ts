@@ -72,8 +72,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "a cancelled call stays in the queue",
     file: `${client}/Calls.ts`,
-    find: "const live = calls.filter((call) => this.pending.get(call.number) === call)",
-    replace: "const live = calls",
+    find: "if (this.pending.get(call.number) === call) live.push(call)",
+    replace: "if (call) live.push(call)",
     seed: 4
   },
   {
@@ -247,8 +247,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "what an actor has answered to others is forgotten at its end",
     file: `${server}/CommitPipeline.ts`,
-    find: "if (destroy) replies.unshift(...this.owner.outliving())",
-    replace: "",
+    find: "destroy ? Array.from(this.owner.outliving()) : []",
+    replace: "[]",
     seed: 78,
     theme: "lives"
   },
