@@ -18,7 +18,9 @@ export class Address extends Schema.Class<Address>("@troupe/contract/Address")({
 }
 
 /** The address of the actor of `contract` with this key. */
-export const make = (contract: string, key: string): Address => Address.make({ contract, key })
+export const make = (contract: string, key: string): Address =>
+  // the check of the schema takes longer than all the rest
+  contract && key ? new Address({ contract, key }, true) : Address.make({ contract, key })
 
 /** Text that differs for different addresses, for use as the key of a map; `toString` is for people. */
 export const idOf = (contract: string, key: string): string => `${contract.length}:${contract}/${key}`

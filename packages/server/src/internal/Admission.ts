@@ -1,4 +1,5 @@
 /** How connections come and go: preflight beside the turns, `onConnect` as a turn, releases and `onDisconnect` as one. */
+import * as Background from "@troupe/contract/Background"
 import type { Behavior, ConnectRequest } from "@troupe/contract/Behavior"
 import type { Connection } from "@troupe/contract/Connection"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
@@ -6,7 +7,6 @@ import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import { SparseMap } from "@troupe/contract/Sparse"
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -51,7 +51,7 @@ export interface AdmissionOwner
   readonly onGone: (connection: ServerConnection) => void
 }
 
-type AnyBehavior = Behavior<unknown, any, any>
+export type AnyBehavior = Behavior<unknown, any, any>
 
 export class Admission {
   /** The connections, as the actor sees them. */
@@ -100,7 +100,7 @@ export class Admission {
     if (!hook) return Effect.succeed(undefined)
     const turn = new Turn(this.owner.turns, { readOnly: true })
     const run = Effect.suspend((): Effect.Effect<unknown, unknown, any> => hook({ params, request } as never))
-    return Effect.provide(run, this.owner.runtime.context as Context.Context<any>).pipe(
+    return run.pipe(
       Effect.locally(currentTurn, turn),
       Effect.annotateLogs(LogAnnotations.of(this.owner.turns.address)),
       Effect.flatMap((state) => this.validateState(state)),
@@ -108,7 +108,8 @@ export class Admission {
       Effect.catchAllCause((cause) => Effect.fail(this.refusal(cause))),
       Effect.ensuring(Effect.sync(() => {
         turn.sealed = true
-      }))
+      })),
+      Background.runIn(this.owner.runtime as Runtime.Runtime<any>)
     )
   }
 
@@ -119,7 +120,7 @@ export class Admission {
       : Effect.dieMessage(`onBeforeConnect returned a bad connection state: ${Codec.describeSafely(valid.left)}`)
   }
 
-  private withTimeout<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | HookTimeout> {
+  private withTimeout<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | HookTimeout, R> {
     const duration = this.owner.services.options.connectTimeoutMillis
     return Effect.timeoutFail(effect, { duration, onTimeout: () => hookTimeout })
   }

@@ -21,6 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
@@ -118,7 +119,7 @@ export class Host implements Keeper {
 
   private readonly register = (implementation: Implementation): Effect.Effect<void, never, Scope.Scope> =>
     Effect.acquireRelease(
-      Effect.map(Effect.runtime<never>(), (runtime) => {
+      Effect.map(Background.runtime, (runtime) => {
         const name = implementation.contract.contract
         if (this.registrations.has(name)) throw new Error(`the host has an implementation of ${name} already`)
         const idleMillis = toMillis(
@@ -233,7 +234,7 @@ export class Host implements Keeper {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
           const registration = this.registrations.get(address.contract)
           this.slots.set(idOf(address), { _tag: "Waking", registration, done })
-          this.fork(this.wake(address, done))
+          this.fork(this.wake(address, registration, done), registration?.runtime)
           return Effect.zipRight(Effect.interruptible(Deferred.await(done)), this.awake(address))
         }
       }
@@ -248,11 +249,12 @@ export class Host implements Keeper {
 
   private wake(
     address: Address.Address,
+    registration: Registration.Registration | undefined,
     done: Deferred.Deferred<LiveActivation, ActorUnavailable>
   ): Effect.Effect<void> {
     const id = idOf(address)
     const activated = (exit: Exit.Exit<LiveActivation, unknown>) => {
-      const meters = this.registrations.get(address.contract)?.meters
+      const meters = registration?.meters
       meters?.woken(Exit.isSuccess(exit) ? "awake" : "failed")
       if (Exit.isSuccess(exit)) {
         meters?.activations(1)
@@ -272,16 +274,22 @@ export class Host implements Keeper {
     }
     // who waits is told also if the host goes meanwhile
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.exit(restore(this.activate(address))), activated)
+      Effect.flatMap(Effect.exit(restore(this.activate(address, registration))), activated)
     )
   }
 
-  private readonly activate = Effect.fnUntraced(function*(this: Host, address: Address.Address) {
-    const registration = this.registrations.get(address.contract)
+  /** Runs in a fiber of its own, with what its implementation has. */
+  private readonly activate = Effect.fnUntraced(function*(
+    this: Host,
+    address: Address.Address,
+    registration: Registration.Registration | undefined
+  ) {
     if (!registration) return yield* Effect.dieMessage(`nobody implements ${address.contract} here`)
     const scope = yield* Scope.make()
+    yield* FiberRef.set(FiberRef.currentContext, Context.add(registration.runtime.context, Scope.Scope, scope))
+    yield* FiberRef.update(FiberRef.currentLogAnnotations, (annotations) => LogAnnotations.add(annotations, address))
     return yield* Effect.gen(this, function*() {
-      yield* Scope.extend(this.placement.acquire(address), scope)
+      yield* Effect.provideService(this.placement.acquire(address), Scope.Scope, scope)
       const { origin, recorded } = yield* Origin.of(this.services, registration, address)
       const activation = new LiveActivation(
         { services: this.services, registration, address, scope, origin, recorded },

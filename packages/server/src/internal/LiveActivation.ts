@@ -18,14 +18,13 @@ import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { RecordedReply } from "../ActorStore.ts"
-import { Admission, type AdmissionOwner, type OpenRequest } from "./Admission.ts"
+import { Admission, type AdmissionOwner, type AnyBehavior, type OpenRequest } from "./Admission.ts"
 import { Alarms, type AlarmsOwner } from "./Alarms.ts"
 import { Answers } from "./Answers.ts"
 import { Calls, type CallsOwner } from "./Calls.ts"
 import { Farewells } from "./Farewells.ts"
 import { Forks, type ForksOwner } from "./Forks.ts"
 import { Abandoned, type InternalCall, InternalCalls, type InternalCallsOwner } from "./InternalCalls.ts"
-import * as LogAnnotations from "./LogAnnotations.ts"
 import type { Origin } from "./Origin.ts"
 import type { Parts } from "./Parts.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
@@ -147,20 +146,17 @@ export class LiveActivation
 
   // --- its life ------------------------------------------------------------------------------------------------------
 
-  /** Runs the implementation's `build`. */
+  /** Runs the implementation's `build`, in a fiber that has what the implementation has. */
   get build(): Effect.Effect<void, unknown> {
-    const { address, admission: { connections }, alarms, recorded, runtime, stageEvent, subscribers, turns } = this
+    const { address, admission: { connections }, alarms, recorded, stageEvent, subscribers, turns } = this
     const room = Room.make({ key: address.key, turns, connections, subscribers, stageEvent, alarms, recorded })
-    return Effect.suspend(() => this.registration.build(room)).pipe(
-      Effect.provide(runtime.context as Context.Context<unknown>),
-      Effect.annotateLogs(LogAnnotations.of(address)),
-      Effect.map((behavior) => {
-        this.admission.behavior = behavior
-        const { rpcs = {}, internal = {} } = behavior as { readonly rpcs?: Handlers; readonly internal?: Handlers }
-        this.publicHandlers = rpcs
-        this.internalHandlers = internal
-      })
-    )
+    const build = Effect.suspend(() => this.registration.build(room)) as Effect.Effect<AnyBehavior, unknown>
+    return Effect.map(build, (behavior) => {
+      this.admission.behavior = behavior
+      const { rpcs = {}, internal = {} } = behavior as { readonly rpcs?: Handlers; readonly internal?: Handlers }
+      this.publicHandlers = rpcs
+      this.internalHandlers = internal
+    })
   }
 
   /** Keeps the activation in memory until `release`. */
