@@ -97,14 +97,14 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
     replace: "this.owner.recorded.settle(entry); if (!awaited || session.gone) this.settle(session, entry)",
-    seed: 31
+    seed: 28
   },
   {
     name: "the first answer of a commit that its client has takes the others from the store",
     file: `${server}/Recorded.ts`,
     find: "this.unsettled.set(segment, answers)",
     replace: "this.unsettled.set(segment, Math.min(answers, 1))",
-    seed: 105,
+    seed: 97,
     theme: "impatience"
   },
   {
@@ -215,7 +215,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Calls.ts`,
     find: " || terms.heardUntil < terms.keptSince",
     replace: "",
-    seed: 1,
+    seed: 58,
     theme: "hours"
   },
   {
@@ -223,7 +223,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/LiveActivation.ts`,
     find: `session.gone = reason._tag === "ClientClosed"`,
     replace: `session.gone = recovery(reason) === "closed"`,
-    seed: 1,
+    seed: 8,
     theme: "dismissal"
   },
   {
@@ -273,7 +273,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Alarms.ts`,
     find: "return this.owner.turns.alarms.get(id)?.firing === firing",
     replace: "return this.owner.turns.alarms.get(id) !== undefined",
-    seed: 170,
+    seed: 94,
     theme: "bustle"
   },
   {
@@ -297,7 +297,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/OutgoingCalls.ts`,
     find: "const attempts = call.id === undefined ? attempt : ",
     replace: "const attempts = ",
-    seed: 11,
+    seed: 6,
     theme: "bustle"
   },
   {
