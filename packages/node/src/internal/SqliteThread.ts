@@ -16,6 +16,7 @@ export class SqliteThread {
   private lastId = 0
   private refusal: Refusal | undefined
   private ended: string | undefined
+  private readonly exited: Promise<void>
 
   constructor(
     readonly worker: Worker,
@@ -30,11 +31,14 @@ export class SqliteThread {
       onOpening(undefined)
     })
     worker.on("error", (error) => this.end(`its thread has failed: ${error.message}`))
-    worker.on("exit", (code) => {
-      this.end(`its thread has ended with code ${code}`)
-      // only now is the file closed in every respect
-      onOpening(this.refusal ?? { kind: "Failed", reason: `${this.ended}` })
-    })
+    this.exited = new Promise((resolve) =>
+      worker.on("exit", (code) => {
+        this.end(`its thread has ended with code ${code}`)
+        // only now is the file closed in every respect
+        onOpening(this.refusal ?? { kind: "Failed", reason: `${this.ended}` })
+        resolve()
+      })
+    )
   }
 
   /** Asks, and waits for the answer. Interrupting it gives up the answer, not what was asked. */
@@ -54,10 +58,13 @@ export class SqliteThread {
     })
   }
 
-  /** Waits until all that was asked is done and the file is closed. */
+  /**
+   * Waits until all that was asked is done, the file is closed and the thread has ended, by itself: to end it could meet an
+   * error of SQLite on its way, and that would end the process.
+   */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     const closing = this.ask("close", undefined)
-    return Effect.zipRight(Effect.ignore(closing), Effect.promise(() => this.worker.terminate()))
+    return Effect.zipRight(Effect.ignore(closing), Effect.promise(() => this.exited))
   })
 
   private readonly post = (): void => {

@@ -26,7 +26,9 @@ const start = () => {
     const closing = batch.requests.find(({ operation }) => operation === "close")
     const answers = answer(batch)
     if (!closing) return port.postMessage(answers)
-    // what has been done is told first, whatever becomes of the file; who hears of its end ends the thread
+    // what comes later is not read: it fails when the thread has ended
+    port.removeAllListeners("message")
+    // what has been done is told first, whatever becomes of the file
     port.postMessage(answers.filter(({ id }) => id !== closing.id))
     port.postMessage([end(closing.id, close)])
     port.close()
