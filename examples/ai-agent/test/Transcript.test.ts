@@ -30,3 +30,13 @@ it("what is old is forgotten, so that a conversation can go on for ever", () => 
   assert.isAbove(chars, Transcript.keptMax - Transcript.answerMax)
   assert.strictEqual(transcript.messages.at(-2)?.text, "question 20")
 })
+
+it("many short messages are forgotten too, so that the state stays far below its limit", () => {
+  let transcript = Transcript.empty
+  for (let i = 1; i <= 3000; i++) {
+    transcript = ask(transcript)
+    transcript = Transcript.ended(Transcript.unfinished(transcript)!.id, "stopped")(transcript)
+  }
+  assert.isAtMost(JSON.stringify(transcript).length, 2 * Transcript.keptMax)
+  assert.isAbove(transcript.messages.length, 100)
+})

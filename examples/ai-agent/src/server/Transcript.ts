@@ -13,6 +13,9 @@ export const answerMax = 20_000
 /** How much is kept, in characters; what is older is forgotten. It bounds the state, whose limit is 1 MiB, and the prompt. */
 export const keptMax = 100_000
 
+/** What a message counts for beside its text: many short ones are much, too. */
+const messageChars = 100
+
 /** The answer that is being written, if there is one: the last message. */
 export const unfinished = ({ messages }: Transcript): Answer | undefined => {
   const last = messages.at(-1)
@@ -27,7 +30,7 @@ export const find = ({ messages }: Transcript, id: number): Answer | undefined =
 const recent = (messages: ReadonlyArray<Message>): ReadonlyArray<Message> => {
   let chars = 0
   let first = messages.length
-  while (first > 0 && (chars += messages[first - 1]!.text.length) <= keptMax) first--
+  while (first > 0 && (chars += messageChars + messages[first - 1]!.text.length) <= keptMax) first--
   return messages.slice(first)
 }
 
