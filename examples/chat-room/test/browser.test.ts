@@ -230,6 +230,28 @@ describe.skipIf(executable === undefined && !isRequired)("the page in Chromium",
     for (const page of [ada, bob, eve]) await page.close()
   })
 
+  it("does not take a guest for the moderator of the same name, nor for oneself", async () => {
+    const [ada, other] = [await open(browser, server.port), await open(browser, server.port)]
+    await enter(ada, "Ada", "moderator")
+    await enter(other, "Ada")
+    await eventually(() => people(other)).toHaveLength(2)
+    await write(ada, "I open the house")
+    await write(ada, "and close it")
+    await eventually(async () => (await messages(other)).at(-1)).toBe("and close it")
+    await write(other, "So do I")
+    await eventually(async () => (await messages(ada)).at(-1)).toBe("So do I")
+    const row = ada.locator("#messages .message").filter({ hasText: "So do I" })
+    expect(await row.locator(".name").textContent()).toBe("Ada")
+    expect(await row.locator(".badge").count()).toBe(0)
+
+    await ada.getByRole("button", { name: "Whisper to Ada" }).click()
+    await write(ada, "psst")
+    const head = (page: Page) => page.locator(".whisper .head").textContent()
+    await eventually(() => head(ada)).toMatch(/^to Ada/)
+    await eventually(() => head(other)).toMatch(/^Ada to you/)
+    for (const page of [ada, other]) await page.close()
+  })
+
   it("shows why somebody was disconnected, and lets them join again", async () => {
     const [ada, bob] = [await open(browser, server.port), await open(browser, server.port)]
     await enter(ada, "Ada", "moderator")

@@ -11,7 +11,7 @@ import { button, byId, element, icon, list, written } from "./dom.ts"
 interface Row {
   readonly entry: Entry
   readonly me: Person | undefined
-  /** The one above is by the same person and recent, so the name need not be repeated. */
+  /** The one above is by the same person and recent, so name and badge need not be repeated. */
   readonly follows: boolean
 }
 
@@ -19,7 +19,8 @@ const followsWithinMillis = 5 * 60_000
 
 const follows = (entry: Entry, above: Entry | undefined): boolean =>
   entry._tag === "Said" && above?._tag === "Said" && entry.from.name === above.from.name &&
-  DateTime.distance(above.at, entry.at) < followsWithinMillis
+  // a guest may take a moderator's name, and must not come to stand below their badge
+  entry.from.role === above.from.role && DateTime.distance(above.at, entry.at) < followsWithinMillis
 
 const timeOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
 const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" })
@@ -50,7 +51,9 @@ const lines = ({ entry, follows, me }: Row): HTMLElement => {
       return element("li", `message${mine}`, avatar(entry.from.name), head, text)
     }
     case "Whispered": {
-      const names = entry.from.id === me?.id || entry.from.name === me?.name
+      // by the name too, because a page that has joined again has another id; somebody of the same name may whisper to me
+      const mine = entry.from.id === me?.id || (entry.to.id !== me?.id && entry.from.name === me?.name)
+      const names = mine
         ? ["to ", written("span", "name", entry.to.name)]
         : [written("span", "name", entry.from.name), " to you"]
       const head = element("p", "head", icon("whisper"), element("span", "", ...names), time(entry.at))
