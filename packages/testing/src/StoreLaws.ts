@@ -29,6 +29,7 @@ const alice = Address.make("Lab", "alice")
 const bob = Address.make("Lab", "bob")
 
 const epochsAtOnce = 3000
+const batchLength = 200
 const largeStateUnits = 1024 * 1024
 
 /** A commit of a new state on top of a claim, with what the law is about. */
@@ -215,6 +216,20 @@ const commitLaws = (law: Law) => {
       })
   )
 
+  law("a batch of many actors is applied to its end", (store) =>
+    Effect.gen(function*() {
+      const actors = Array.from({ length: batchLength }, (_, i) => Address.make("Lab", `${i}`))
+      const claims = yield* Effect.forEach(actors, (address) => store.claim(address))
+      const results = yield* store.commit(
+        actors.map((address, i) => commitOf(address, claims[i]!, { state: `${i}`, replies: [reply(i)] }))
+      )
+      assert.deepStrictEqual(tags(results), actors.map(() => "committed"))
+      for (const [i, address] of actors.entries()) {
+        assert.deepInclude(yield* store.claim(address), { version: 1, state: `${i}` })
+        assert.deepStrictEqual(yield* store.replies(address), [{ seq: 1, replies: [reply(i)] }])
+      }
+    }))
+
   law("actors commit at the same time, each as often as it likes", (store) =>
     Effect.gen(function*() {
       const actors = Array.from({ length: 20 }, (_, i) => Address.make(i % 2 === 0 ? "Even" : "Odd", `${i >> 1}`))
@@ -274,8 +289,10 @@ const alarm = (id: string, due: number | undefined, rest: Partial<ActorStore.Ala
 const set = (...alarms: ReadonlyArray<ActorStore.Alarm>): ReadonlyArray<ActorStore.AlarmChange> =>
   alarms.map((alarm) => ({ id: alarm.id, alarm }))
 
+const sorted = (alarms: ReadonlyArray<ActorStore.Alarm>) => [...alarms].sort((a, b) => a.id < b.id ? -1 : 1)
+
 const alarmsOf = (store: Store, address: Address.Address) =>
-  Effect.map(store.claim(address), ({ alarms }) => [...alarms].sort((a, b) => a.id < b.id ? -1 : 1))
+  Effect.map(store.claim(address), ({ alarms }) => sorted(alarms))
 
 /** Reads page by page. */
 const allDue = (store: Store, contract: string, max: number) =>
@@ -362,7 +379,11 @@ const destroyLaws = (law: Law) => {
           const { version } = claim
           yield* commitAll(
             store,
-            commitOf(alice, claim, { state: "1", replies: [reply(1)], alarms: set(alarm("a", 5)) }),
+            commitOf(alice, claim, {
+              state: "1",
+              replies: [reply(1)],
+              alarms: set(alarm("a", 5), alarm("parked", undefined))
+            }),
             commitOf(alice, { ...claim, version: version + 1 }, {
               state: "2",
               replies: [reply(2)],
@@ -510,6 +531,7 @@ type Step =
     readonly settled: ReadonlyArray<number>
     readonly alarms: ReadonlyArray<readonly [id: number, due: number]>
     readonly destroy: boolean
+    readonly fsync: boolean
   }
 
 const step: FastCheck.Arbitrary<Step> = FastCheck.oneof(
@@ -527,12 +549,16 @@ const step: FastCheck.Arbitrary<Step> = FastCheck.oneof(
         maxLength: 2,
         selector: ([id]) => id
       }),
-      destroy: FastCheck.constantFrom(false, false, false, false, false, true)
+      destroy: FastCheck.constantFrom(false, false, false, false, false, true),
+      fsync: FastCheck.boolean()
     })
   }
 )
 
 const actors = [alice, bob, Address.make("Other", "alice")]
+
+/** Alarms are due at real times, which need more than 32 bits. */
+const today = 1_767_225_600_000
 
 /** Runs a history and writes down everything the store says, with epochs by the order in which they were given. */
 const run = (store: Store, steps: ReadonlyArray<Step>) =>
@@ -543,9 +569,9 @@ const run = (store: Store, steps: ReadonlyArray<Step>) =>
     for (const [i, step] of steps.entries()) {
       if (step._tag === "claim" || claims.length === 0) {
         const address = actors[step._tag === "claim" ? step.actor : 0]!
-        const { epoch, incarnation, state, version } = yield* store.claim(address)
+        const { alarms, epoch, incarnation, state, version } = yield* store.claim(address)
         claims.push({ address, epoch })
-        said.push(["claim", version, incarnation, state, yield* store.replies(address)])
+        said.push(["claim", version, incarnation, state, sorted(alarms), yield* store.replies(address)])
         continue
       }
       // mostly the newest claim
@@ -559,9 +585,10 @@ const run = (store: Store, steps: ReadonlyArray<Step>) =>
           // an alarm is cancelled, parked, or due
           alarms: step.alarms.map(([id, due]) => ({
             id: `${id}`,
-            alarm: due === 0 ? undefined : alarm(`${id}`, due === 1 ? undefined : due)
+            alarm: due === 0 ? undefined : alarm(`${id}`, due === 1 ? undefined : today + due)
           })),
-          destroy: step.destroy
+          destroy: step.destroy,
+          fsync: step.fsync
         })
       ])
       if (results[0]?._tag === "committed") versions.set(address, known + 1)
