@@ -3,7 +3,10 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { Actor } from "@troupe/contract"
 import { Schema } from "effect"
 
-export const Quantity = Schema.Int.pipe(Schema.positive(), Schema.lessThanOrEqualTo(1000))
+/** So many of one product are in a cart at most. */
+export const quantityMax = 1000
+
+export const Quantity = Schema.Int.pipe(Schema.positive(), Schema.lessThanOrEqualTo(quantityMax))
 
 export const Line = Schema.Struct({ product: Schema.String, quantity: Quantity })
 

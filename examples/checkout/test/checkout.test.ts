@@ -2,7 +2,16 @@
 import { assert, it } from "@effect/vitest"
 import { ActorClient, ConnectionStatus } from "@troupe/client"
 import { Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
-import { AlreadyOrdered, Cart, Declined, EmptyCart, OutOfStock, TryAgain, UnknownProduct } from "../src/contract.ts"
+import {
+  AlreadyOrdered,
+  Cart,
+  Declined,
+  EmptyCart,
+  OutOfStock,
+  quantityMax,
+  TryAgain,
+  UnknownProduct
+} from "../src/contract.ts"
 import { Terms } from "../src/server/Terms.ts"
 import { lostAnswer } from "./support/provider.ts"
 import { charges, fill, layer, restock, stock } from "./support/Shop.ts"
@@ -23,6 +32,15 @@ it.scoped("what is in a cart is bought, once, and that is its end", () =>
     assert.instanceOf(yield* Effect.flip(cart.rpc.Put({ product: "apple" })), AlreadyOrdered)
     assert.deepStrictEqual(yield* stock("apple"), { free: 2, held: 3 })
     assert.deepStrictEqual(yield* charges, [90])
+  }).pipe(Effect.provide(layer)))
+
+it.scoped("a cart takes so many of one product, and not more", () =>
+  Effect.gen(function*() {
+    const cart = yield* fill("ada", ["apple"])
+    for (const _ of [1, 2]) {
+      const { lines } = yield* cart.rpc.Put({ product: "apple", quantity: quantityMax })
+      assert.deepStrictEqual(lines, [{ product: "apple", quantity: quantityMax }])
+    }
   }).pipe(Effect.provide(layer)))
 
 it.scoped("nothing cannot be bought", () =>

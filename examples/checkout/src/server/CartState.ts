@@ -3,7 +3,7 @@
  * written: a cart is upgraded by the first change that is made to it.
  */
 import { Array, Schema } from "effect"
-import { type Contents, Line, Order } from "../contract.ts"
+import { type Contents, Line, Order, quantityMax } from "../contract.ts"
 import { priceOf } from "./Catalogue.ts"
 
 const common = {
@@ -45,10 +45,13 @@ export const remove = (state: CartState, product: string): CartState => ({
   lines: state.lines.filter((line) => line.product !== product)
 })
 
-/** So many more of it. */
+/** So many more of it, up to as many as a cart takes. */
 export const put = (state: CartState, product: string, quantity: number): CartState => {
   const before = state.lines.find((line) => line.product === product)?.quantity ?? 0
-  return { ...state, lines: [...remove(state, product).lines, { product, quantity: before + quantity }] }
+  return {
+    ...state,
+    lines: [...remove(state, product).lines, { product, quantity: Math.min(quantityMax, before + quantity) }]
+  }
 }
 
 /** As the customer sees it. */
