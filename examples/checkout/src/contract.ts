@@ -52,7 +52,11 @@ export class Cart extends Actor.Tag<Cart>()("Cart", {
       success: Contents,
       error: Schema.Union(UnknownProduct, AlreadyOrdered)
     }),
-    Rpc.make("Remove", { payload: { product: Schema.String }, success: Contents, error: AlreadyOrdered }),
+    Rpc.make("Remove", {
+      payload: { product: Schema.String },
+      success: Contents,
+      error: Schema.Union(AlreadyOrdered, TryAgain)
+    }),
     Rpc.make("Contents", { success: Contents }),
     Rpc.make("Checkout", {
       payload: { card: Schema.String },

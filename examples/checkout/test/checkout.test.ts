@@ -1,6 +1,7 @@
 /** The shop in memory, where time is the tests' own. */
 import { assert, it } from "@effect/vitest"
 import { ActorClient, ConnectionStatus } from "@troupe/client"
+import { TestHost, TestStore, TestTime } from "@troupe/testing"
 import { Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import {
   AlreadyOrdered,
@@ -171,6 +172,38 @@ it.scoped("who fills the cart further after a lost charge is paid back, and aske
     assert.strictEqual((yield* cart.rpc.Checkout({ card: "visa" })).cents, 90)
     assert.deepStrictEqual(yield* charges, [90])
     assert.deepStrictEqual(yield* stock("apple"), { free: 0, held: 3 })
+  }).pipe(Effect.provide(layer)))
+
+it.scoped("who takes something out of the cart after a lost checkout leaves none of it reserved", () =>
+  Effect.gen(function*() {
+    yield* restock("apple", 3)
+    yield* restock("pear", 3)
+    const store = yield* TestStore.TestStore
+    const host = yield* TestHost.TestHost
+    const page = yield* Scope.make()
+    const lost = yield* Scope.extend(fill("ada", ["apple", "pear"]), page)
+    yield* Effect.fork(Effect.exit(lost.rpc.Checkout({ card: "visa" })))
+    // killed when everything has been confirmed, and before the order is stored
+    yield* store.hold
+    while (!store.asked.at(-1)?.state?.includes("\"order\"")) {
+      yield* store.waiting
+      yield* store.releaseOne
+      yield* TestTime.settle
+    }
+    yield* host.crash
+    yield* Scope.close(page, Exit.void)
+    yield* store.release
+    yield* host.start
+    assert.deepStrictEqual(yield* stock("apple"), { free: 2, held: 1 })
+
+    const cart = yield* ActorClient.connect(Cart, "ada")
+    yield* cart.rpc.Remove({ product: "apple" })
+    assert.deepStrictEqual(yield* stock("apple"), { free: 3, held: 0 })
+    assert.instanceOf(yield* Effect.flip(cart.rpc.Checkout({ card: "visa" })), Declined)
+    assert.strictEqual((yield* cart.rpc.Checkout({ card: "visa" })).cents, 45)
+    assert.deepStrictEqual(yield* charges, [45])
+    assert.deepStrictEqual(yield* stock("apple"), { free: 3, held: 0 })
+    assert.deepStrictEqual(yield* stock("pear"), { free: 2, held: 1 })
   }).pipe(Effect.provide(layer)))
 
 it.scoped("L3 L4 an abandoned cart is closed by an alarm, and what a lost checkout has charged is paid back", () =>

@@ -60,7 +60,17 @@ export const CartLive = Cart.toLayer(
               ? new UnknownProduct({ product })
               : change((state) => CartState.put(state, product, quantity)),
 
-          Remove: ({ product }) => change((state) => CartState.remove(state, product)),
+          Remove: Effect.fnUntraced(function*({ product }) {
+            const { number, order } = yield* Ref.get(cart.state)
+            if (number !== undefined && !order) {
+              // a checkout that got lost may hold it without an end, and later ones do not know of it any more
+              yield* payments.get(number).Attempt().pipe(
+                Effect.flatMap((attempt) => inventory.get(product).Release({ reservation: attempt })),
+                Effect.mapError(() => new TryAgain())
+              )
+            }
+            return yield* change((state) => CartState.remove(state, product))
+          }),
 
           Contents: () => Effect.map(Ref.get(cart.state), CartState.contents),
 
