@@ -65,3 +65,19 @@ describe.skipIf(lines.length === 0 || (!hasCurl && process.env["CI"] !== "true")
       }
     }))
 })
+
+it.scopedLive("an announcement that is too long is refused, and not read to its end", () =>
+  Effect.gen(function*() {
+    const port = yield* Effect.flatMap(freshFile, (file) => serve(file))
+    const announce = (padding: number) =>
+      Effect.tryPromise(() =>
+        fetch(`http://localhost:${port}/announce`, {
+          method: "POST",
+          body: `{"text":"Doors open at eight"}${" ".repeat(padding)}`
+        })
+      ).pipe(Effect.map(({ status }) => status))
+    assert.strictEqual(yield* announce(0), 200)
+    // the socket is closed, so who sends may not come to read why
+    assert.strictEqual(yield* Effect.orElseSucceed(announce(10_000_000), () => 400), 400)
+    assert.strictEqual(yield* announce(1), 200)
+  }))

@@ -1,9 +1,12 @@
 /** The routes of an ordinary app, beside which the actors are served. */
 import { FileSystem, HttpLayerRouter, HttpServerRequest, HttpServerResponse, Path } from "@effect/platform"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Announced, ChatRoom, Text } from "../contract.ts"
 
 export const Health = HttpLayerRouter.add("GET", "/health", HttpServerResponse.unsafeJson({ status: "ok" }))
+
+/** An announcement is never longer than this; without a bound a body is read to its end, however long it is. */
+const bodyBytesMax = FileSystem.KiB(16)
 
 /**
  * `POST /announce` with `{ "text": "..." }`: says something to the lobby, as the house. `yield* ChatRoom` is the room as
@@ -13,7 +16,9 @@ export const Announce = HttpLayerRouter.use((router) =>
   Effect.gen(function*() {
     const rooms = yield* ChatRoom
     const announce = Effect.gen(function*() {
-      const { text } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ text: Text }))
+      const { text } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ text: Text })).pipe(
+        HttpServerRequest.withMaxBodySize(Option.some(bodyBytesMax))
+      )
       const announced = yield* rooms.get("lobby").Announce({ text })
       return yield* HttpServerResponse.schemaJson(Announced)(announced)
     }).pipe(Effect.catchTags({

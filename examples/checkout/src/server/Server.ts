@@ -1,8 +1,8 @@
 /** The shop's server, as one layer: its routes, its actors, and what they run on. */
-import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { FileSystem, HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeActors } from "@troupe/node"
 import { ActorHost, ActorServer } from "@troupe/server"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import { createServer } from "node:http"
 import { Cart, Quantity } from "../contract.ts"
 import { CartLive } from "./CartLive.ts"
@@ -12,6 +12,9 @@ import { PaymentProvider } from "./PaymentProvider.ts"
 
 /** The three actors. Of the services they need, the payment provider is the one that has to be given. */
 export const Actors = CartLive.pipe(Layer.provideMerge(InventoryLive), Layer.provideMerge(PaymentLive))
+
+/** Without a bound a body is read to its end, however long it is. */
+const bodyBytesMax = FileSystem.KiB(16)
 
 /** For the people in the warehouse: `GET /stock/apple`, and `POST` with `{ "quantity": 10 }` when more have come. */
 const Warehouse = HttpLayerRouter.use((router) =>
@@ -28,7 +31,9 @@ const Warehouse = HttpLayerRouter.use((router) =>
       "POST",
       "/stock/:product",
       answer(Effect.gen(function*() {
-        const { quantity } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ quantity: Quantity }))
+        const { quantity } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ quantity: Quantity })).pipe(
+          HttpServerRequest.withMaxBodySize(Option.some(bodyBytesMax))
+        )
         return yield* (yield* product).Restock({ quantity })
       }))
     )
