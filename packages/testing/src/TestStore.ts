@@ -20,7 +20,10 @@ export class TestStore extends Context.Tag("@troupe/testing/TestStore")<TestStor
   readonly asked: ReadonlyArray<Commit>
   /** All commits that have been applied, in order. It grows. */
   readonly commits: ReadonlyArray<Commit>
-  /** The state of an actor as it was committed last, decoded; none if it never was, or was destroyed since. */
+  /**
+   * The state of an actor as it was committed last through this store, decoded; none if it never was, or was destroyed
+   * since. What a store below had before is not known here.
+   */
   readonly lastState: <A, I>(
     schema: Schema.Schema<A, I>,
     actor: { readonly contract: string },
