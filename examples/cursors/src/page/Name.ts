@@ -13,6 +13,8 @@ const friendly = Effect.map(
 
 /** The name for a page whose address ends like this. */
 export const ofPage = (search: string): Effect.Effect<string> => {
-  const name = (new URLSearchParams(search).get("name") ?? "").trim().slice(0, nameMax).trim()
+  const wanted = (new URLSearchParams(search).get("name") ?? "").trim()
+  // half of a character would be left where the last one takes two units
+  const name = wanted.slice(0, nameMax).replace(/[\ud800-\udbff]$/, "").trim()
   return name === "" ? friendly : Effect.succeed(name)
 }
