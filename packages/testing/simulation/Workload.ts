@@ -199,8 +199,8 @@ class ClientOfLogs {
 
   private call(connection: LogConnection, log: string, op: string, kind: ClientKind) {
     return Effect.gen(this, function*() {
-      const other = yield* Random.shuffle(this.plan.logs.filter((key) => key !== log))
-      const to = Array.from(other)[0]
+      const others = this.plan.logs.filter((key) => key !== log)
+      const to = others[yield* Random.nextIntBetween(0, Math.max(1, others.length))]
       const isBrought = kind === "Forward" || kind === "End"
       // who calls on to itself would wait for itself
       const actual: ClientKind = isBrought && to === undefined ? "Add" : kind

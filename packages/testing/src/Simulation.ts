@@ -11,7 +11,6 @@ import * as ActorClient from "@troupe/client/ActorClient"
 import type { ActorHost } from "@troupe/contract/ActorHost"
 import type { Any } from "@troupe/contract/Definition"
 import { Transport } from "@troupe/contract/Transport"
-import * as Host from "@troupe/server/ActorHost"
 import type { Implementations } from "@troupe/server/ActorServer"
 import type { Commit } from "@troupe/server/ActorStore"
 import type * as Gateway from "@troupe/server/Gateway"
@@ -24,11 +23,11 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Sent } from "./internal/Sent.ts"
+import * as Server from "./internal/Server.ts"
 import { Dice } from "./internal/simulation/Dice.ts"
 import * as Faults from "./internal/simulation/Faults.ts"
 import { Hosts } from "./internal/simulation/Hosts.ts"
 import { World } from "./internal/simulation/World.ts"
-import { layerServer } from "./MemoryTransport.ts"
 
 export type { Faults } from "./internal/simulation/Faults.ts"
 
@@ -137,7 +136,7 @@ class Run<Actors extends ReadonlyArray<Any>> {
   private live(faults: Faults.Faults): void {
     const { faultsFor = "1 minute", settleWithin = "15 minutes" } = this.options
     const { time } = this.world
-    this.hosts = this.must("the hosts are made", Hosts.make(this.world, this.options.hosts ?? 1, this.layerOf))
+    this.hosts = Hosts.make(this.world, this.options.hosts ?? 1, this.serverOf)
     this.must("the hosts start", this.hosts.start)
     this.world.faults = faults
     const fates = Object.entries({
@@ -174,13 +173,7 @@ class Run<Actors extends ReadonlyArray<Any>> {
     else if (Exit.isFailure(exit)) this.problem(`${who} has failed: ${Cause.pretty(exit.cause)}`)
   }
 
-  private readonly layerOf = (name: string) => {
-    const { actors, gateway, host, implementations } = this.options
-    return layerServer({ ...gateway, actors }, name).pipe(
-      Layer.provide(implementations),
-      Layer.provideMerge(Host.layer(host))
-    ) as Layer.Layer<ActorHost, never, any>
-  }
+  private readonly serverOf = (name: string) => Server.build({ ...this.options, name })
 
   private asClient(
     name: string,

@@ -3,12 +3,9 @@
  * With a crash all that was in its memory is gone. The store, the network, and the services that are given to it from
  * outside stay. Its clients see their links close, and come back by themselves when it is started again.
  */
-import type { ActorHost } from "@troupe/contract/ActorHost"
 import type { Any, Definition } from "@troupe/contract/Definition"
 import type { Directory } from "@troupe/contract/Directory"
-import * as Host from "@troupe/server/ActorHost"
 import type { Implementations } from "@troupe/server/ActorServer"
-import type { ActorStore } from "@troupe/server/ActorStore"
 import type * as Gateway from "@troupe/server/Gateway"
 import type * as HostOptions from "@troupe/server/HostOptions"
 import * as Context from "effect/Context"
@@ -17,7 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Directories from "./internal/Directories.ts"
 import { Process } from "./internal/Process.ts"
-import { layerServer, type MemoryNetwork } from "./MemoryTransport.ts"
+import * as Server from "./internal/Server.ts"
 
 /** A host, and how it begins and ends. A layer of this module starts it; its lives follow each other on one store. */
 export class TestHost extends Context.Tag("@troupe/testing/TestHost")<TestHost, {
@@ -60,22 +57,14 @@ export interface Options<Actors extends ReadonlyArray<Any>, E, R> {
 }
 
 /** What a host needs from outside. */
-export type Outside<R> = ActorStore | MemoryNetwork | Exclude<R, ActorHost>
-
-const processOf = <Actors extends ReadonlyArray<Any>, E, R>(
-  { actors, gateway, host, implementations, name }: Options<Actors, E, R>
-) =>
-  layerServer({ ...gateway, actors }, name).pipe(
-    Layer.provide(implementations),
-    Layer.provideMerge(Host.layer(host))
-  ) as Layer.Layer<ActorHost, E, Outside<R>>
+export type Outside<R> = Server.Outside<R>
 
 /** A host that is running. When the scope closes it stops, as far as it can without time passing. */
 export const make = <const Actors extends ReadonlyArray<Any>, E, R>(
   options: Options<Actors, E, R>
 ): Effect.Effect<TestHost["Type"], E, Outside<R> | Scope.Scope> =>
   Effect.gen(function*() {
-    const process = yield* Process.make(processOf(options))
+    const process = yield* Process.inTest(Server.build(options))
     yield* process.start
     return {
       start: Effect.orDie(process.start),

@@ -9,6 +9,7 @@ import * as Link from "@troupe/contract/Link"
 import { ActorStore } from "@troupe/server/ActorStore"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -24,6 +25,8 @@ export interface World {
   readonly runtime: Runtime.Runtime<never>
   readonly scheduler: Scheduler.Scheduler
   readonly clock: Clock.Clock
+  /** Runs a task when so much time has passed, and never at once. Returns what cancels it. */
+  readonly after: (duration: Duration.Duration, task: () => void) => () => void
   readonly flush: Flush["Type"]
   readonly store: ActorStore["Type"]
   readonly network: MemoryNetwork["Type"]
@@ -40,6 +43,8 @@ export class Life {
   private readonly links = new Set<Link.Link>()
   /** What it has asked of the world, and waits for. */
   private readonly asked = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  /** Cancels what it waits for to become of the time. */
+  private readonly timers = new Set<() => void>()
   /** Who waits for something in it. */
   private readonly waiting = new Set<() => void>()
 
@@ -90,6 +95,7 @@ export class Life {
     this.over = true
     Effect.runSync(Scope.close(this.ears, Exit.void))
     for (const link of this.links) link.close(Link.codeAbnormal, "the host has crashed")
+    for (const cancel of this.timers) cancel()
     for (const fiber of this.asked) fiber.unsafeInterruptAsFork(FiberId.none)
     for (const crashed of this.waiting) crashed()
     return Effect.asVoid(Fiber.awaitAll(this.asked))
@@ -136,8 +142,23 @@ export class Life {
       unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
       currentTimeMillis: clock.currentTimeMillis,
       currentTimeNanos: clock.currentTimeNanos,
-      sleep: (duration) => this.ask(clock.sleep(duration))
+      sleep: (duration) => this.sleep(duration)
     }
+  }
+
+  private sleep(duration: Duration.Duration): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      if (this.over) return
+      const cancel = this.world.after(duration, () => {
+        this.timers.delete(cancel)
+        resume(Effect.void)
+      })
+      this.timers.add(cancel)
+      return Effect.sync(() => {
+        this.timers.delete(cancel)
+        cancel()
+      })
+    })
   }
 
   private get store(): ActorStore["Type"] {

@@ -1,11 +1,12 @@
 /** The lives of a host, one after another. */
-import { ActorHost } from "@troupe/contract/ActorHost"
+import type { ActorHost } from "@troupe/contract/ActorHost"
 import { Flush } from "@troupe/contract/Flush"
 import { ActorStore } from "@troupe/server/ActorStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
 import type { Scheduler } from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { MemoryNetwork } from "../MemoryTransport.ts"
@@ -24,21 +25,30 @@ export class Process<E, R> {
   host: ActorHost["Type"] | undefined
   life: Life | undefined
 
-  private constructor(
-    private readonly layer: Layer.Layer<ActorHost, E, R>,
-    private readonly outside: Context.Context<R>,
+  /** A process that is not running yet. What is built needs services of outside; the rest of it is the process. */
+  constructor(
+    private readonly build: Effect.Effect<ActorHost["Type"], E, R | Scope.Scope>,
+    private readonly outside: Context.Context<Exclude<R, Scope.Scope>>,
     private readonly world: World
   ) {}
 
-  /** A process that is not running yet. What the layer needs is taken from here; the rest of it is the process. */
-  static make<E, R>(
-    layer: Layer.Layer<ActorHost, E, R>
-  ): Effect.Effect<Process<E, R>, never, R | ActorStore | MemoryNetwork | Scope.Scope> {
+  /** A process in the world of a test, which ends with its scope. */
+  static inTest<E, R>(
+    build: Effect.Effect<ActorHost["Type"], E, R | Scope.Scope>
+  ): Effect.Effect<Process<E, R>, never, Exclude<R, Scope.Scope> | ActorStore | MemoryNetwork | Scope.Scope> {
     return Effect.gen(function*() {
-      const process = new Process(layer, yield* Effect.context<R>(), {
-        runtime: yield* Effect.runtime<never>(),
+      const runtime = yield* Effect.runtime<never>()
+      const clock = yield* Effect.clock
+      const process = new Process(build, yield* Effect.context<Exclude<R, Scope.Scope>>(), {
+        runtime,
         scheduler: yield* Effect.withFiberRuntime<Scheduler>((fiber) => Effect.succeed(fiber.currentScheduler)),
-        clock: yield* Effect.clock,
+        clock,
+        after: (duration, task) => {
+          const fiber = Runtime.runFork(runtime)(Effect.zipRight(clock.sleep(duration), Effect.sync(task)), {
+            immediate: false
+          })
+          return () => fiber.unsafeInterruptAsFork(FiberId.none)
+        },
         flush: yield* Flush,
         store: yield* ActorStore,
         network: yield* MemoryNetwork
@@ -57,9 +67,9 @@ export class Process<E, R> {
     const life = this.life = new Life(this.world)
     // what it finds instead of the world's comes last, so that it finds that
     const services = Context.merge(this.outside, life.services)
-    return life.run(Effect.provide(Layer.buildWithScope(this.layer, life.scope), services)).pipe(
-      Effect.map((context) => {
-        this.host = Context.get(context, ActorHost)
+    return life.run(Effect.provide(Scope.extend(this.build, life.scope), services)).pipe(
+      Effect.map((host) => {
+        this.host = host
       }),
       Effect.onError(() => this.end(life))
     )

@@ -3,20 +3,23 @@ import type { ActorHost } from "@troupe/contract/ActorHost"
 import { ActorStore } from "@troupe/server/ActorStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { MemoryNetwork } from "../../MemoryTransport.ts"
 import { Process } from "../Process.ts"
+import type { Outside } from "../Server.ts"
 import type { World } from "./World.ts"
 
 /** How often a machine that is killed loses its power, so that nobody is told. */
 const darkness = 0.3
 
+/** How a server is built. */
+export type Server = Effect.Effect<ActorHost["Type"], never, Outside<never> | Scope.Scope>
+
 class SimulatedHost {
   constructor(
     readonly name: string,
     private readonly world: World,
-    private readonly process: Process<never, any>
+    private readonly process: Process<never, Outside<never>>
   ) {}
 
   get running(): boolean {
@@ -45,30 +48,16 @@ export class Hosts {
 
   private constructor(private readonly world: World, private readonly hosts: ReadonlyArray<SimulatedHost>) {}
 
-  /** So many hosts, each made of a layer, which is given the name it listens under. */
-  static make(
-    world: World,
-    count: number,
-    layerOf: (name: string) => Layer.Layer<ActorHost, never, ActorStore | MemoryNetwork>
-  ): Effect.Effect<Hosts> {
-    return Effect.gen(function*() {
-      // its end is that of the simulation, and nobody waits for it
-      const scope = yield* Scope.make()
-      const hosts = yield* Effect.forEach(
-        Array.from({ length: count }, (_, i) => `host ${i + 1}`),
-        (name) => {
-          const network = { listen: (accept: any) => world.network.listen(accept, name) } as MemoryNetwork["Type"]
-          const outside = Context.make(ActorStore, world.store).pipe(Context.add(MemoryNetwork, network))
-          return Process.make(layerOf(name)).pipe(
-            Effect.provide(outside),
-            Scope.extend(scope),
-            Effect.map((process) => new SimulatedHost(name, world, process))
-          )
-        }
-      )
-      world.network.inCharge = hosts[0]!.name
-      return new Hosts(world, hosts)
+  /** So many hosts, each built by an effect, which is given the name it listens under. */
+  static make(world: World, count: number, build: (name: string) => Server): Hosts {
+    const hosts = Array.from({ length: count }, (_, i) => {
+      const name = `host ${i + 1}`
+      const network = { listen: (accept: any) => world.network.listen(accept, name) } as MemoryNetwork["Type"]
+      const outside = Context.make(ActorStore, world.store).pipe(Context.add(MemoryNetwork, network))
+      return new SimulatedHost(name, world, new Process(build(name), outside, world.aroundProcess(network)))
     })
+    world.network.inCharge = hosts[0]!.name
+    return new Hosts(world, hosts)
   }
 
   readonly start = Effect.suspend(() => Effect.forEach(this.hosts, ({ start }) => start, { discard: true }))

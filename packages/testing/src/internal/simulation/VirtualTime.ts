@@ -41,6 +41,7 @@ export class VirtualTime {
 
   /** Runs a task when so much time has passed. Returns what cancels it. */
   after(millis: number, task: () => void): () => void {
+    if (millis >= Number.MAX_SAFE_INTEGER) return () => {}
     const timer: Timer = { at: this.now + Math.max(0, millis), order: this.order++, task }
     this.insert(timer)
     this.waiting++
@@ -102,15 +103,11 @@ export class VirtualTime {
     unsafeCurrentTimeNanos: () => BigInt(Math.floor(this.now * 1e6)),
     currentTimeMillis: Effect.sync(() => this.now),
     currentTimeNanos: Effect.sync(() => BigInt(Math.floor(this.now * 1e6))),
-    sleep: (duration) => {
-      const millis = Duration.toMillis(duration)
-      return millis >= Number.MAX_SAFE_INTEGER
-        ? Effect.never
-        : Effect.async<void>((resume) => {
-          const cancel = this.after(millis, () => resume(Effect.void))
-          return Effect.sync(cancel)
-        })
-    }
+    sleep: (duration) =>
+      Effect.async<void>((resume) => {
+        const cancel = this.after(Duration.toMillis(duration), () => resume(Effect.void))
+        return Effect.sync(cancel)
+      })
   }
 
   // --- a heap of timers, the earliest first ---------------------------------------------------------------------------

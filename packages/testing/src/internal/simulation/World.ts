@@ -5,6 +5,7 @@ import { ActorStore, type Commit, layerMemory } from "@troupe/server/ActorStore"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
@@ -15,6 +16,8 @@ import * as LogLevel from "effect/LogLevel"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import type { MemoryNetwork } from "../../MemoryTransport.ts"
+import type { World as Surroundings } from "../Life.ts"
 import type { Sent } from "../Sent.ts"
 import { Dice } from "./Dice.ts"
 import { type Faults, none } from "./Faults.ts"
@@ -44,6 +47,8 @@ export class World {
   readonly runtime: Runtime.Runtime<never>
   faults: Faults = none
   private healed = false
+  /** Whoever waits for something to go wrong. */
+  private readonly healing = new Set<() => void>()
   private secrets = 0
 
   constructor({ keepTrace, onCommit, onMessage, seed }: WorldOptions) {
@@ -86,15 +91,35 @@ export class World {
     this.trace.add("world", "heals")
     this.faults = none
     this.healed = true
+    for (const heal of this.healing) heal()
   }
 
-  /** Waits for something to go wrong, in steps, so that the end of all that is noticed. Returns whether it has not come. */
+  /** Waits until something is to go wrong, or nothing is any more. Returns whether it is. */
   waitForFault(millis: number): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      if (this.healed || millis <= 0) return Effect.succeed(!this.healed)
-      const step = Math.min(millis, 1000)
-      return Effect.zipRight(Effect.sleep(step), this.waitForFault(millis - step))
+    return Effect.async((resume) => {
+      if (this.healed) return resume(Effect.succeed(false))
+      const end = (fails: boolean) => () => {
+        cancel()
+        this.healing.delete(heal)
+        resume(Effect.succeed(fails))
+      }
+      const heal = end(false)
+      const cancel = this.time.after(millis, end(true))
+      this.healing.add(heal)
     })
+  }
+
+  /** What is around a process of it. */
+  aroundProcess(network: MemoryNetwork["Type"]): Surroundings {
+    return {
+      runtime: this.runtime,
+      scheduler: this.time.scheduler,
+      clock: this.time.clock,
+      after: (duration, task) => this.time.after(Duration.toMillis(duration), task),
+      flush: { schedule: this.time.schedule, later: this.time.schedule },
+      store: this.store,
+      network
+    }
   }
 
   /** Starts an effect. */
