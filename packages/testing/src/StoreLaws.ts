@@ -1,6 +1,6 @@
 /**
- * What every `ActorStore` has to keep to. Not exported from the index, because it registers tests: import the module from
- * a test file and call `register`.
+ * What every `ActorStore` has to keep to. Not exported from the index, because it needs vitest: import the module from a test
+ * file and call `register`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Address from "@troupe/contract/Address"
@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 
 /** The store the laws are checked on. */
@@ -30,6 +31,7 @@ const bob = Address.make("Lab", "bob")
 
 const epochsAtOnce = 3000
 const batchLength = 200
+const alarmsOfOne = 1000
 const largeStateUnits = 1024 * 1024
 
 /** A commit of a new state on top of a claim, with what the law is about. */
@@ -79,30 +81,44 @@ const openIn = (layer: Layer.Layer<ActorStore.ActorStore, unknown>) =>
 const opened = <A, E>(layer: Layer.Layer<ActorStore.ActorStore, unknown>, use: (store: Store) => Effect.Effect<A, E>) =>
   Effect.acquireUseRelease(openIn(layer), ({ store }) => use(store), ({ close }) => close)
 
-/** Registers the laws for one store, as tests. */
-export const register = (name: string, subject: Subject): void => {
-  const law = (title: string, check: (store: Store) => Effect.Effect<void, unknown>) =>
-    it.scoped(title, () => Effect.flatMap(subject.make, (layer) => opened(layer, check)))
-
-  describe(name, () => {
-    epochLaws(law)
-    commitLaws(law)
-    replyLaws(law)
-    alarmLaws(law)
-    destroyLaws(law)
-    valueLaws(law)
-    modelLaw(subject)
-    if (subject.reopens) reopenLaws(subject)
-  })
+/** What a store has to keep to. */
+export interface Law {
+  readonly title: string
+  /** Fails, or is a defect, if the store does not. */
+  readonly check: Effect.Effect<void, unknown, Scope.Scope>
 }
 
-type Law = (title: string, check: (store: Store) => Effect.Effect<void, unknown>) => void
+type Enact = (title: string, check: (store: Store) => Effect.Effect<void, unknown>) => void
+
+/** The laws for one store. */
+export const laws = (subject: Subject): ReadonlyArray<Law> => {
+  const simple: Array<Law> = []
+  const law: Enact = (title, check) =>
+    simple.push({ title, check: Effect.flatMap(subject.make, (layer) => opened(layer, check)) })
+  epochLaws(law)
+  commitLaws(law)
+  replyLaws(law)
+  alarmLaws(law)
+  destroyLaws(law)
+  valueLaws(law)
+  return [...simple, modelLaw(subject), ...subject.reopens ? reopenLaws(subject) : []]
+}
+
+/** A law that tries many histories, on a disk that is slow. */
+const timeoutMillis = 60_000
+
+/** Registers the laws for one store, as tests. */
+export const register = (name: string, subject: Subject): void => {
+  describe(name, () => {
+    for (const { check, title } of laws(subject)) it.scoped(title, () => check, timeoutMillis)
+  })
+}
 
 const assertIncreasing = (epochs: ReadonlyArray<number>) => {
   for (let i = 1; i < epochs.length; i++) assert.isAbove(epochs[i]!, epochs[i - 1]!)
 }
 
-const epochLaws = (law: Law) => {
+const epochLaws = (law: Enact) => {
   law("epochs increase, claims and bare epochs alike", (store) =>
     Effect.gen(function*() {
       const first = yield* store.nextEpoch
@@ -125,7 +141,7 @@ const epochLaws = (law: Law) => {
     }))
 }
 
-const commitLaws = (law: Law) => {
+const commitLaws = (law: Enact) => {
   law("an actor that was never committed has version 0 and no state", (store) =>
     Effect.gen(function*() {
       const first = yield* store.claim(alice)
@@ -249,7 +265,7 @@ const commitLaws = (law: Law) => {
     }))
 }
 
-const replyLaws = (law: Law) => {
+const replyLaws = (law: Enact) => {
   law("recorded replies come back by commit, oldest first, until they are settled", (store) =>
     Effect.gen(function*() {
       const { epoch } = yield* store.claim(alice)
@@ -306,7 +322,7 @@ const allDue = (store: Store, contract: string, max: number) =>
     }
   })
 
-const alarmLaws = (law: Law) => {
+const alarmLaws = (law: Enact) => {
   law(
     "alarms are set, replaced and cancelled by commits, and the next claim reads those that are left",
     (store) =>
@@ -324,6 +340,16 @@ const alarmLaws = (law: Law) => {
         assert.deepStrictEqual(yield* alarmsOf(store, bob), [])
       })
   )
+
+  law("a claim reads all alarms of its actor", (store) =>
+    Effect.gen(function*() {
+      const alarms = Array.from(
+        { length: alarmsOfOne },
+        (_, i) => alarm(`${i}`.padStart(4, "0"), i % 2 ? i : undefined)
+      )
+      yield* commitAll(store, commitOf(alice, yield* store.claim(alice), { alarms: set(...alarms) }))
+      assert.deepStrictEqual(yield* alarmsOf(store, alice), alarms)
+    }))
 
   law("a commit that is superseded changes no alarm", (store) =>
     Effect.gen(function*() {
@@ -368,7 +394,7 @@ const alarmLaws = (law: Law) => {
   )
 }
 
-const destroyLaws = (law: Law) => {
+const destroyLaws = (law: Enact) => {
   law(
     "destroying deletes state, alarms and what was recorded, keeps its own replies, and begins the next incarnation",
     (store) =>
@@ -479,7 +505,7 @@ const oddKeys: ReadonlyArray<string> = [
   "😀".repeat(128)
 ]
 
-const valueLaws = (law: Law) => {
+const valueLaws = (law: Enact) => {
   law("keys are compared exactly, whatever is in them", (store) =>
     Effect.gen(function*() {
       const addresses = oddKeys.flatMap((key) => [Address.make("Lab", key), Address.make("lab", key)])
@@ -597,25 +623,34 @@ const run = (store: Store, steps: ReadonlyArray<Step>) =>
     return said
   })
 
-const modelLaw = (subject: Subject) => {
-  it.scoped.prop(
-    "says what a simple store in memory says, whatever happens",
-    { steps: FastCheck.array(step, { minLength: 1, maxLength: 40 }) },
-    ({ steps }) =>
-      Effect.gen(function*() {
-        const expected = yield* opened(ActorStore.layerMemory, (store) => run(store, steps))
-        const actual = yield* opened(yield* subject.make, (store) => run(store, steps))
-        assert.deepStrictEqual(actual, expected)
-      }),
-    { fastCheck: { numRuns: 30 }, timeout: 60_000 }
-  )
+const modelLaw = (subject: Subject): Law => {
+  const compare = (steps: ReadonlyArray<Step>) =>
+    Effect.gen(function*() {
+      const expected = yield* opened(ActorStore.layerMemory, (store) => run(store, steps))
+      const actual = yield* opened(yield* subject.make, (store) => run(store, steps))
+      assert.deepStrictEqual(actual, expected)
+    })
+  return {
+    title: "says what a simple store in memory says, whatever happens",
+    check: Effect.flatMap(Effect.runtime<Scope.Scope>(), (runtime) =>
+      Effect.promise(() =>
+        FastCheck.assert(
+          FastCheck.asyncProperty(
+            FastCheck.array(step, { minLength: 1, maxLength: 40 }),
+            (steps) => Runtime.runPromise(runtime, compare(steps))
+          ),
+          { numRuns: 30 }
+        )
+      ))
+  }
 }
 
 // --- closing and opening ---------------------------------------------------------------------------------------------
 
-const reopenLaws = (subject: Subject) => {
-  it.scoped("opening it again finds everything as it was", () =>
-    Effect.gen(function*() {
+const reopenLaws = (subject: Subject): ReadonlyArray<Law> => [
+  {
+    title: "opening it again finds everything as it was",
+    check: Effect.gen(function*() {
       const layer = yield* subject.make
       yield* opened(layer, (store) =>
         Effect.gen(function*() {
@@ -643,10 +678,11 @@ const reopenLaws = (subject: Subject) => {
           ])
           assert.deepInclude(yield* store.claim(bob), { version: 0, state: undefined })
         }))
-    }))
-
-  it.scoped("no epoch is given again, even if nothing was ever committed", () =>
-    Effect.gen(function*() {
+    })
+  },
+  {
+    title: "no epoch is given again, even if nothing was ever committed",
+    check: Effect.gen(function*() {
       const layer = yield* subject.make
       const epochs: Array<number> = []
       for (let i = 0; i < 3; i++) {
@@ -656,10 +692,11 @@ const reopenLaws = (subject: Subject) => {
           }))
       }
       assertIncreasing([0, ...epochs])
-    }))
-
-  it.scoped("an owner from before cannot commit any more once the actor has been claimed", () =>
-    Effect.gen(function*() {
+    })
+  },
+  {
+    title: "an owner from before cannot commit any more once the actor has been claimed",
+    check: Effect.gen(function*() {
       const layer = yield* subject.make
       const old = yield* opened(
         layer,
@@ -671,5 +708,6 @@ const reopenLaws = (subject: Subject) => {
           const stale = commitOf(alice, { epoch: old.epoch, version: 1 })
           assert.deepStrictEqual(tags(yield* store.commit([stale])), ["superseded"])
         }))
-    }))
-}
+    })
+  }
+]
