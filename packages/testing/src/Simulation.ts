@@ -46,7 +46,7 @@ export interface Options<Actors extends ReadonlyArray<Any>> {
   readonly clients: ReadonlyArray<Effect.Effect<void, never, ActorClient.ActorClient | Scope.Scope>>
   /** What is done, as by another client, when all have ended: the place to look at what has become of the actors. */
   readonly afterwards?: Effect.Effect<void, never, ActorClient.ActorClient | Scope.Scope>
-  /** Default: 1. */
+  /** At least 1, which is the default. */
   readonly hosts?: number
   /** What goes wrong. What is left out is drawn from the seed. */
   readonly faults?: Partial<Faults.Faults>
@@ -136,7 +136,7 @@ class Run<Actors extends ReadonlyArray<Any>> {
   private live(faults: Faults.Faults): void {
     const { faultsFor = "1 minute", settleWithin = "15 minutes" } = this.options
     const { time } = this.world
-    this.hosts = Hosts.make(this.world, this.options.hosts ?? 1, this.serverOf)
+    this.hosts = Hosts.make(this.world, Math.max(1, this.options.hosts ?? 1), this.serverOf)
     this.must("the hosts start", this.hosts.start)
     this.world.faults = faults
     const fates = Object.entries({

@@ -1,7 +1,7 @@
 /** A payment provider to try the shop with: a ledger behind HTTP. A card that is called `empty` is declined. */
-import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { FileSystem, HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Option, Schema } from "effect"
 import { createServer } from "node:http"
 import { type Entry, Ledger } from "./Ledger.ts"
 
@@ -13,6 +13,9 @@ const answer = ({ cents, key, outcome }: Entry) =>
       { status: 402 }
     )
 
+/** Without a bound a body is read to its end, however long it is. */
+const bodyBytesMax = FileSystem.KiB(16)
+
 const bad = ({ message }: { readonly message: string }) => HttpServerResponse.text(message, { status: 400 })
 
 const Charges = HttpLayerRouter.use((router) =>
@@ -23,6 +26,9 @@ const Charges = HttpLayerRouter.use((router) =>
         Schema.Struct({ "idempotency-key": Schema.NonEmptyString })
       )
       const payment = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ cents: Schema.Int, card: Schema.String }))
+        .pipe(
+          HttpServerRequest.withMaxBodySize(Option.some(bodyBytesMax))
+        )
       return answer(yield* ledger.charge(key, payment))
     })
     const cancel = Effect.gen(function*() {

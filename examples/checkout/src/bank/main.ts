@@ -2,11 +2,12 @@
 import { HttpServer } from "@effect/platform"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
+import { portOf } from "../port.ts"
 import * as Bank from "./Bank.ts"
 import * as Ledger from "./Ledger.ts"
 
 const main = Effect.gen(function*() {
-  const port = yield* Config.withDefault(Config.integer("BANK_PORT"), 3001)
+  const port = yield* portOf("BANK_PORT", 3001)
   const filename = yield* Config.withDefault(Config.string("BANK_LEDGER"), "ledger.log")
   const listening = HttpServer.addressFormattedWith((address) => Console.log(`The bank is open: ${address}`))
   return yield* Layer.launch(

@@ -3,13 +3,14 @@ import { HttpServer } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
 import { SqliteStore } from "@troupe/node"
 import { Config, Console, Effect, Layer } from "effect"
+import { portOf } from "../port.ts"
 import * as Server from "./Server.ts"
 import { Terms } from "./Terms.ts"
 
 const main = Effect.gen(function*() {
   const terms = yield* Terms
   const server = Server.layer({
-    port: yield* Config.withDefault(Config.integer("PORT"), 3000),
+    port: yield* portOf("PORT", 3000),
     bank: yield* Config.withDefault(Config.string("BANK"), "http://localhost:3001")
   }).pipe(
     Layer.provide(
