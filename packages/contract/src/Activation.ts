@@ -4,7 +4,7 @@ import type * as HashMap from "effect/HashMap"
 import type * as Ref from "effect/Ref"
 import type * as Stream from "effect/Stream"
 import type { PendingAlarm, SetAlarm } from "./Alarm.ts"
-import type { Behavior } from "./Behavior.ts"
+import type { Behavior, Excess } from "./Behavior.ts"
 import type { Caller, Connection } from "./Connection.ts"
 import type { ConnectionId } from "./ConnectionId.ts"
 import type { Definition, EventName, EventPayload, InternalRpcs } from "./Definition.ts"
@@ -71,6 +71,8 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
    * background fiber together, or none of them. Inside a turn it is part of that one.
    */
   readonly turn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Names a behaviour's type for inference; returns it unchanged. */
-  readonly behavior: <const B extends Behavior<Self, D, ConnectionState>>(behavior: B) => B
+  /** Names a behaviour's type for inference; returns it unchanged. What would never be called does not compile. */
+  readonly behavior: <const B extends Behavior<Self, D, ConnectionState>>(
+    behavior: B & Excess<D, ConnectionState, B>
+  ) => B
 }

@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import { ActorHost, type Implementation } from "./ActorHost.ts"
 import type { Contract } from "./Contract.ts"
-import { type Definition, TypeId } from "./Definition.ts"
+import { type Definition, type Excess, TypeId } from "./Definition.ts"
 import { Forked } from "./Forked.ts"
 import * as HttpRpc from "./HttpRpc.ts"
 import * as Latest from "./Latest.ts"
@@ -25,27 +25,29 @@ import * as Latest from "./Latest.ts"
  * }) {}
  * ```
  */
-export const Tag =
-  <Self>() =>
-  <const Name extends string, const D extends Definition>(name: Name, definition: D): Contract<Self, Name, D> => {
-    const tag = Context.Tag(`@troupe/actor/${name}`)<Self, never>()
-    // a tag becomes a contract by what is assigned to it here and below; no type says "this class and more"
-    const self = Object.assign(tag, { contract: name, definition, [TypeId]: definition }) as unknown as Contract<
-      Self,
-      Name,
-      D
-    >
-    return Object.assign(self, {
-      httpRpcs: HttpRpc.make(name, definition),
-      client: Effect.map(ActorHost, (host) => host.directory(self)),
-      toLayer: (options: Implementation["options"], build: Implementation["build"]) =>
-        Layer.scoped(
-          self,
-          Effect.flatMap(ActorHost, (host) =>
-            Effect.as(host.register({ contract: self, options, build }), host.directory(self)))
-        )
-    }) as Contract<Self, Name, D>
-  }
+export const Tag = <Self>() =>
+<const Name extends string, const D extends Definition>(
+  name: Name,
+  definition: D & Excess<D>
+): Contract<Self, Name, D> => {
+  const tag = Context.Tag(`@troupe/actor/${name}`)<Self, never>()
+  // a tag becomes a contract by what is assigned to it here and below; no type says "this class and more"
+  const self = Object.assign(tag, { contract: name, definition, [TypeId]: definition }) as unknown as Contract<
+    Self,
+    Name,
+    D
+  >
+  return Object.assign(self, {
+    httpRpcs: HttpRpc.make(name, definition),
+    client: Effect.map(ActorHost, (host) => host.directory(self)),
+    toLayer: (options: Implementation["options"], build: Implementation["build"]) =>
+      Layer.scoped(
+        self,
+        Effect.flatMap(ActorHost, (host) =>
+          Effect.as(host.register({ contract: self, options, build }), host.directory(self)))
+      )
+  }) as Contract<Self, Name, D>
+}
 
 /**
  * Declares that the handler of an rpc runs beside the turns: for what takes long, so that others need not wait for it. It

@@ -77,6 +77,30 @@ export type Behavior<Self, D extends Definition, ConnectionState> =
 
 declare const Phantom: unique symbol
 
+type Hook = "onBeforeConnect" | "onConnect" | "onDisconnect"
+
+/** The values that a hook may return. */
+type SuccessOf<F> = F extends (...args: any) => Effect.Effect<infer A, any, any> ? A : never
+
+/**
+ * What is wrong with a behaviour though it has all that it must have: a handler of no rpc, or a hook that there is not, which
+ * would never be called, and a value of `onBeforeConnect` that nothing would keep. `unknown` if nothing is.
+ */
+export type Excess<D extends Definition, ConnectionState, B> =
+  & { readonly [K in Exclude<keyof B, Hook | "rpcs" | "internal" | typeof Phantom>]: "there is no such hook" }
+  & ExcessHandlers<B, "rpcs", Rpcs<D>>
+  & ExcessHandlers<B, "internal", InternalRpcs<D>>
+  & ([ConnectionState] extends [void] ? [SuccessOf<Get<B, "onBeforeConnect">>] extends [void] ? unknown
+    : {
+      readonly onBeforeConnect: "its value is the state of the connection: the options need `connection`, its schema"
+    }
+    : unknown)
+
+type ExcessHandlers<B, Group extends "rpcs" | "internal", R extends Rpc.Any> = B extends
+  { readonly [G in Group]: infer H } ? [Exclude<keyof H, R["_tag"]>] extends [never] ? unknown
+  : { readonly [G in Group]: { readonly [K in Exclude<keyof H, R["_tag"]>]: "the contract has no such rpc" } }
+  : unknown
+
 type ContextOf<F> = F extends (...args: any) => infer Result ? Result extends Effect.Effect<any, any, infer R> ? R
   : Result extends Stream.Stream<any, any, infer R> ? R
   : Result extends Rpc.Wrapper<infer Wrapped> ? ContextOf<() => Wrapped>

@@ -1,5 +1,7 @@
 /** What `Actor.Tag` is given, and the types that follow from it. */
+import type * as Rpc from "@effect/rpc/Rpc"
 import type * as RpcGroup from "@effect/rpc/RpcGroup"
+import type * as RpcSchema from "@effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import type { Gap } from "./Gap.ts"
 import type { Latest } from "./Latest.ts"
@@ -20,6 +22,21 @@ export interface Definition {
   /** Events the actor sends to its connections, by name. `Actor.latest` marks those that matter only while fresh. */
   readonly events?: { readonly [name: string]: AnySchema }
 }
+
+type StreamTag<R> = R extends Rpc.Rpc<infer Tag, any, RpcSchema.Stream<any, any>, any, any> ? Tag : never
+
+type GuardedTag<R> = R extends Rpc.Rpc<infer Tag, any, any, any, infer Middleware>
+  ? [Middleware] extends [never] ? never : Tag
+  : never
+
+type Wrong<Group extends "rpcs" | "internal", Tag extends string, Why extends string> = [Tag] extends [never] ? unknown
+  : { readonly [G in Group]: `${Tag} ${Why}` }
+
+/** What is wrong with a definition: rpcs that cannot be served. `unknown` if nothing is. */
+export type Excess<D> =
+  & Wrong<"internal", StreamTag<InternalRpcs<D>>, "is a stream, and calls between actors return one value">
+  & Wrong<"internal", GuardedTag<InternalRpcs<D>>, "has a middleware, which nobody would run">
+  & Wrong<"rpcs", GuardedTag<Rpcs<D>>, "has a middleware, which nobody would run">
 
 export const TypeId: unique symbol = Symbol.for("@troupe/contract/Contract")
 

@@ -189,6 +189,7 @@ it("a stream rpc has a codec for its values, and its exit has none; between acto
   assert.deepStrictEqual(Either.flatMap(exit, follow.exit.decode), Either.right(Exit.fail("no")))
   assert.isTrue(Either.isRight(follow.exit.encode(Exit.void)))
   class Inner extends Actor.Tag<Inner>()("Inner", {
+    // @ts-expect-error the types refuse it too
     internal: RpcGroup.make(Rpc.make("Follow", { success: Schema.Number, stream: true }))
   }) {}
   assert.throws(() => Codec.ofContract(Inner), "Inner.Follow")
@@ -197,6 +198,7 @@ it("a stream rpc has a codec for its values, and its exit has none; between acto
 it("a middleware of an rpc is refused, and named: nobody would run it", () => {
   class Guard extends RpcMiddleware.Tag<Guard>()("Guard", {}) {}
   class Guarded extends Actor.Tag<Guarded>()("Guarded", {
+    // @ts-expect-error the types refuse it too
     rpcs: RpcGroup.make(Rpc.make("Secret", { success: Schema.String }).middleware(Guard))
   }) {}
   assert.throws(() => Codec.ofContract(Guarded), "Guarded.Secret has a middleware")

@@ -1,6 +1,6 @@
 /** What does not compile, and what the types of a contract and its implementation are. Checked by `tsc`. */
 // @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off floatingEffect:off
-import { Rpc, RpcGroup } from "@effect/rpc"
+import { Rpc, RpcGroup, RpcMiddleware } from "@effect/rpc"
 import type { RpcClient } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
 import {
@@ -32,6 +32,8 @@ class ChatRoom extends Actor.Tag<ChatRoom>()("ChatRoom", {
   internal: RpcGroup.make(Rpc.make("Purge", { payload: { before: Schema.DateFromString } })),
   events: { message: Message, presence: Schema.Struct({ online: Schema.Number }) }
 }) {}
+
+class Guard extends RpcMiddleware.Tag<Guard>()("Guard", {}) {}
 
 /** The least a contract can have. */
 class Counter extends Actor.Tag<Counter>()("Counter", {
@@ -219,6 +221,21 @@ export const states = () => [
   HashMap.get(HashMap.empty<ConnectionId.ConnectionId, Caller>(), 1)
 ]
 
+export const contracts = () => [
+  Actor.Tag<Counter>()("Feed", { rpcs: RpcGroup.make(Rpc.make("Follow", { success: Schema.Number, stream: true })) }),
+  Actor.Tag<Counter>()("Feed", {
+    // @ts-expect-error calls between actors return one value
+    internal: RpcGroup.make(
+      Rpc.make("Read", { success: Schema.Number }),
+      Rpc.make("Follow", { success: Schema.Number, stream: true })
+    )
+  }),
+  Actor.Tag<Counter>()("Vault", {
+    // @ts-expect-error nobody would run its middleware
+    rpcs: RpcGroup.make(Rpc.make("Open"), Rpc.make("Read").middleware(Guard))
+  })
+]
+
 export const handlers = () => [
   ChatRoom.toLayer(options, (room) =>
     Effect.succeed(room.behavior({
@@ -290,6 +307,38 @@ export const handlers = () => [
         Say: ({ words }) => Effect.fail(new Muted({ until: Number(words) })),
         History
       },
+      internal: { Purge }
+    }))),
+  ChatRoom.toLayer(options, (room) =>
+    Effect.succeed(room.behavior({
+      onBeforeConnect,
+      rpcs: {
+        Say,
+        History,
+        // @ts-expect-error a handler of no rpc
+        Histroy: History
+      },
+      internal: { Purge }
+    }))),
+  ChatRoom.toLayer(options, (room) =>
+    Effect.succeed(room.behavior({
+      onBeforeConnect,
+      // @ts-expect-error a hook that there is not
+      onConect: () => Effect.void,
+      rpcs: { Say, History },
+      internal: { Purge }
+    }))),
+  Counter.toLayer({ state: Schema.Number, initialState: () => 0 }, (counter) =>
+    Effect.succeed(counter.behavior({
+      // @ts-expect-error nothing would keep its value: the options have no schema for it
+      onBeforeConnect,
+      rpcs: { Increment: () => Effect.succeed(1) }
+    }))),
+  Counter.toLayer({ state: Schema.Number, initialState: () => 0 }, (counter) =>
+    Effect.succeed(counter.behavior({
+      onBeforeConnect: () => Effect.void,
+      rpcs: { Increment: () => Effect.succeed(1) },
+      // @ts-expect-error the contract has no internal rpcs
       internal: { Purge }
     }))),
   // @ts-expect-error a behaviour made by hand is checked, too
