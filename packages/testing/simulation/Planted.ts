@@ -31,21 +31,21 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Admission.ts`,
     find: `connection.session.connection?.end({ _tag: "Superseded" })`,
     replace: "",
-    seed: 4
+    seed: 6
   },
   {
     name: "an open that is late takes the place of a newer connection",
     file: `${server}/Admission.ts`,
     find: "if (open.opening <= newest)",
     replace: "if (open.opening < 0)",
-    seed: 31
+    seed: 21
   },
   {
     name: "an open that is late forgets answers that it does not know of",
     file: `${server}/LiveActivation.ts`,
     find: " || entry.number >= open.sentBelow",
     replace: "",
-    seed: 44,
+    seed: 41,
     theme: "late"
   },
   {
@@ -53,7 +53,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: "server/src/ActorStore.ts",
     find: "row.epoch !== commit.epoch || row.version !== commit.version",
     replace: "row.epoch !== commit.epoch",
-    seed: 18
+    seed: 21
   },
   {
     name: "no epoch check, and no version guard with it",
@@ -74,7 +74,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Calls.ts`,
     find: "if (this.pending.get(call.number) === call) live.push(call)",
     replace: "if (call) live.push(call)",
-    seed: 4
+    seed: 3
   },
   {
     name: "jitter before the cap",
@@ -90,21 +90,21 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/ServerConnection.ts`,
     find: "return token === this.token || token === this.previousToken",
     replace: "return token === this.token",
-    seed: 35
+    seed: 3
   },
   {
     name: "recorded replies are deleted before their client has them",
     file: `${server}/Calls.ts`,
     find: "if (!awaited || session.gone) this.settle(session, entry)",
     replace: "this.owner.recorded.settle(entry); if (!awaited || session.gone) this.settle(session, entry)",
-    seed: 28
+    seed: 6
   },
   {
     name: "the first answer of a commit that its client has takes the others from the store",
     file: `${server}/Recorded.ts`,
     find: "this.unsettled.set(segment, answers)",
     replace: "this.unsettled.set(segment, Math.min(answers, 1))",
-    seed: 97,
+    seed: 28,
     theme: "impatience"
   },
   {
@@ -113,14 +113,14 @@ export const planted: ReadonlyArray<Planted> = [
     find: `if (kept) turn.send(() => answer(segment))
         else answer(segment)`,
     replace: "turn.send(() => answer(segment))",
-    seed: 1
+    seed: 0
   },
   {
     name: "a wake-up of the turns is lost",
     file: `${server}/TurnLoop.ts`,
     find: "if (MutableList.length(this.ring) > 0) this.wake()",
     replace: "if (false) this.wake()",
-    seed: 343,
+    seed: 173,
     theme: "impatience"
   },
   {
@@ -128,28 +128,28 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Subscriptions.ts`,
     find: "if (subscription.live) { for",
     replace: "if (false) { for",
-    seed: 1
+    seed: 6
   },
   {
     name: "the client ignores the retention",
     file: `${client}/Calls.ts`,
     find: "&& sent.at < keptSince",
     replace: "&& false",
-    seed: 12
+    seed: 81
   },
   {
     name: "no careful mode",
     file: `${server}/Turns.ts`,
     find: "const careful = this.carefulTurns > 0 || (turn.suspect && this.durable)",
     replace: "const careful = false",
-    seed: 10
+    seed: 1
   },
   {
     name: "careful mode ends before the failure is recorded",
     file: `${server}/Turns.ts`,
     find: "      this.carefulTurns = carefulTurnsMax\n",
     replace: "      this.carefulTurns = 0\n",
-    seed: 39
+    seed: 34
   },
   {
     name: "the hooks of a connection's end run twice",
@@ -163,21 +163,21 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Turns.ts`,
     find: "turn.calledOthers || !kept",
     replace: "turn.calledOthers",
-    seed: 55
+    seed: 16
   },
   {
     name: "an alarm that has fired is not used up",
     file: `${server}/Alarms.ts`,
     find: "if (ran && !turn.alarmChanges?.has(alarm.id)) turn.changeAlarm(alarm.id, undefined)",
     replace: "",
-    seed: 2
+    seed: 1
   },
   {
     name: "a call between actors is run again when it is made again",
     file: `${server}/InternalCalls.ts`,
     find: "const found = this.known.get(id) ?? this.fromRecorded(id)",
     replace: "const found = undefined as Known | undefined",
-    seed: 25
+    seed: 9
   },
   {
     name: "what has not arrived is not sent again after a resume",
@@ -192,14 +192,14 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Opening.ts`,
     find: `this.tellClosed({ _tag: "Superseded" })`,
     replace: `this.tellClosed({ _tag: "ClientClosed" })`,
-    seed: 149
+    seed: 52
   },
   {
     name: "a chunk counts as read as often as its client says so",
     file: `${server}/Session.ts`,
     find: "if (chunk === this.chunks) this.chunk?.acknowledged()",
     replace: "this.chunk?.acknowledged()",
-    seed: 334,
+    seed: 150,
     theme: "streams"
   },
   {
@@ -223,7 +223,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/LiveActivation.ts`,
     find: `session.gone = reason._tag === "ClientClosed"`,
     replace: `session.gone = recovery(reason) === "closed"`,
-    seed: 8,
+    seed: 5,
     theme: "dismissal"
   },
   {
@@ -231,7 +231,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/ServerConnection.ts`,
     find: "this.ended = this.refused = true",
     replace: "this.ended = true",
-    seed: 2,
+    seed: 1,
     theme: "doors"
   },
   {
@@ -249,7 +249,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/CommitPipeline.ts`,
     find: "destroy ? Array.from(this.owner.outliving()) : []",
     replace: "[]",
-    seed: 78,
+    seed: 188,
     theme: "lives"
   },
   {
@@ -257,7 +257,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: "server/src/ActorStore.ts",
     find: "for (const id of Array.from(row.alarms.keys())) this.setAlarm(row, id, undefined)",
     replace: "",
-    seed: 7,
+    seed: 19,
     theme: "lives"
   },
   {
@@ -265,7 +265,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${client}/Calls.ts`,
     find: "if (sent.incarnation !== terms.incarnation)",
     replace: "if (false)",
-    seed: 3,
+    seed: 7,
     theme: "lives"
   },
   {
@@ -273,7 +273,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Alarms.ts`,
     find: "return this.owner.turns.alarms.get(id)?.firing === firing",
     replace: "return this.owner.turns.alarms.get(id) !== undefined",
-    seed: 94,
+    seed: 277,
     theme: "bustle"
   },
   {
@@ -281,7 +281,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Alarms.ts`,
     find: "if (this.owner.turns.alarms.get(id) || staged?.has(id)) turn.changeAlarm(id, undefined)",
     replace: "staged",
-    seed: 2,
+    seed: 0,
     theme: "bustle"
   },
   {
@@ -289,7 +289,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/GatewayLink.ts`,
     find: "return this.waiting.size === 0 && this.keepsUp()",
     replace: "return this.keepsUp()",
-    seed: 95,
+    seed: 260,
     theme: "bustle"
   },
   {
@@ -297,7 +297,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/OutgoingCalls.ts`,
     find: "const attempts = call.id === undefined ? attempt : ",
     replace: "const attempts = ",
-    seed: 6,
+    seed: 11,
     theme: "bustle"
   },
   {
@@ -305,7 +305,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/LiveActivation.ts`,
     find: "this.recorded.withSessions(this.sessions.values(),",
     replace: "this.recorded.withSessions([],",
-    seed: 21,
+    seed: 6,
     theme: "volatile"
   }
 ]

@@ -150,6 +150,7 @@ export const themes = {
     ...lasting,
     faults: { ...lasting.faults, ...linksOnly },
     host: { ...lasting.host, idleTimeout: "1 hour" },
+    kinds: [["Add", 10], ["Follow", 10], ["Count", 70], ["AddBeside", 10]],
     stays: true
   },
   /** Calls last, and all at once it is hours later: what was kept of them is forgotten. */
