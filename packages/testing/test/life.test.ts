@@ -100,6 +100,30 @@ it.effect("L1 a failing or dying build is typed for backends and clients, releas
     assert.strictEqual(probe.count("build main"), builds + 1)
   })))
 
+it.effect("L1 an activation that is lost when its build has just ended is not kept", () =>
+  run(Effect.gen(function*() {
+    const probe = yield* Probe
+    const labs = yield* Lab
+    const { fail, hold, release, waiting } = yield* TestStore.TestStore
+    // a fiber yields after 2048 steps: wherever that is behind the build, it lets the commit of it fail there
+    for (let steps = 1950; steps < 2060; steps++) {
+      const { Count } = labs.get(`${steps}`)
+      probe.hooks.build = (room) =>
+        Effect.gen(function*() {
+          probe.hooks.build = () => Effect.void
+          yield* Effect.forkScoped(append(room, "x"))
+          yield* waiting
+          yield* Effect.yieldNow()
+          yield* Effect.zipRight(fail("before"), release)
+          for (let step = 0; step < steps; step++) yield* Effect.sync(() => {})
+        })
+      yield* hold
+      yield* Effect.exit(Count())
+      yield* settle
+      assert.strictEqual(yield* Count(), 0, `${steps} steps`)
+    }
+  })))
+
 it.effect("L1 build runs in the activation's scope: what it started ends when the actor sleeps", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe

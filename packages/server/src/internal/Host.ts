@@ -253,7 +253,13 @@ export class Host implements Keeper {
     done: Deferred.Deferred<LiveActivation, ActorUnavailable>
   ): Effect.Effect<void> {
     const id = idOf(address)
-    const activated = (exit: Exit.Exit<LiveActivation, unknown>) => {
+    const activated = (built: Exit.Exit<LiveActivation, unknown>) => {
+      // here, where nothing comes between: who is lost before it has its slot is not found in there
+      const exit = Exit.flatMap(
+        built,
+        (activation) =>
+          activation.ended ? Exit.die(new Error(`${address} was lost or destroyed while it was being built`)) : built
+      )
       const meters = registration?.meters
       meters?.woken(Exit.isSuccess(exit) ? "awake" : "failed")
       if (Exit.isSuccess(exit)) {
@@ -296,7 +302,6 @@ export class Host implements Keeper {
         this
       )
       yield* activation.build
-      if (activation.ended) return yield* Effect.dieMessage(`${address} was lost or destroyed while it was being built`)
       if (this.registrations.get(address.contract) !== registration) {
         return yield* Effect.dieMessage(`${address.contract} was taken away while ${address} was being built`)
       }
