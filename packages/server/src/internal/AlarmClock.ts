@@ -178,9 +178,11 @@ export class AlarmClock {
         return Effect.void
       }),
       // a defect too: without the clock no alarm of the contract would fire again
-      Effect.catchAllCause((cause) =>
-        Effect.zipRight(Effect.logError("alarms could not be read", cause), this.tryLater)
-      )
+      Effect.catchAllCause((cause) => {
+        // and so would it be with a logger that throws
+        this.options.fork(Effect.logError("alarms could not be read", cause))
+        return this.tryLater
+      })
     )
   }
 

@@ -54,10 +54,9 @@ export class GroupCommit {
     return this.store.commit(batch.map(({ commit }) => commit)).pipe(
       Effect.catchAllCause((cause) => {
         Metrics.commitFailures.unsafeUpdate(1, [])
-        return Effect.as(
-          Effect.logError("commit failed", cause),
-          batch.map((): CommitResult => ({ _tag: "failed", message: "the store failed" }))
-        )
+        // a logger that throws must not end what all commits go through
+        this.fork(Effect.logError("commit failed", cause))
+        return Effect.succeed(batch.map((): CommitResult => ({ _tag: "failed", message: "the store failed" })))
       }),
       Effect.flatMap((results) => {
         this.measure(batch, begun)
