@@ -124,6 +124,35 @@ it.effect("L1 an activation that is lost when its build has just ended is not ke
     }
   })))
 
+it.effect("L6 a memory actor that was only woken for somebody who is refused leaves nothing behind", () => {
+  let begun = 0
+  const initialState = () => ({ items: [`${++begun}`] })
+  return run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { Add } = yield* backend
+      const slept = Effect.gen(function*() {
+        yield* settle
+        yield* TestClock.adjust("30 seconds")
+        yield* settle
+      })
+      const refused = Effect.zipRight(Effect.flip(connect("mallory")), slept)
+      probe.hooks.onBeforeConnect = () => Effect.die("a stranger")
+      for (const times of [1, 2]) {
+        yield* refused
+        assert.deepStrictEqual([begun, probe.count("sleep main")], [times, times], "it begins anew")
+      }
+      // and what it has is kept, whoever wakes it
+      assert.strictEqual(yield* Add({ item: "x" }), 2)
+      yield* slept
+      yield* refused
+      assert.strictEqual(yield* Add({ item: "y" }), 3)
+      assert.strictEqual(begun, 3)
+    }),
+    { durability: "memory", initialState }
+  )
+})
+
 it.effect("L1 build runs in the activation's scope: what it started ends when the actor sleeps", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe

@@ -73,6 +73,11 @@ export class CommitPipeline {
     this.stored = stored
   }
 
+  /** Whether there is a state to be found by the next activation. */
+  get keepsState(): boolean {
+    return this.stored
+  }
+
   /** Whether something has not been committed yet. */
   get busy(): boolean {
     return this.inFlight !== undefined || this.waiting.length > 0
@@ -81,6 +86,7 @@ export class CommitPipeline {
   push(ended: Ended): void {
     if (this.lost) return ended.abandon()
     if (this.owner.registration.durability === "memory") {
+      this.stored ||= !isNothing(ended.changes)
       this.alarmsSet(ended.changes.alarms)
       this.owner.onCommitted(this.owner.state.current)
       return ended.release(undefined)

@@ -337,7 +337,8 @@ export class Host implements Keeper {
   private park(activation: LiveActivation): void {
     const { registration: { alarmClock, durability, parked }, address: { key } } = activation
     if (durability !== "memory" || activation.endedForGood) return
-    parked.set(key, activation.park())
+    const left = activation.park()
+    if (left) parked.set(key, left)
     alarmClock.replace(key, activation.turns.alarms.next)
   }
 

@@ -224,15 +224,17 @@ export class LiveActivation
     if (this.endedForGood && this.turns.busy) this.turns.pipeline.lose("its end was not durable when its host left")
   }
 
-  /** What a memory actor leaves behind when it goes to sleep. */
-  park(): Parked {
+  /** What a memory actor leaves behind when it goes to sleep: nothing, if it has only been woken, as by who is refused. */
+  park(): Parked | undefined {
+    const recorded = this.recorded.withSessions(this.sessions.values(), this.internalCalls.answered(), {
+      now: this.services.clock.unsafeCurrentTimeMillis(),
+      retentionMillis: this.services.store.retentionMillis
+    })
+    if (!this.turns.pipeline.keepsState && this.named === undefined && recorded.size === 0) return undefined
     return {
       name: this.named,
       state: this.turns.state.current,
-      recorded: this.recorded.withSessions(this.sessions.values(), this.internalCalls.answered(), {
-        now: this.services.clock.unsafeCurrentTimeMillis(),
-        retentionMillis: this.services.store.retentionMillis
-      }),
+      recorded,
       alarms: Array.from(this.turns.alarms.values())
     }
   }

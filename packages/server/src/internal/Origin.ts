@@ -17,7 +17,7 @@ export interface Origin {
   readonly name?: string | undefined
   readonly incarnation: number
   readonly state: unknown
-  /** Whether the state is stored already. */
+  /** Whether the state is stored already; of a memory actor, whether it has left something. */
   readonly stored: boolean
   readonly alarms: Iterable<Alarm>
   /** Commit turn by turn: the last activation was lost because its state did not encode. */
@@ -51,7 +51,16 @@ const inMemory = Effect.fnUntraced(function*(services: Services, registration: R
   const epoch = yield* services.nextEpoch("memory")
   const { incarnation, recorded } = registration.traces.of(address.key)
   const alarms = parked?.alarms ?? []
-  const origin = { epoch, version: 0, name: parked?.name, incarnation, state, stored: true, alarms, careful: false }
+  const origin = {
+    epoch,
+    version: 0,
+    name: parked?.name,
+    incarnation,
+    state,
+    stored: parked !== undefined,
+    alarms,
+    careful: false
+  }
   return { origin, recorded: parked?.recorded ?? recorded }
 })
 
