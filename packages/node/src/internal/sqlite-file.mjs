@@ -3,6 +3,7 @@ import Database from "libsql"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { inUse, notADatabase, Refused } from "./sqlite-errors.mjs"
+import { makeTransaction } from "./sqlite-transactions.mjs"
 
 /**
  * @import { Retrying } from "./sqlite-errors.mjs"
@@ -146,8 +147,9 @@ const versionOf = (db) => {
 
 /** @param {Db} db */
 const migrate = (db) => {
+  const transaction = makeTransaction(db)
   for (let version = versionOf(db); version < migrations.length; version++) {
-    db.exec(`BEGIN IMMEDIATE; ${migrations[version]}; PRAGMA user_version = ${version + 1}; COMMIT`)
+    transaction("NORMAL", () => db.exec(`${migrations[version]}; PRAGMA user_version = ${version + 1}`))
   }
 }
 
