@@ -29,7 +29,7 @@ export interface Options {
   readonly retriesMax?: number
   /** The wait before the first of these; it doubles each time. Default: 10 milliseconds. */
   readonly retryDelay?: Duration.DurationInput
-  /** How often replies that have expired are deleted, beside those of actors that wake. Default: 10 minutes. */
+  /** How often replies that have expired are deleted. They are not read any more before that. Default: 10 minutes. */
   readonly sweepInterval?: Duration.DurationInput
 }
 

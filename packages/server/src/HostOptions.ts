@@ -30,7 +30,7 @@ export interface Options {
   readonly outboxBytesMax?: number
   /** How long one answer, one event or one value of a stream may be, encoded, in bytes. Default: 4 MiB. */
   readonly outputBytesMax?: number
-  /** How large the encoded state of an actor may be, in bytes. Default: 1 MiB. */
+  /** How large the encoded state of an actor may be, in bytes; with the durability `memory` it is not encoded. Default: 1 MiB. */
   readonly stateBytesMax?: number
   /** How many alarms with ids of their own an actor may have. Default: 1000. */
   readonly alarmsMax?: number
