@@ -102,6 +102,13 @@ const makeClaim = (db, nextEpoch) => {
 }
 
 /**
+ * There may be too many segments for the arguments of one call.
+ * @param {number | null} last
+ * @param {number} seq
+ */
+const latest = (last, seq) => last === null ? seq : Math.max(last, seq)
+
+/**
  * @param {Db} db
  * @param {ReturnType<typeof makeRowless>} rowless
  */
@@ -136,7 +143,7 @@ const makeAdvance = (db, rowless) => {
   const advanceWithReplies = ({ epoch, key, name, settledSegments, state, version }, body, nowMillis) => {
     const owner = [name, key, epoch, version]
     const values = [state ?? null, version + 1, nowMillis, body]
-    const last = settledSegments.length > 0 ? Math.max(...settledSegments) : null
+    const last = settledSegments.reduce(latest, null)
     if (replaceSegment.run(...values, ...owner, last).changes === 1) {
       for (const seq of settledSegments) if (seq !== last) deleteSegment.run(name, key, seq)
       return true
