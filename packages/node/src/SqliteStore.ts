@@ -27,7 +27,7 @@ export interface Options {
   readonly retention?: Duration.DurationInput
   /** How often a transaction is tried again that failed for a passing reason, like a full disk. Default: 5. */
   readonly retriesMax?: number
-  /** The wait before the first of these; it doubles each time. Default: 10 milliseconds. */
+  /** The wait before the first of these; it doubles each time, up to a second. Default: 10 milliseconds. */
   readonly retryDelay?: Duration.DurationInput
   /** How often replies that have expired are deleted. They are not read any more before that. Default: 10 minutes. */
   readonly sweepInterval?: Duration.DurationInput
@@ -177,7 +177,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const thread = yield* open(options)
   const interval = options.sweepInterval ?? defaults.sweepInterval
   // a layer may be built where nothing can be interrupted, and a fiber takes that over
-  yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(sweep(thread), interval))))
+  const swept = Effect.exit(sweep(thread)) // whatever it ends with: a logger may throw
+  yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(swept, interval))))
   return toStore(thread, options)
 })
 

@@ -88,7 +88,6 @@ const rows = (filename: string, table: string): number => {
   return count
 }
 
-/** What another program does with a database. */
 /** How many actors a file has, read beside the store. */
 const countActors = (filename: string) =>
   Effect.sync(() => {
@@ -98,6 +97,7 @@ const countActors = (filename: string) =>
     return row.count
   })
 
+/** What another program does with a database. */
 const sql = (filename: string, text: string) =>
   Effect.sync(() => {
     const db = new Database(filename)

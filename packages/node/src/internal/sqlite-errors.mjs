@@ -71,10 +71,13 @@ export const isOfTheFile = /** @param {unknown} error */ (error) =>
 const isPassing = /** @param {unknown} error */ (error) =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|NOMEM|PROTOCOL)/.test(codeOf(error))
 
+/** Nothing is answered meanwhile. */
+const waitMillisMax = 1000
+
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * Does something, and again if it fails for a passing reason, with delays that double.
+ * Does something, and again if it fails for a passing reason, with delays that double, up to a second.
  * @typedef {<A>(attempt: () => A) => A} Retrying
  */
 
@@ -88,7 +91,7 @@ export const makeRetrying = ({ retriesMax, retryDelayMillis }) => (attempt) => {
       return attempt()
     } catch (error) {
       if (retry >= retriesMax || !isPassing(error)) throw error
-      Atomics.wait(sleeper, 0, 0, retryDelayMillis * 2 ** retry)
+      Atomics.wait(sleeper, 0, 0, Math.min(retryDelayMillis * 2 ** retry, Math.max(retryDelayMillis, waitMillisMax)))
     }
   }
 }

@@ -196,8 +196,11 @@ export const open = (filename, retrying, use) => {
       try {
         db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
       } finally {
-        db.close()
-        unlock(held)
+        try {
+          db.close()
+        } finally {
+          unlock(held)
+        }
       }
     }
     return { close, result }

@@ -264,6 +264,9 @@ export class Host implements Keeper {
       meters?.woken(Exit.isSuccess(exit) ? "awake" : "failed")
       if (Exit.isSuccess(exit)) {
         meters?.activations(1)
+        // not before: who has not been built has nothing to leave behind, and has examined no turn
+        registration?.parked.delete(address.key)
+        registration?.careful.delete(address.key)
         this.slots.set(id, { _tag: "Awake", activation: exit.value })
         Deferred.unsafeDone(done, Exit.succeed(exit.value))
         exit.value.showAlarms()
@@ -305,8 +308,6 @@ export class Host implements Keeper {
       if (this.registrations.get(address.contract) !== registration) {
         return yield* Effect.dieMessage(`${address.contract} was taken away while ${address} was being built`)
       }
-      // not before: who has not been built has nothing to leave behind
-      registration.parked.delete(address.key)
       return activation
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })

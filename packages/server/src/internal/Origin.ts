@@ -70,7 +70,7 @@ const inStore = Effect.fnUntraced(function*(services: Services, registration: Re
   const state = stored ? yield* decodeState(registration, text) : yield* initialState(registration, address)
   // otherwise no commit of the actor could ever succeed
   if (!stored) yield* Effect.sync(() => registration.encodeState(state))
-  const origin = { ...claim, state, stored, careful: registration.careful.delete(address.key) }
+  const origin = { ...claim, state, stored, careful: registration.careful.has(address.key) }
   return { origin, recorded: Recorded.none() }
 })
 
