@@ -38,7 +38,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Admission.ts`,
     find: "if (open.opening <= newest)",
     replace: "if (open.opening < 0)",
-    seed: 21
+    seed: 31
   },
   {
     name: "an open that is late forgets answers that it does not know of",
@@ -53,7 +53,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: "server/src/ActorStore.ts",
     find: "row.epoch !== commit.epoch || row.version !== commit.version",
     replace: "row.epoch !== commit.epoch",
-    seed: 21
+    seed: 25
   },
   {
     name: "no epoch check, and no version guard with it",
