@@ -15,7 +15,7 @@ import {
   Delivery,
   type Directory
 } from "@troupe/contract"
-import { Context, Effect, HashMap, Layer, Ref, Schema, Scope, type Stream } from "effect"
+import { Context, DateTime, Effect, HashMap, Layer, Ref, Schema, Scope, type Stream } from "effect"
 import { expectTypeOf } from "vitest"
 
 class Message extends Schema.Class<Message>("Message")({ from: Schema.String, text: Schema.String }) {}
@@ -474,6 +474,7 @@ it("room.alarms names the internal rpcs of the contract", () => {
 export const alarms = () => [
   timer.alarm("1 second", "Ring", { times: 1 }),
   timer.alarm("1 second", "Stop"),
+  timer.alarm(DateTime.unsafeNow(), "Stop"),
   timer.alarm("1 second", "Wait", { until: new Date(0) }),
   timer.alarm("1 second", "Stop", undefined, { id: "a" }),
   // @ts-expect-error unknown rpc

@@ -1,9 +1,9 @@
 /** Alarms: set by turns, fired as turns, also by actors that sleep, through crashes and failures. */
 import { assert, it } from "@effect/vitest"
-import { Address, AlarmsFull } from "@troupe/contract"
+import { Address, type Alarm, AlarmsFull } from "@troupe/contract"
 import type { ActorStore } from "@troupe/server"
 import { TestStore } from "@troupe/testing"
-import { Clock, Duration, Effect, Exit, Option, Ref, TestClock } from "effect"
+import { Clock, DateTime, Duration, Effect, Exit, Option, Ref, TestClock } from "effect"
 import {
   append,
   backend,
@@ -36,7 +36,7 @@ const ringing = Effect.gen(function*() {
   return { probe, times }
 })
 
-const ring = (room: LabRoom, after: Duration.DurationInput) => room.alarm(after, "Script", { script: "ring" })
+const ring = (room: LabRoom, when: Alarm.AlarmTime) => room.alarm(when, "Script", { script: "ring" })
 
 /** Makes the actor `main` do something in a turn. */
 const inTurn = (what: (room: LabRoom) => Effect.Effect<unknown>) =>
@@ -317,6 +317,22 @@ it.effect("L3 one committed success, whatever becomes of the commit", () =>
       assert.strictEqual(yield* Count(), ++rung, failure)
     }
     assert.isAbove(probe.count("ring"), rung)
+  })))
+
+it.effect("L3 an alarm is set for a time, and for one that is past it fires at once", () =>
+  run(Effect.gen(function*() {
+    const { times } = yield* ringing
+    yield* TestClock.adjust("1 hour")
+    const later = DateTime.unsafeMake("1970-01-02T00:00:00.250Z")
+    yield* inTurn((room) => ring(room, later))
+    assert.deepStrictEqual(yield* dueAt, [86_400_250])
+    yield* inTurn((room) => ring(room, DateTime.unsafeMakeZoned(later, { timeZone: "Europe/Berlin" })))
+    yield* TestClock.adjust("1 day")
+    yield* settle
+    assert.deepStrictEqual(times, [86_400_250])
+    yield* inTurn((room) => ring(room, DateTime.unsafeMake(0)))
+    yield* settle
+    assert.lengthOf(times, 2)
   })))
 
 it.effect("L3 an alarm waits until the turn that sets it is durable, and fires when it is", () =>

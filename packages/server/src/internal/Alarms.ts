@@ -1,14 +1,14 @@
 /** The alarms of one activation: set and cancelled by its turns, fired as turns, tried again when they fail. */
 import * as Headers from "@effect/platform/Headers"
 import * as ContractAddress from "@troupe/contract/Address"
-import type { PendingAlarm } from "@troupe/contract/Alarm"
+import type { AlarmTime, PendingAlarm } from "@troupe/contract/Alarm"
 import { AlarmsFull } from "@troupe/contract/AlarmsFull"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Json from "@troupe/contract/protocol/Json"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import { SparseSet } from "@troupe/contract/Sparse"
 import type * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -49,7 +49,7 @@ export class Alarms {
 
   /** Sets an alarm in the fiber's turn. Without an id of its own it goes by its tag. */
   readonly set = (
-    after: Duration.DurationInput,
+    when: AlarmTime,
     tag: string,
     payload: unknown,
     { id = tag }: { readonly id?: string } = {}
@@ -66,7 +66,7 @@ export class Alarms {
       if (id !== tag && this.namedWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
       turn.changeAlarm(id, {
         id,
-        due: Math.min(Math.ceil(this.now + toMillis(after)), Number.MAX_SAFE_INTEGER),
+        due: this.timeOf(when),
         tag,
         payload: encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what),
         attempt: 0,
@@ -74,6 +74,12 @@ export class Alarms {
       })
       return Effect.void
     })
+
+  /** In milliseconds since the epoch. */
+  private timeOf(when: AlarmTime): number {
+    const millis = DateTime.isDateTime(when) ? DateTime.toEpochMillis(when) : this.now + toMillis(when)
+    return Math.min(Math.ceil(millis), Number.MAX_SAFE_INTEGER)
+  }
 
   /** What no other firing is called. */
   private nextFiring(): string {
