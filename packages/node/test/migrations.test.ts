@@ -28,7 +28,7 @@ const open = (filename: string, times: number) =>
       FULL: `${times}`
     }
     const program = yield* Program.start("keep-store", [filename], { env })
-    yield* Effect.raceFirst(program.said("open"), program.ended)
+    yield* program.speaks
     yield* program.kill("SIGKILL")
     yield* program.ended
     return program.lines[0]
