@@ -7,9 +7,8 @@
  * --theme late     a theme for all of them; `Themes.ts` has what there is
  * --planted        how many seeds it takes to find each planted bug
  */
-import { spawnSync } from "node:child_process"
-import { mkdtemp, rm } from "node:fs/promises"
-import { availableParallelism, tmpdir } from "node:os"
+import { rm } from "node:fs/promises"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import * as Bundle from "./Bundle.ts"
@@ -29,7 +28,7 @@ const { values } = parseArgs({
 /** Within so many seeds each planted bug must be found. */
 const seedsMax = 500
 
-const folder = await mkdtemp(join(tmpdir(), "troupe-simulation-"))
+const folder = await Bundle.folder()
 const program = join(folder, "simulation.mjs")
 
 const { theme } = values
@@ -38,9 +37,7 @@ const replay = (seed: number) => `npm run simulate -- --seed ${seed}${theme === 
 
 const runOne = async (seed: string): Promise<number> => {
   await Bundle.make(program)
-  spawnSync(process.execPath, [program, seed, "1", "trace", ...(theme === undefined ? [] : [theme])], {
-    stdio: "inherit"
-  })
+  await Seeds.work([{ program, from: Number(seed), count: 1, wanted: "trace", theme }], (line) => console.log(line))
   return 0
 }
 
@@ -64,13 +61,16 @@ const runMany = async (): Promise<number> => {
 
 const runPlanted = async (): Promise<number> => {
   let missed = 0
-  for (const bug of planted) {
-    await Bundle.make(program, bug)
-    const { failure, seeds } = await Seeds.first(program, {
+  for (const [i, bug] of planted.entries()) {
+    const copy = join(folder, `planted-${i}.mjs`)
+    await Bundle.make(copy, bug)
+    const [found] = await Seeds.first([{
+      program: copy,
       from: Number(values.from),
       count: seedsMax,
       theme: theme ?? bug.theme
-    })
+    }])
+    const { failure, seeds } = found!
     if (!failure) missed++
     console.log(
       failure
