@@ -6,6 +6,7 @@ import { Actor } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Ref, Schedule, Schema, Scope } from "effect"
+import { Lab, labLive, layerOutside, Probe } from "./support/lab.ts"
 import { pass, settle } from "./support/world.ts"
 
 const entry = { entry: Schema.String }
@@ -229,3 +230,29 @@ it.scoped("L5 who waits for an actor that is not built before its host has gone 
     assert.strictEqual((yield* Fiber.join(entering))._tag, "ActorUnavailable")
     assert.strictEqual((yield* Effect.flip(books.get("a").Enter({ entry: "x" })))._tag, "ActorUnavailable")
   }))
+
+it.scoped("L5 an alarm that comes due while its actor falls asleep, and the server stops, is left to the next, which is no error", () =>
+  Effect.gen(function*() {
+    const probe = yield* Probe
+    probe.hooks.build = () => Effect.addFinalizer(() => probe.wait("asleep"))
+    const scope = yield* Scope.make()
+    const host = ActorHost.layer({ idleTimeout: "1 minute" })
+    const live = Layer.provide(labLive(), host)
+    const labs = yield* Effect.provide(Lab, yield* Layer.buildWithScope(live, scope))
+    probe.internals["set"] = (lab) => Effect.as(lab.alarm("61 seconds", "Add", { item: "rung" }), "set")
+    yield* labs.get("main").Script({ script: "set" })
+    yield* pass("62 seconds")
+    assert.strictEqual(probe.count("build main"), 1)
+    const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+    yield* settle
+    assert.isNull(stopping.unsafePoll())
+    yield* probe.open("asleep")
+    yield* Fiber.join(stopping)
+    yield* pass("1 minute")
+    assert.deepStrictEqual(probe.logs.filter(({ level }) => level !== "INFO"), [])
+    assert.strictEqual(probe.count("build main"), 1)
+    // it has not been lost
+    yield* Layer.buildWithScope(live, yield* Scope.make())
+    yield* settle
+    assert.strictEqual(probe.count("build main"), 2)
+  }).pipe(Effect.provide(layerOutside)))

@@ -276,7 +276,11 @@ export class Host implements Keeper {
       this.slots.delete(id)
       const defectId = this.services.secrets.next()
       Deferred.unsafeDone(done, Exit.fail(new ActorUnavailable({ address, defectId })))
-      return Effect.annotateLogs(Effect.logError(`${address} could not be activated`, exit.cause), {
+      const failed = `${address} could not be activated`
+      const log = Cause.contains(exit.cause, late)
+        ? Effect.logInfo(`${failed}: its implementation has left`)
+        : Effect.logError(failed, exit.cause)
+      return Effect.annotateLogs(log, {
         ...LogAnnotations.of(address),
         defect: defectId
       })
@@ -293,7 +297,11 @@ export class Host implements Keeper {
     address: Address.Address,
     registration: Registration.Registration | undefined
   ) {
-    if (!registration) return yield* Effect.dieMessage(`nobody implements ${address.contract} here`)
+    if (!registration) {
+      return yield* this.departed.has(address.contract)
+        ? Effect.failCause(late)
+        : Effect.dieMessage(`nobody implements ${address.contract} here`)
+    }
     const scope = yield* Scope.make()
     yield* FiberRef.set(FiberRef.currentContext, Context.add(registration.runtime.context, Scope.Scope, scope))
     yield* FiberRef.update(FiberRef.currentLogAnnotations, (annotations) => LogAnnotations.add(annotations, address))
@@ -305,10 +313,7 @@ export class Host implements Keeper {
         this
       )
       yield* activation.build
-      if (this.registrations.get(address.contract) !== registration) {
-        return yield* Effect.dieMessage(`${address.contract} was taken away while ${address} was being built`)
-      }
-      return activation
+      return this.registrations.get(address.contract) === registration ? activation : yield* Effect.failCause(late)
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
   })
 
@@ -462,6 +467,9 @@ export class Host implements Keeper {
     return { _tag: "ActivationLost" }
   }
 }
+
+/** Who needs an actor whose implementation has left, or leaves before it is built: that is nobody's mistake. */
+const late = Cause.fail(Symbol("late"))
 
 /** How many calls a client may say that it will send again: another server may have had a larger window. */
 const pendingAtLeast = 4096

@@ -106,6 +106,7 @@ export class Probe extends Context.Tag("test/Probe")<Probe, {
 }>() {}
 
 export interface Log {
+  readonly level: string
   readonly message: string
   readonly cause: string
   readonly defect: unknown
@@ -158,9 +159,10 @@ const makeProbe = (logs: Array<Log>): typeof Probe.Service => {
 /** Keeps what is logged, and prints nothing. */
 const probeLayer: Layer.Layer<Probe> = Layer.unwrapEffect(Effect.sync(() => {
   const logs: Array<Log> = []
-  const logger = Logger.make<unknown, void>(({ annotations, cause, message }) => {
+  const logger = Logger.make<unknown, void>(({ annotations, cause, logLevel, message }) => {
     const text = Array.isArray(message) ? message.map(String).join(" ") : String(message)
     logs.push({
+      level: logLevel.label,
       message: text,
       cause: Cause.pretty(cause),
       defect: Option.getOrUndefined(HashMap.get(annotations, "defect"))
