@@ -24,6 +24,8 @@ export interface Subject {
   readonly make: Effect.Effect<Harness, unknown, Scope.Scope>
   /** A transport that dials where nobody listens; absent if there is no such place. */
   readonly unreachable?: Effect.Effect<Transport["Type"], unknown, Scope.Scope>
+  /** How long a law waits for what has to come, in milliseconds of real time. Default: 10 seconds. */
+  readonly patienceMillis?: number
 }
 
 const textUnits = 1024 * 1024
@@ -32,14 +34,37 @@ const oddText = "'\"\\ \u0000\n\u2028\ufeff é 漢字 😀"
 /** A code of the application, which browsers allow too. */
 const codeOwn = 3001
 
-/** Remembers what one side of a link hears, and waits for it without a clock. */
+const patienceMillisDefault = 10_000
+
+/** A law may wait several times. */
+const timeoutMillis = 60_000
+
+/** A defect that says what has not come. Real time, because laws run under `TestClock`. */
+const soon = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  patienceMillis: number,
+  missing: () => string
+): Effect.Effect<A, E, R> =>
+  Effect.raceFirst(
+    effect,
+    Effect.async<never>((resume) => {
+      const timer = setTimeout(() => resume(Effect.dieMessage(missing())), patienceMillis)
+      return Effect.sync(() => clearTimeout(timer))
+    })
+  )
+
+/** Remembers what one side of a link hears, and waits for it. */
 class Ear implements Link.LinkHandler {
   readonly texts: Array<string> = []
   readonly closes: Array<Link.CloseEvent> = []
+  /** What came after the close. Not an error at once: a transport may catch what a handler throws. */
+  readonly late: Array<string> = []
   private readonly checks = new Set<() => void>()
 
+  constructor(private readonly patienceMillis: number) {}
+
   readonly onMessage = (text: string): void => {
-    assert.strictEqual(this.closes.length, 0, "a message came after the close")
+    if (this.closes.length > 0) this.late.push(text)
     this.texts.push(text)
     this.checks.forEach((check) => check())
   }
@@ -51,16 +76,17 @@ class Ear implements Link.LinkHandler {
 
   /** Waits until so many texts have been heard. */
   heard(count: number): Effect.Effect<ReadonlyArray<string>> {
-    return Effect.as(this.until(() => this.texts.length >= count), this.texts)
+    const missing = () => `${this.texts.length} of ${count} texts have come`
+    return Effect.as(this.until(() => this.texts.length >= count, missing), this.texts)
   }
 
   /** Waits for the close. */
   readonly closed: Effect.Effect<Link.CloseEvent> = Effect.suspend(() =>
-    Effect.map(this.until(() => this.closes.length > 0), () => this.closes[0]!)
+    Effect.map(this.until(() => this.closes.length > 0, () => "no close has come"), () => this.closes[0]!)
   )
 
-  until(condition: () => boolean): Effect.Effect<void> {
-    return Effect.async((resume) => {
+  until(condition: () => boolean, missing: () => string): Effect.Effect<void> {
+    const met = Effect.async<void>((resume) => {
       const check = () => {
         if (!condition()) return
         this.checks.delete(check)
@@ -70,6 +96,7 @@ class Ear implements Link.LinkHandler {
       check()
       return Effect.sync(() => this.checks.delete(check))
     })
+    return soon(met, this.patienceMillis, missing)
   }
 }
 
@@ -91,20 +118,31 @@ interface World {
   /** All links that were accepted. */
   readonly accepted: ReadonlyArray<Side>
   readonly harness: Harness
+  /** What has heard something of a link, or may yet. */
+  readonly ears: ReadonlyArray<Ear>
+  readonly newEar: () => Ear
   /** What is done with a link that has just been accepted. */
   onAccept: (side: Side) => void
 }
 
-const makeWorld = (subject: Subject): Effect.Effect<World, unknown, Scope.Scope> =>
+const makeWorld = (
+  { make, patienceMillis = patienceMillisDefault }: Subject
+): Effect.Effect<World, unknown, Scope.Scope> =>
   Effect.gen(function*() {
-    const harness = yield* subject.make
+    const harness = yield* make
     const accepted: Array<Side> = []
-    const arrivals = new Ear()
+    const ears: Array<Ear> = []
+    const newEar = () => {
+      const ear = new Ear(patienceMillis)
+      ears.push(ear)
+      return ear
+    }
+    const arrivals = new Ear(patienceMillis)
     const connect = Effect.gen(function*() {
       const count = accepted.length
-      const ear = new Ear()
-      const link = yield* harness.transport.dial(ear)
-      yield* arrivals.until(() => accepted.length > count)
+      const ear = newEar()
+      const link = yield* soon(harness.transport.dial(ear), patienceMillis, () => "a dial has not ended")
+      yield* arrivals.until(() => accepted.length > count, () => "a link that was dialled has not been accepted")
       return { client: { link, ear }, server: accepted[accepted.length - 1]! }
     })
     const world: World = {
@@ -115,10 +153,12 @@ const makeWorld = (subject: Subject): Effect.Effect<World, unknown, Scope.Scope>
       }),
       accepted,
       harness,
+      ears,
+      newEar,
       onAccept: () => {}
     }
     yield* harness.listen((link) => {
-      const side = { link, ear: new Ear() }
+      const side = { link, ear: newEar() }
       accepted.push(side)
       world.onAccept(side)
       // in a turn of its own, because the handler is not known to the link before this returns
@@ -143,19 +183,45 @@ const settle = (world: World): Effect.Effect<void, DialError> =>
 const numbered = (prefix: string): ReadonlyArray<string> =>
   Array.from({ length: textsInRow }, (_, i) => `${prefix}${i}`)
 
+/** What a transport has to keep to. */
+export interface Law {
+  readonly title: string
+  /** Fails, or is a defect, if the transport does not. */
+  readonly check: Effect.Effect<void, unknown, Scope.Scope>
+}
+
+type Enact = (title: string, check: (world: World) => Effect.Effect<void, unknown, Scope.Scope>) => void
+
+/** What holds of every link, whatever a law is about. */
+const checkEars = ({ ears }: World): void => {
+  for (const { closes, late } of ears) {
+    assert.deepStrictEqual(late, [], "a text came after the close")
+    assert.isAtMost(closes.length, 1, "a link has closed more than once")
+  }
+}
+
+/** The laws for one transport. */
+export const laws = (subject: Subject): ReadonlyArray<Law> => {
+  const all: Array<Law> = []
+  const law: Enact = (title, check) =>
+    all.push({
+      title,
+      check: Effect.flatMap(makeWorld(subject), (world) => Effect.map(check(world), () => checkEars(world)))
+    })
+  textLaws(law)
+  closeLaws(law)
+  dialLaws(law, subject)
+  return all
+}
+
 /** Registers the laws for one transport, as tests. */
 export const register = (name: string, subject: Subject): void => {
-  const law: Law = (title, check) => it.scoped(title, () => Effect.flatMap(makeWorld(subject), check))
   describe(name, () => {
-    textLaws(law)
-    closeLaws(law)
-    dialLaws(law, subject)
+    for (const { check, title } of laws(subject)) it.scoped(title, () => check, timeoutMillis)
   })
 }
 
-type Law = (title: string, check: (world: World) => Effect.Effect<void, unknown, Scope.Scope>) => void
-
-const textLaws = (law: Law) => {
+const textLaws = (law: Enact) => {
   law("texts arrive in order, in both directions at once", (world) =>
     Effect.gen(function*() {
       const { client, server } = yield* world.connect
@@ -234,7 +300,7 @@ const textLaws = (law: Law) => {
     }))
 }
 
-const closeLaws = (law: Law) => {
+const closeLaws = (law: Enact) => {
   const sides = ["client", "server"] as const
   for (const closer of sides) {
     const other = closer === "client" ? "server" : "client"
@@ -333,7 +399,7 @@ const closeLaws = (law: Law) => {
     }))
 }
 
-const dialLaws = (law: Law, { unreachable }: Subject) => {
+const dialLaws = (law: Enact, { patienceMillis = patienceMillisDefault, unreachable }: Subject) => {
   law("a link that is closed as soon as it is accepted is a link that closes", (world) =>
     Effect.gen(function*() {
       world.onAccept = ({ link }) => link.close(codeOwn, "go away")
@@ -344,11 +410,9 @@ const dialLaws = (law: Law, { unreachable }: Subject) => {
 
   law("interrupting a dial at any moment leaves nothing behind", (world) =>
     Effect.gen(function*() {
-      const ears: Array<Ear> = []
       world.onAccept = ({ link }) => link.send("welcome")
       for (let turns = 0; turns < 12; turns++) {
-        const ear = new Ear()
-        ears.push(ear)
+        const ear = world.newEar()
         const dial = yield* Effect.fork(Effect.scoped(Effect.zipRight(world.harness.transport.dial(ear), Effect.never)))
         for (let i = 0; i < turns; i++) yield* turn
         yield* dial.interruptAsFork(dial.id())
@@ -361,22 +425,25 @@ const dialLaws = (law: Law, { unreachable }: Subject) => {
       world.onAccept = () => {}
       yield* settle(world)
       yield* Effect.forEach(world.accepted, ({ ear }) => ear.closed)
-      for (const ear of ears) assert.isAtMost(ear.closes.length, 1)
     }))
 
   if (!unreachable) return
-  law("a dial to where nobody listens fails with a DialError that says where and why", () =>
-    Effect.gen(function*() {
-      const transport = yield* unreachable
-      const ear = new Ear()
-      for (let i = 0; i < 3; i++) {
-        const error = yield* Effect.flip(transport.dial(ear))
-        assert.instanceOf(error, DialError)
-        assert.match(error.message, /refused/i)
-        assert.notMatch(error.message, /undefined|\[object|^\s*$/)
-      }
-      assert.deepStrictEqual([ear.texts, ear.closes], [[], []])
-    }))
+  law(
+    "a dial to where nobody listens fails with a DialError that says where and why",
+    ({ newEar }) =>
+      Effect.gen(function*() {
+        const transport = yield* unreachable
+        const ear = newEar()
+        for (let i = 0; i < 3; i++) {
+          const dial = soon(transport.dial(ear), patienceMillis, () => "a dial has not ended")
+          const error = yield* Effect.flip(dial)
+          assert.instanceOf(error, DialError)
+          assert.match(error.message, /refused/i)
+          assert.notMatch(error.message, /undefined|\[object|^\s*$/)
+        }
+        assert.deepStrictEqual([ear.texts, ear.closes], [[], []])
+      })
+  )
 }
 
 /** Lets one turn of the event loop pass. */
