@@ -30,7 +30,8 @@ export interface Subject {
 
 const textUnits = 1024 * 1024
 const textsInRow = 200
-const oddText = "'\"\\ \u0000\n\u2028\ufeff é 漢字 😀"
+/** It begins with what decoders take for a byte order mark if they are not told otherwise. */
+const oddText = "\ufeff'\"\\ \u0000\n\u2028\ufeff é 漢字 😀"
 /** A code of the application, which browsers allow too. */
 const codeOwn = 3001
 

@@ -66,6 +66,7 @@ const broken: Record<string, Changes> = {
   "loses empty texts": texts((text) => text === "" ? [] : [text]),
   "shortens long texts": texts((text) => [text.slice(0, 1_000_000)]),
   "carries ASCII only": texts((text) => [text.replaceAll(/[\u0080-\uffff]/g, "?")]),
+  "takes a byte order mark away": texts((text) => [text.replace(/^\ufeff/, "")]),
   "makes a text of each line": texts((text) => text.split("\n")),
   "loses what is sent before an answer to a dial": {
     dial: (dial) => (handler) =>
