@@ -107,6 +107,10 @@ interface Side {
   readonly ear: Ear
 }
 
+const sides = ["client", "server"] as const
+
+const other = (side: typeof sides[number]) => side === "client" ? "server" : "client"
+
 /** Dials and accepts. */
 interface World {
   /** Opens a link, until the scope closes; `client` dialled it, `server` accepted it. */
@@ -271,6 +275,26 @@ const textLaws = (law: Enact) => {
       assert.deepStrictEqual(yield* client.ear.heard(1), ["welcome"])
     }))
 
+  law(
+    "what is sent to a side that does not read waits, and arrives in order when it reads again",
+    (world) =>
+      Effect.gen(function*() {
+        for (const reader of sides) {
+          const both = yield* world.connect
+          const { ear, link } = both[reader]
+          const sender = both[other(reader)].link
+          if (!link.setReading) continue
+          link.setReading(false)
+          for (const text of numbered("a")) sender.send(text)
+          yield* settle(world)
+          assert.isEmpty(ear.texts)
+          link.setReading(true)
+          for (const text of numbered("b")) sender.send(text)
+          assert.deepStrictEqual(yield* ear.heard(2 * textsInRow), [...numbered("a"), ...numbered("b")])
+        }
+      })
+  )
+
   law("nothing is buffered once everything has arrived", (world) =>
     Effect.gen(function*() {
       const { client, server } = yield* world.connect
@@ -302,9 +326,8 @@ const textLaws = (law: Enact) => {
 }
 
 const closeLaws = (law: Enact) => {
-  const sides = ["client", "server"] as const
   for (const closer of sides) {
-    const other = closer === "client" ? "server" : "client"
+    const told = other(closer)
 
     law(
       `a close of the ${closer} is seen once by both, with code and reason, after what was sent before`,
@@ -314,11 +337,11 @@ const closeLaws = (law: Enact) => {
           link[closer].link.send("last")
           link[closer].link.close(codeOwn, "enough é")
           const event = { code: codeOwn, reason: "enough é" }
-          assert.deepInclude(yield* link[other].ear.closed, event)
+          assert.deepInclude(yield* link[told].ear.closed, event)
           assert.deepInclude(yield* link[closer].ear.closed, event)
-          assert.deepStrictEqual(link[other].ear.texts, ["last"])
+          assert.deepStrictEqual(link[told].ear.texts, ["last"])
           yield* settle(world)
-          assert.strictEqual(link[other].ear.closes.length, 1)
+          assert.strictEqual(link[told].ear.closes.length, 1)
           assert.strictEqual(link[closer].ear.closes.length, 1)
         })
     )
@@ -367,7 +390,7 @@ const closeLaws = (law: Enact) => {
       for (const closer of sides) {
         const link = yield* world.connect
         link[closer].link.close(codeOwn, "é".repeat(500))
-        const { code, reason } = yield* link[closer === "client" ? "server" : "client"].ear.closed
+        const { code, reason } = yield* link[other(closer)].ear.closed
         assert.strictEqual(code, codeOwn)
         assert.isTrue("é".repeat(500).startsWith(reason), reason)
       }

@@ -78,6 +78,10 @@ const broken: Record<string, Changes> = {
         })
       })
   },
+  "reads on when it is not to": { link: ({ setReading }) => setReading ? { setReading: () => {} } : {} },
+  "does not read again": {
+    link: ({ setReading }) => setReading ? { setReading: (reading) => reading || setReading(false) } : {}
+  },
   "always has something buffered": { link: () => ({ buffered: () => 1 }) },
   "throws when something is sent after the close": {
     link: ({ close, send }) => {
