@@ -95,6 +95,8 @@ export class History {
   private readonly entered = new Set<string>()
   private readonly released = new Set<string>()
   private readonly left = new Set<string>()
+  /** The ids of connections whose clients were told that they stand. */
+  private readonly opened = new Set<number>()
   private readonly comparisons: Array<() => void> = []
   private gaps = 0
   /** What was handed to a link. */
@@ -141,6 +143,9 @@ export class History {
     this.compare(() => {
       if (adds.has(kind) && this.committed.get(log)?.[outcome.value!] !== op)
         this.problem(`${op} was answered with ${outcome.value}, and is not there`)
+      const length = this.committed.get(log)?.length ?? 0
+      if (kind === "Length" && outcome.value! > length)
+        this.problem(`${log} has said ${outcome.value}, and has ${length}`)
       if (to !== undefined && !this.committed.get(to)?.includes(op)) this.problem(`${op} is not in ${to}`)
     })
   }
@@ -178,11 +183,15 @@ export class History {
     return (this.lives.get(key) ?? []).flat()
   }
 
-  /** An event that leaves must be in the store by then, and a call that leaves must be waited for. */
+  /**
+   * An event that leaves must be in the store by then, a call that leaves must be waited for, and a connection that opens
+   * must have been let in.
+   */
   readonly onMessage = (sent: MemoryTransport.Sent): string | undefined => {
-    // most are neither
-    if (!sent.text.includes("\"op\"")) return undefined
+    // most are none of that
+    if (!sent.text.includes("\"op\"") && !sent.text.includes("\"Opened\"")) return undefined
     for (const frame of sent.frames) {
+      if (frame._tag === "Opened") this.onOpened(frame.connectionId)
       if (frame._tag !== "Message") continue
       const { payload } = frame
       const issue = payload._tag === "Request"
@@ -199,6 +208,11 @@ export class History {
     this.compare(() => {
       if (this.committed.get(log)?.[index] !== op) this.problem(`the event of ${op} has left before its commit`)
     })
+  }
+
+  private onOpened(id: number): void {
+    this.opened.add(id)
+    if (!hasId(this.entered, id)) this.problem(`connection ${id} has opened, and onConnect has not run`)
   }
 
   /** Whether an activation was to be lost because its state could not be stored. */
@@ -323,6 +337,10 @@ export class History {
     if (options.crashes === 0) {
       for (const connection of this.acquired) {
         if (!this.released.has(connection)) this.problem(`${connection} was acquired and not released`)
+      }
+      // who was let in and not told when the activation was lost has never stood
+      for (const id of this.opened) {
+        if (!hasId(this.left, id)) this.problem(`connection ${id} has ended, and onDisconnect has not run`)
       }
     }
   }
@@ -474,6 +492,10 @@ const staysWithActor = (kind: Kind): boolean => kind === "AddBeside" || kind ===
 
 /** They are not added in a turn of the client that has called. */
 const staged: ReadonlySet<Kind> = new Set(["AddLater", "Receive", "ReceiveBeside"])
+
+/** Whether one of the connections, which are told with their logs, has this id. */
+const hasId = (connections: ReadonlySet<string>, id: number): boolean =>
+  Array.from(connections).some((connection) => connection.endsWith(` ${id}`))
 
 const repeated = (ops: ReadonlyArray<string>) => ops.filter((op, i) => ops.indexOf(op) !== i)
 
