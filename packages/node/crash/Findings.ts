@@ -1,4 +1,5 @@
 /** Compares what callers were told with what the ledgers hold. */
+import { tailLength } from "../test/utils/Ledger.ts"
 import type { Answer, Held } from "./Answer.ts"
 
 /** How often something was found that must not be. */
@@ -36,11 +37,17 @@ const disorder = (entries: ReadonlyArray<string>): number => {
   }).length
 }
 
+const sum = (a: number, b: number): number => a + b
+
+/** Whether a stream has not given the entries up to a place, as many as it gives or as there were. */
+const isMistoldOf = (tail: ReadonlyArray<string>, place: number, { ledger }: Held): boolean =>
+  tail.join() !== ledger.slice(Math.max(0, place - tailLength), place).join()
+
 /** Whether a call was told of something that is not so. */
 const isMistold = ({ entry, journal, ledger, tail }: Answer, held: Held): boolean =>
   (ledger !== undefined && held.ledger[ledger - 1] !== entry)
   || (journal !== undefined && held.journal[journal - 1] !== entry)
-  || (tail !== undefined && tail.join() !== held.ledger.slice(ledger! - tail.length, ledger).join())
+  || (tail !== undefined && isMistoldOf(tail, ledger!, held))
 
 const ofKey = (answers: ReadonlyArray<Answer>, held: Held): Findings => {
   const entries = (those: (answer: Answer) => boolean) => answers.filter(those).map(({ entry }) => entry)
@@ -54,7 +61,8 @@ const ofKey = (answers: ReadonlyArray<Answer>, held: Held): Findings => {
     lost: ledger.lost + journal.lost + slip.lost,
     doubled: ledger.doubled + journal.doubled + slip.doubled,
     foreign: ledger.foreign + journal.foreign + slip.foreign,
-    outOfOrder: disorder(held.ledger) + disorder(held.journal)
+    outOfOrder:
+      [held.ledger, held.journal, held.slip, ...answers.map(({ torn = [] }) => torn)].map(disorder).reduce(sum)
       + answers.filter((answer) => isMistold(answer, held)).length
   }
 }
@@ -64,6 +72,6 @@ export const of = (answers: ReadonlyArray<Answer>, held: ReadonlyArray<Held>): F
   const byKey = new Map<string, Array<Answer>>(held.map(({ key }) => [key, []]))
   for (const answer of answers) byKey.get(answer.key)?.push(answer)
   const all = held.map((each) => ofKey(byKey.get(each.key) ?? [], each))
-  const sum = (of: keyof Findings) => all.reduce((total, findings) => total + findings[of], 0)
-  return { lost: sum("lost"), doubled: sum("doubled"), foreign: sum("foreign"), outOfOrder: sum("outOfOrder") }
+  const total = (of: keyof Findings) => all.map((findings) => findings[of]).reduce(sum, 0)
+  return { lost: total("lost"), doubled: total("doubled"), foreign: total("foreign"), outOfOrder: total("outOfOrder") }
 }

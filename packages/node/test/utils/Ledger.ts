@@ -59,8 +59,8 @@ export class Ledger extends Actor.Tag<Ledger>()("Ledger", {
 /** How many entries a slip has when it is torn up. */
 const slipLength = 3
 
-/** How many entries a stream gives. */
-const tailLength = 8
+/** How many entries a stream gives, if there are so many. */
+export const tailLength = 8
 
 const layerJournal = Journal.toLayer(
   { state: State, initialState: empty },
