@@ -73,6 +73,12 @@ const silent = Effect.gen(function*() {
 })
 
 describe("a dial", () => {
+  it.scoped("fails with what the system says where nobody listens", () =>
+    Effect.gen(function*() {
+      const transport = yield* transportTo(`ws://127.0.0.1:${yield* closedPort}/links`)
+      assert.match((yield* Effect.flip(transport.dial(deaf))).message, /refused/i)
+    }))
+
   it.scoped("fails with what the server answered instead of a link", () =>
     Effect.gen(function*() {
       const { listener, port } = yield* serve

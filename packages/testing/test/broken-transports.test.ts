@@ -225,5 +225,11 @@ describe("the laws of transports find one that", () => {
     it.effect(what, () => Effect.map(brokenBy(changes), (laws) => assert.isNotEmpty(laws)))
   }
 
+  it.effect("and none that fails in its own words", () =>
+    Effect.map(
+      brokenBy(unreachable(new Transport.DialError({ message: "connect ENOENT /run/troupe.sock" }))),
+      (laws) => assert.isEmpty(laws)
+    ))
+
   it.effect("and none that is right", () => Effect.map(brokenBy({}), (laws) => assert.isEmpty(laws)))
 })
