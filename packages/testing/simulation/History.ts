@@ -278,6 +278,24 @@ export class History {
     }
   }
 
+  /** What a subscription has given that was live when so many operations had been called: nothing is missing before it. */
+  readonly eventsSince = (
+    client: string,
+    log: string,
+    operations: number,
+    [first]: ReadonlyArray<number | undefined>
+  ): void => {
+    if (first === undefined) return
+    this.comparisons.push(() => {
+      const all = this.committed.get(log) ?? []
+      for (const { log: at, op } of this.operations.slice(operations)) {
+        const index = at === log ? all.indexOf(op) : -1
+        if (index !== -1 && index < first)
+          this.problem(`${client}: the first event was ${first}, and not that of ${op}`)
+      }
+    })
+  }
+
   /** What a reader has heard of events of which only the newest of each sender counts. */
   readonly newest = (reader: string, seen: ReadonlyArray<typeof Entry.Type>): void => {
     const last = new Map<string, number>()

@@ -106,6 +106,7 @@ class ClientOfLogs {
           ? undefined
           : yield* Effect.die(subscribed.left)
       const added = subscribed.right
+      const called = this.history.operations.length
       const events = new Heard()
       const reading = yield* Effect.fork(
         Stream.runForEach(
@@ -119,6 +120,7 @@ class ClientOfLogs {
       yield* this.hearLast(connection, log, events, visit, 0)
       yield* Fiber.interrupt(reading)
       this.history.events(`${this.name} of ${log}`, events.seen)
+      this.history.eventsSince(`${this.name} of ${log}`, log, called, events.seen)
     }))
   }
 

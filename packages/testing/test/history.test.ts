@@ -133,6 +133,10 @@ const wrong: Record<string, (run: Run) => void> = {
   "an entry that nobody has asked for": (run) => run.commit(["x"]),
   "an event before its commit": ({ history }) => void history.onMessage(eventOf("x", 0)),
   "an event that is lost": ({ history }) => history.events("ann", [0, 2]),
+  "the first events of a subscription that are lost": (run) => {
+    for (const op of ["x", "y", "z"]) run.add(op)
+    run.history.eventsSince("ann", "a", 1, [2])
+  },
   "an event that comes twice": ({ history }) => history.events("ann", [0, 0]),
   "two events in the wrong order": ({ history }) => history.events("ann", [1, 0]),
   "an event again after a gap": ({ history }) => history.events("ann", [0, 1, undefined, 1]),
@@ -191,6 +195,7 @@ describe("the checks of histories find", () => {
     run.tell(run.call("how many", "Length"), 2)
     run.end(run.call("z", "Refuse"), { _tag: "Failure", error: "Refused", sent: undefined })
     run.history.events("ann", [0, 1])
+    run.history.eventsSince("ann", "a", 1, [1])
     run.disconnect()
     assert.deepStrictEqual(run.problems(), [])
   })
