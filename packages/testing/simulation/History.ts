@@ -49,7 +49,13 @@ export type Outcome =
   | { readonly _tag: "Running" }
   /** With where it stands, or how many there were. */
   | { readonly _tag: "Success"; readonly value: number | undefined }
-  | { readonly _tag: "Failure"; readonly error: string; readonly sent: "no" | "maybe" | undefined }
+  /** With the operation that the error names, if it names one. */
+  | {
+    readonly _tag: "Failure"
+    readonly error: string
+    readonly sent: "no" | "maybe" | undefined
+    readonly of?: string | undefined
+  }
   | { readonly _tag: "Interrupted" }
 
 const isConnectionError = Schema.is(ConnectionError.ConnectionError)
@@ -138,8 +144,10 @@ export class History {
   readonly end = (operation: Operation, outcome: Outcome): void => {
     operation.endedAt = this.now()
     operation.outcome = outcome
-    if (outcome._tag !== "Success") return
     const { kind, log, op, to } = operation
+    if (outcome._tag === "Failure" && (outcome.of ?? op) !== op)
+      this.problem(`${op} was answered with the failure of ${outcome.of}`)
+    if (outcome._tag !== "Success") return
     this.compare(() => {
       if (adds.has(kind) && this.committed.get(log)?.[outcome.value!] !== op)
         this.problem(`${op} was answered with ${outcome.value}, and is not there`)
@@ -323,6 +331,17 @@ export class History {
     })
     if (length !== undefined && seen.length !== length)
       this.problem(`${client}: the stream has ended after ${seen.length} of ${length}`)
+  }
+
+  /** What a stream of the entries of a log has given. They are told as answers are. */
+  readonly entries = (client: string, log: string, seen: ReadonlyArray<typeof Entry.Type>): void => {
+    this.followed(client, seen.map(({ index }) => index), undefined)
+    this.compare(() => {
+      for (const entry of seen) {
+        if (entry.log !== log || this.committed.get(log)?.[entry.index] !== entry.op)
+          this.problem(`${client}: the stream of ${log} has given ${entry.op} of ${entry.log} as ${entry.index}`)
+      }
+    })
   }
 
   /** Says what hangs, of a run that did not come to its end. */

@@ -43,8 +43,8 @@ const outcomeOf = (exit: Exit.Exit<number | void, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return { _tag: "Success", value: typeof exit.value === "number" ? exit.value : undefined }
   if (Cause.isInterruptedOnly(exit.cause)) return { _tag: "Interrupted" }
   const error = Cause.squash(exit.cause)
-  const tag = (error as { readonly _tag?: string })?._tag
-  return { _tag: "Failure", error: tag ?? String(error), sent: sentOf(error) }
+  const { _tag: tag, op } = Object(error) as { readonly _tag?: string; readonly op?: string }
+  return { _tag: "Failure", error: tag ?? String(error), sent: sentOf(error), of: op }
 }
 
 class ClientOfLogs {
@@ -217,7 +217,7 @@ class ClientOfLogs {
           kind: actual,
           op
         })
-        return this.perform(connection, actual, op, to)
+        return this.perform(connection, log, actual, op, to)
       })
       const limited = impatient
         ? Effect.timeoutFail(performed, { duration: patience, onTimeout: () => "late" })
@@ -230,6 +230,7 @@ class ClientOfLogs {
 
   private perform(
     { rpc }: LogConnection,
+    log: string,
     kind: ClientKind,
     op: string,
     to: string | undefined
@@ -245,12 +246,12 @@ class ClientOfLogs {
       case "Follow":
         return Effect.gen(this, function*() {
           const to = yield* Random.nextIntBetween(1, 6)
-          const seen: Array<number> = []
+          const seen: Array<typeof Entry.Type> = []
           yield* rpc.Follow({ from: 0, to }).pipe(
-            Stream.runForEach(({ index }) => Effect.sync(() => seen.push(index))),
+            Stream.runForEach((entry) => Effect.sync(() => seen.push(entry))),
             // nobody may add so many
             Effect.timeoutOption("20 seconds"),
-            Effect.ensuring(Effect.sync(() => this.history.followed(this.name, seen, undefined)))
+            Effect.ensuring(Effect.sync(() => this.history.entries(this.name, log, seen)))
           )
         })
       case "Count":

@@ -77,6 +77,16 @@ const wrong: Record<string, (run: Run) => void> = {
     run.commit(["x", "x"])
   },
   "a call that was answered and had no effect": (run) => run.tell(run.call("x"), 0),
+  "the failure of another call": (run) =>
+    run.end(run.call("x", "Refuse"), { _tag: "Failure", error: "Refused", sent: undefined, of: "y" }),
+  "an entry of another log in a stream": (run) => {
+    run.add("x")
+    run.history.entries("ann", "a", [{ log: "b", op: "x", index: 0 }])
+  },
+  "an entry in a stream that was not added there": (run) => {
+    run.add("x")
+    run.history.entries("ann", "a", [{ log: "a", op: "y", index: 0 }])
+  },
   "an answer before its commit": (run) => {
     const operation = run.call("x")
     run.tell(operation, 0)

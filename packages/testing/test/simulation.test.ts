@@ -36,8 +36,7 @@ describe("simulation", () => {
       Seeds.digests(program, { ...seeds, wanted: "digests" })
     ])
     assert.lengthOf(here, 50)
-    assert.deepStrictEqual(here.filter(({ same }) => !same), [])
-    assert.deepStrictEqual(there, here.map(({ same: _, ...digest }) => digest))
+    assert.deepStrictEqual(here, there.map((digest) => ({ ...digest, same: true })))
     // and another seed is another run
     assert.lengthOf(new Set(here.map(({ digest }) => digest)), 50)
     for (const { lines, seed } of here) assert.isAbove(lines, 15, `seed ${seed}`)
