@@ -22,7 +22,11 @@ export class Watched<A> {
 
   set(value: A): void {
     this.value = value
-    for (const listener of this.listeners) listener(value)
+    for (const listener of this.listeners) {
+      // one of them may have set another, which all have been told by then
+      if (this.value !== value) return
+      listener(value)
+    }
   }
 
   /** Tells the value, and each that follows. Returns what ends that. */

@@ -194,6 +194,35 @@ it.scoped("calls of promises have spans where somebody looks at them, and can be
     )
   }))
 
+/** Connects, and closes the connection as soon as it hears that it is connecting again. */
+const connectOnce = (client: ActorClient.ActorClient["Type"]) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const tally = Promises.of(yield* Scope.extend(client.connect(Tally, "a", options), scope))
+    tally.onStatus(({ _tag }) => {
+      if (_tag === "Connecting") Effect.runSync(Scope.close(scope, Exit.void))
+    })
+    return tally
+  })
+
+it.scoped("a listener of the status that closes the connection ends it, whoever else listens", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client()
+    // with this one the link stays
+    yield* client.connect(Tally, "other", { params: { who: "bob" } })
+    const tally = yield* connectOnce(client)
+    const seen: Array<string> = []
+    tally.onStatus(({ _tag }) => void seen.push(_tag))
+    yield* world.store.fail("failed")
+    watch(tally.rpc.Add({ label: "lost" }))
+    yield* told
+    assert.strictEqual(tally.status._tag, "Closed")
+    assert.deepStrictEqual(seen, ["Connected", "Closed"])
+    assert.strictEqual(world.trace.count("preflight ann"), 1)
+  }))
+
 class Doors extends Actor.Tag<Doors>()("Doors", { rpcs: RpcGroup.make(Rpc.make("Wait")) }) {}
 
 const DoorsLive = Doors.toLayer(

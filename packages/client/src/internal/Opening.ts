@@ -155,6 +155,8 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
     this.lacksParams = false
     this.forget()
     owner.setStatus(ConnectionStatus.Connecting())
+    // who was told may have ended the connection, or the link
+    if (this.link !== link) return
     this.attempts.start(
       owner.target.params,
       Exit.match({
