@@ -7,7 +7,7 @@ import { TestKit } from "@troupe/testing"
 import { Effect, Exit, Layer, ManagedRuntime, Schema, Scope } from "effect"
 import { layerTally, Refusal, Tally, Trace, Turned } from "./support/tally.ts"
 import { RecordingTracer } from "./support/tracer.ts"
-import { atOnce, begin, makeWorld, pass, result, settle, type World } from "./support/world.ts"
+import { atOnce, begin, makeWorld, pass, result, settle, word, type World } from "./support/world.ts"
 
 const options = { params: { who: "ann" } }
 
@@ -221,6 +221,32 @@ it.scoped("a listener of the status that closes the connection ends it, whoever 
     assert.strictEqual(tally.status._tag, "Closed")
     assert.deepStrictEqual(seen, ["Connected", "Closed"])
     assert.strictEqual(world.trace.count("preflight ann"), 1)
+  }))
+
+it.scoped("a listener of the status that closes the last connection leaves no dial behind", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* connectOnce(yield* world.client())
+    yield* world.network.cut
+    yield* pass("1 second")
+    assert.strictEqual(tally.status._tag, "Closed")
+    assert.strictEqual(yield* world.network.dials, 1)
+  }))
+
+it.scoped("a listener of the status that pauses the client pauses all of its connections", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const client = yield* world.client()
+    const first = Promises.of(yield* client.connect(Tally, "a", options))
+    const second = Promises.of(yield* client.connect(Tally, "b", options))
+    first.onStatus((status) => {
+      if (word(status) === "waiting 1 LinkLost") Effect.runSync(client.pause)
+    })
+    yield* goOffline(world)
+    assert.strictEqual(word(first.status), "waiting 0 Paused")
+    assert.strictEqual(word(second.status), "waiting 0 Paused")
   }))
 
 class Doors extends Actor.Tag<Doors>()("Doors", { rpcs: RpcGroup.make(Rpc.make("Wait")) }) {}

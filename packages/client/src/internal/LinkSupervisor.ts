@@ -265,7 +265,11 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
 
   setStatus(status: ConnectionStatus.ConnectionStatus): void {
     this.status.set(status)
-    for (const connection of this.connections) connection.onLinkStatus(status)
+    for (const connection of this.connections) {
+      // one that was told may have set another, which all have been told by then
+      if (this.status.current !== status) return
+      connection.onLinkStatus(status)
+    }
   }
 
   // --- a link --------------------------------------------------------------------------------------------------------
@@ -275,6 +279,8 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     const link = this.link = new ClientLink(this.services, this)
     const scope = this.scope = Effect.runSync(Scope.make())
     this.setStatus(ConnectionStatus.Connecting())
+    // who was told may not want it any more
+    if (this.link !== link) return
     this.timer.set(
       this.dialTimeoutMillis,
       () => this.onDialFailed(link, new DialError({ message: `no link within ${this.dialTimeoutMillis} ms` }))
