@@ -307,6 +307,19 @@ it.scoped("E3 a reader that falls behind finds a gap in the place of what it has
     assert.deepStrictEqual(fast, Array.from({ length: 10 }, () => [1, 2, 3]).flat())
   }))
 
+it.scoped("a reader that has as much as it may when its connection is lost finds one gap", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client({ eventBufferMax: 3 })).connect(Tally, "a", options)
+    const slow = yield* tally.events("tick")
+    yield* result(yield* begin(tally.rpc.Burst({ count: 3 })))
+    yield* world.crash
+    yield* pass("31 seconds")
+    assert.strictEqual(yield* statusOf(tally), "connected")
+    assert.deepStrictEqual(yield* collect(slow), [gap])
+  }))
+
 it.scoped("E4 the end of the last reader ends the subscription; the next one begins another", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()

@@ -27,8 +27,8 @@ export class EveryEvent implements EventBuffer {
 
   add(event: unknown): void {
     if (this.events.length >= this.max) {
-      this.events = [gap]
-      this.onGap()
+      this.events = []
+      this.gap()
     }
     this.events.push(event)
   }
@@ -36,7 +36,8 @@ export class EveryEvent implements EventBuffer {
   gap(): void {
     if (this.events[this.events.length - 1] === gap) return
     this.onGap()
-    this.add(gap)
+    if (this.events.length >= this.max) this.events = []
+    this.events.push(gap)
   }
 
   takeAll(): Array<unknown> {
