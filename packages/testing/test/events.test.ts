@@ -529,6 +529,17 @@ it.scoped("subscriptionsMax counts what will be subscribed to, in order", () =>
     assert.isFalse(yield* isRunning(taken))
   }))
 
+it.scoped("subscriptionsMax counts what a connection is opened with, in order", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { subscriptionsMax: 1 } })
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", { ...options, events: ["added", "tick"] })
+    const added = yield* collect(yield* tally.events("added"))
+    assert.instanceOf(yield* Effect.flip(tally.events("tick")), ConnectionError.CallRejected)
+    yield* result(yield* begin(tally.rpc.Add({ label: "x" })))
+    assert.lengthOf(added, 1)
+  }))
+
 it.scoped("subscriptions that wait for their turn have a bound", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()

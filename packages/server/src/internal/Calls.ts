@@ -240,7 +240,7 @@ export class Calls {
     connection: ServerConnection,
     { _tag, event }: MessageOf<"Subscribe"> | MessageOf<"Unsubscribe">
   ): void {
-    const { address, registration, services: { options: { subscriptionsMax } }, subscribers, turns } = this.owner
+    const { address, registration, subscribers, turns } = this.owner
     const { events } = registration.codecs.contract
     const subscribing = _tag === "Subscribe"
     if (!events.has(event)) {
@@ -261,13 +261,8 @@ export class Calls {
         start: () => {
           connection.subscribing--
           if (!subscribing) subscribers.remove(connection, event)
-          else if (connection.subscriptions.size >= subscriptionsMax && !connection.subscriptions.has(event)) {
-            answer = Frame.encodeSubscribeRejected(event, `subscriptionsMax is ${subscriptionsMax}`)
-          } else {
-            answer = Frame.encodeSubscribed(event)
-            // it may have ended while this waited, and nobody would take it away again
-            if (!connection.ended) subscribers.add(connection, event)
-          }
+          // it may have ended while this waited, and nobody would take it away again
+          else if (!connection.ended) answer = subscribers.add(connection, event) ?? Frame.encodeSubscribed(event)
           return new Turn(turns, { caller: connection })
         },
         run: () => Effect.void,

@@ -89,7 +89,7 @@ export class LiveActivation
   readonly turns: Turns
   readonly answers: Answers
   readonly recorded: Recorded
-  readonly subscribers = new Subscribers()
+  readonly subscribers: Subscribers
   readonly forks: Forks
   readonly stageEvent: Room.StageEvent
   readonly behind = new SparseSet<ServerConnection>()
@@ -127,6 +127,7 @@ export class LiveActivation
     this.turns = new Turns(services, registration, address, origin, this.runtime, this)
     this.answers = new Answers(address, services.secrets, this.runtime, services.options.outputBytesMax)
     this.recorded = new Recorded(this, recorded, origin.version)
+    this.subscribers = new Subscribers(services.options.subscriptionsMax)
     this.stageEvent = Room.makeStageEvent(
       this.turns,
       registration.codecs.contract,

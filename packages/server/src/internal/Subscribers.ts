@@ -1,4 +1,5 @@
 /** Who has subscribed to which event. */
+import * as Frame from "@troupe/contract/protocol/Frame"
 import { SparseMap } from "@troupe/contract/Sparse"
 import type { ServerConnection } from "./ServerConnection.ts"
 
@@ -11,9 +12,17 @@ interface Entry {
 export class Subscribers {
   private readonly byEvent = new SparseMap<string, Entry>()
 
-  add(connection: ServerConnection, event: string): void {
-    connection.subscriptions.add(event)
+  constructor(private readonly subscriptionsMax: number) {}
+
+  /** Returns what the client is told if it has as many as it may. */
+  add(connection: ServerConnection, event: string): string | undefined {
+    const { subscriptions } = connection
+    if (subscriptions.size >= this.subscriptionsMax && !subscriptions.has(event)) {
+      return Frame.encodeSubscribeRejected(event, `subscriptionsMax is ${this.subscriptionsMax}`)
+    }
+    subscriptions.add(event)
     this.own(event).add(connection)
+    return undefined
   }
 
   remove(connection: ServerConnection, event: string): void {
