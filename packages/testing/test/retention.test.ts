@@ -153,3 +153,28 @@ it.scoped("C15 what comes after too long a silence may be old: it is not heard, 
       yield* pass(`${hours === 18 ? 1 : 6} hours`)
     }
   }))
+
+it.scoped("the answers for a client that comes back after the retention are kept until it has them, as before", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ retention: "10 minutes", gateway: patient })
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const goAway = (minutes: number) =>
+      world.network.setReachability("refused").pipe(
+        Effect.zipRight(world.network.cut),
+        Effect.zipRight(pass(`${minutes} minutes`)),
+        Effect.zipRight(findServer(world))
+      )
+    const old = yield* begin(tally.rpc.Hold({ label: "old", gate: "never" }))
+    yield* goAway(11)
+    assertUnknown(yield* failure(old))
+    yield* world.network.onMessage(({ carries, from }) =>
+      from === "server" && carries("Exit") ? "cut-before" : undefined
+    )
+    const call = yield* begin(tally.rpc.Add({ label: "new" }))
+    yield* world.network.onMessage(() => undefined)
+    // for longer than it could have resumed
+    yield* goAway(3)
+    assert.strictEqual(yield* result(call), 1)
+    assert.deepStrictEqual(world.labels(), ["new"])
+  }))
