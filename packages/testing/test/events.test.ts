@@ -394,6 +394,20 @@ it.scoped("E4 subscribing and ending again and again in one tick, online and off
     }
   }))
 
+it.scoped("who has given up waiting for an event when a server was lost can wait for it at the next one", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    yield* goOffline(world)
+    yield* world.crash
+    yield* Fiber.interrupt(yield* begin(tally.events("tick")))
+    yield* goOnline(world)
+    const ticks = yield* collect(yield* result(yield* begin(tally.events("tick"))))
+    yield* result(yield* begin(tally.rpc.Burst({ count: 2 })))
+    assert.deepStrictEqual(ticks, [1, 2])
+  }))
+
 it.scoped("E4 events are subscribed to once, however often the connection is opened anew", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()
