@@ -178,3 +178,12 @@ it.scoped("the answers for a client that comes back after the retention are kept
     assert.strictEqual(yield* result(call), 1)
     assert.deepStrictEqual(world.labels(), ["new"])
   }))
+
+it.scoped("answers that a client has got are deleted once", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    for (const label of ["x", "y", "z"]) yield* result(yield* begin(tally.rpc.Add({ label })))
+    assert.deepStrictEqual(world.store.commits.map(({ settledSegments }) => settledSegments), [[], [1], [2]])
+  }))
