@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Gap } from "@troupe/contract"
 import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import * as Frame from "@troupe/contract/protocol/Frame"
-import { Effect, Exit, Fiber, Schedule, Scope, Stream, TestContext } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schedule, Scope, Stream, TestContext } from "effect"
 import { Tally } from "./support/tally.ts"
 import { atOnce, begin, collect, makeWorld, pass, result, settle, statusOf, type World } from "./support/world.ts"
 
@@ -463,6 +463,19 @@ it.scoped("S5 closing a connection at any moment of its opening leaves nothing",
         `message ${n}`
       )
     }
+  }))
+
+it.scoped("who vanishes before its connection is admitted is not waited for", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    world.trace.preflight = Deferred.await(world.trace.gate("preflight"))
+    const raw = yield* world.rawLink
+    yield* raw.send(hello, open("ann"))
+    yield* world.network.cut
+    yield* world.trace.open("preflight")
+    yield* settle
+    assert.deepStrictEqual(world.trace.log.slice(-1), ["preflight ann"])
   }))
 
 it.scoped("A6 S1 a collector that is never read does not hold up calls", () =>
