@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { ConnectionError, Gap } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { RawClient } from "@troupe/testing"
-import { Chunk, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Chunk, Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NewerTally, Tally } from "./support/tally.ts"
 import {
   atOnce,
@@ -406,6 +406,24 @@ it.scoped("who has given up waiting for an event when a server was lost can wait
     const ticks = yield* collect(yield* result(yield* begin(tally.events("tick"))))
     yield* result(yield* begin(tally.rpc.Burst({ count: 2 })))
     assert.deepStrictEqual(ticks, [1, 2])
+  }))
+
+it.scoped("who stops reading while its connection is being opened anew is sent nothing there", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const reading = yield* Scope.make()
+    yield* Effect.asVoid(Scope.extend(tally.events("tick"), reading))
+    world.trace.preflight = Deferred.await(world.trace.gate("opened"))
+    yield* world.crash
+    yield* pass("1 second")
+    yield* Scope.close(reading, Exit.void)
+    yield* world.trace.open("opened")
+    yield* settle
+    const sent = yield* watch(world)
+    yield* result(yield* begin(tally.rpc.Burst({ count: 2 })))
+    assert.deepStrictEqual(sent, [])
   }))
 
 it.scoped("E4 events are subscribed to once, however often the connection is opened anew", () =>
