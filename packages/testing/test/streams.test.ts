@@ -286,6 +286,35 @@ it.effect("B5 also onto another connection, as long as the activation lives", ()
     { resumeWindow: "2500 millis" }
   ))
 
+it.effect("what has not been read when its connection is opened anew waits there, and what follows behind it", () =>
+  run(
+    Effect.gen(function*() {
+      const { notes, streams } = yield* Bench
+      const network = yield* MemoryTransport.MemoryNetwork
+      const reader = yield* gate("reader")
+      const feed = yield* connect()
+      streams["three"] = () => counting(notes, 3)
+      const seen: Array<number> = []
+      const following = yield* Effect.fork(
+        Stream.runForEach(
+          feed.rpc.Follow({ what: "three" }),
+          (n) => Effect.zipRight(reader.wait, Effect.sync(() => void seen.push(n)))
+        )
+      )
+      yield* settle
+      yield* network.setReachability("refused")
+      yield* network.cut
+      // for longer than it could have resumed
+      yield* TestTime.pass("3 seconds")
+      yield* network.setReachability("reachable")
+      yield* TestTime.pass("1 second")
+      yield* reader.open
+      yield* Fiber.join(following)
+      assert.deepStrictEqual(seen, [1, 2, 3])
+    }),
+    { resumeWindow: "2500 millis" }
+  ))
+
 it.effect("B5 a chunk is sent once on a connection, also one that is there before the call has come again", () =>
   run(Effect.gen(function*() {
     const { streams } = yield* Bench
