@@ -31,8 +31,9 @@ export class Watched<A> {
 
   /** Tells the value, and each that follows. Returns what ends that. */
   listen(listener: (value: A) => void): () => void {
-    listener(this.value)
+    // before it is told: what it does may set the next value
     this.listeners.add(listener)
+    listener(this.value)
     return () => void this.listeners.delete(listener)
   }
 

@@ -223,6 +223,20 @@ it.scoped("a listener of the status that closes the connection ends it, whoever 
     assert.strictEqual(world.trace.count("preflight ann"), 1)
   }))
 
+it.scoped("a listener of the status that closes the connection when it is told the first hears of the end too", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const scope = yield* Scope.make()
+    const tally = Promises.of(yield* Scope.extend(connect(world), scope))
+    const seen: Array<string> = []
+    tally.onStatus(({ _tag }) => {
+      seen.push(_tag)
+      if (_tag === "Connected") Effect.runSync(Scope.close(scope, Exit.void))
+    })
+    assert.deepStrictEqual(seen, ["Connected", "Closed"])
+  }))
+
 it.scoped("a listener of the status that closes the last connection leaves no dial behind", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()
