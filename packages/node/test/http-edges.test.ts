@@ -1,7 +1,7 @@
 /** What may come over HTTP from somebody who is no client of @effect/rpc, or who goes, or while the server goes. */
 import { RpcSerialization } from "@effect/rpc"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import * as Net from "node:net"
 import { call, post, serve } from "./utils/Desk.ts"
 import { until } from "./utils/until.ts"
@@ -176,6 +176,26 @@ describe("over HTTP", () => {
         assert.include(text, `"reason":{"_tag":"LimitReached","limit":"requestTimeout","max":100},"sent":"maybe"`)
         yield* until(() => trace.log.filter((entry) => entry === "interrupted").length === round, "it is interrupted")
       }
+    }))
+
+  it.scopedLive("a call that a server which stops has told to be unsent is not run", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { trace, url } = yield* Scope.extend(serve(), scope)
+      // 45 more than may be in flight
+      const calls = Array.from({ length: 300 }, (_, i) => call(`${i + 1}`, "Fill", { size: 1 }))
+      const body = JSON.stringify([call("0", "Wait"), ...calls])
+      const answering = yield* Effect.fork(post(`${url}/Desk/a/rpc`, body))
+      yield* until(() => trace.log.includes("waits"), "it has begun")
+      const other = yield* Effect.fork(post(`${url}/Desk/a/rpc`, JSON.stringify(call("1", "Me"))))
+      yield* until(() => trace.asked === 2, "the other waits for its connection")
+      const stopped = yield* Effect.fork(Scope.close(scope, Exit.void))
+      assert.include((yield* Fiber.join(other)).text, `"sent":"no"`)
+      yield* Deferred.succeed(trace.gate, undefined)
+      const { text } = yield* Fiber.join(answering)
+      yield* Fiber.join(stopped)
+      assert.lengthOf(text.match(/"sent":"no"/g) ?? [], 45)
+      assert.lengthOf(trace.log.filter((entry) => entry === "filled"), 255)
     }))
 
   it.scopedLive("a request that is cut off in its body leaves nothing behind", () =>
