@@ -164,6 +164,8 @@ it.scoped("E1 E2 E4 a listener hears every event from when the promise is fulfil
     assert.deepStrictEqual(heard, [1, 2, "gap", 3])
     watch(promised.rpc.Leave({ reason: "done" }))
     yield* told
+    // it is told once, also who removes it afterwards
+    other.value!()
     assert.deepStrictEqual(ended.map((error) => error instanceof ConnectionError.ConnectionClosed), [true])
     const late = watch(promised.on("blob", () => {}))
     yield* told
