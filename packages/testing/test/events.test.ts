@@ -426,6 +426,20 @@ it.scoped("who stops reading while its connection is being opened anew is sent n
     assert.deepStrictEqual(sent, [])
   }))
 
+it.scoped("who gives up waiting for an event is not sent it, also while the scope that it was asked for in is open", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    const sent = yield* watch(world)
+    const held = yield* begin(tally.rpc.Hold({ label: "held", gate: "gate" }))
+    yield* Fiber.interrupt(yield* begin(tally.events("tick")))
+    yield* world.trace.open("gate")
+    yield* result(held)
+    yield* settle
+    assert.deepStrictEqual(sent, ["Subscribe tick", "Subscribed tick", "Unsubscribe tick"])
+  }))
+
 it.scoped("E4 events are subscribed to once, however often the connection is opened anew", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()
