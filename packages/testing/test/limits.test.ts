@@ -127,6 +127,14 @@ it.effect("X4 a number that JSON does not have is rejected", () =>
     }
   }).pipe(Effect.scoped))
 
+it.effect("the calls of many actors that are committed together are all answered", () =>
+  run(Effect.gen(function*() {
+    const labs = yield* Lab
+    const calls = counting(200).flatMap((key) => counting(3).map(() => labs.get(`${key}`).Add({ item: "x" })))
+    const answers = yield* Effect.all(calls, { concurrency: "unbounded" })
+    assert.deepStrictEqual(answers, counting(200).flatMap(() => [1, 2, 3]))
+  })))
+
 it.effect("B10 callsPerSecond: a client's calls are begun at the rate, the others wait and lose nothing", () =>
   run(
     Effect.gen(function*() {
