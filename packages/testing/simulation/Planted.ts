@@ -237,9 +237,9 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "events are subscribed to again after the queue has drained",
     file: `${server}/Admission.ts`,
-    find: "for (const event of open.events) this.owner.subscribers.add(connection, event)",
+    find: "for (const event of open.events) this.subscribe(connection, event)",
     replace: `const later = Effect.sync(() => {
-      for (const event of open.events) this.owner.subscribers.add(connection, event)
+      for (const event of open.events) this.subscribe(connection, event)
     })
     Runtime.runFork(this.owner.runtime)(Effect.delay(later, "100 millis"))`,
     seed: 0

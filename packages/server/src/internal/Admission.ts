@@ -226,10 +226,12 @@ export class Admission {
     this.standing.set(connection.id, connection)
     this.owner.registration.meters.connections(1)
     this.connections.current = HashMap.set(this.connections.current, connection.id, connection)
-    for (const event of open.events) {
-      const rejected = this.owner.subscribers.add(connection, event)
-      if (rejected !== undefined) connection.push(rejected)
-    }
+    for (const event of open.events) this.subscribe(connection, event)
+  }
+
+  private subscribe(connection: ServerConnection, event: string): void {
+    const rejected = this.owner.subscribers.add(connection, event)
+    if (rejected !== undefined) connection.push(rejected)
   }
 
   private withdraw(connection: ServerConnection): void {
