@@ -7,6 +7,8 @@ import * as Duration from "effect/Duration"
 export interface Options {
   /** How long an actor without connections and calls stays in memory. Default: 30 seconds. */
   readonly idleTimeout?: Duration.DurationInput
+  /** How long `build` may take. An actor whose takes longer is unavailable, until it is used again. Default: 30 seconds. */
+  readonly buildTimeout?: Duration.DurationInput
   /** How long `onBeforeConnect`, and `onConnect`, may take each. Default: 10 seconds. */
   readonly connectTimeout?: Duration.DurationInput
   /** How long a connection whose link is gone waits to be resumed. Default: 2 minutes. */
@@ -45,6 +47,7 @@ export interface Options {
 /** The defaults of `Options`. */
 export const defaults: Required<Options> = {
   idleTimeout: "30 seconds",
+  buildTimeout: "30 seconds",
   connectTimeout: "10 seconds",
   resumeWindow: "2 minutes",
   callTimeout: "30 seconds",
@@ -65,6 +68,7 @@ export const defaults: Required<Options> = {
 /** The options with their defaults, durations in milliseconds. */
 export interface Limits {
   readonly idleTimeoutMillis: number
+  readonly buildTimeoutMillis: number
   readonly connectTimeoutMillis: number
   readonly resumeWindowMillis: number
   readonly callTimeoutMillis: number
@@ -88,14 +92,16 @@ export const toMillis = (duration: Duration.DurationInput): number =>
 
 /** Fills in the defaults. */
 export const limits = (options: Options): Limits => {
-  const { idleTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = withDefaults(
-    defaults,
-    options
-  )
+  const { idleTimeout, buildTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } =
+    withDefaults(
+      defaults,
+      options
+    )
   return {
     ...rest,
     window: Math.min(Math.floor(rest.window), Number.MAX_SAFE_INTEGER),
     idleTimeoutMillis: toMillis(idleTimeout),
+    buildTimeoutMillis: toMillis(buildTimeout),
     connectTimeoutMillis: toMillis(connectTimeout),
     resumeWindowMillis: toMillis(resumeWindow),
     callTimeoutMillis: toMillis(callTimeout),

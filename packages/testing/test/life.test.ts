@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { ActorError, ConnectionError } from "@troupe/contract"
 import { MemoryTransport, TestStore } from "@troupe/testing"
 import { Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
-import { append, backend, connect, Lab, Probe, run, settle } from "./support/lab.ts"
+import { append, backend, connect, Lab, pass, Probe, run, settle } from "./support/lab.ts"
 
 it.effect("L1 an actor wakes at its first use, and build runs once for each activation", () =>
   run(Effect.gen(function*() {
@@ -123,6 +123,39 @@ it.effect("L1 an activation that is lost when its build has just ended is not ke
       assert.strictEqual(yield* Count(), 0, `${steps} steps`)
     }
   })))
+
+for (const interruptible of [true, false]) {
+  it.effect(`L1 a build that does not end is given up after a while, ${interruptible ? "and interrupted" : "also where it cannot be interrupted"}`, () =>
+    run(
+      Effect.gen(function*() {
+        const probe = yield* Probe
+        const { Count } = yield* backend
+        const hang = probe.wait("hung")
+        probe.hooks.build = () =>
+          Effect.zipRight(interruptible ? hang : Effect.uninterruptible(hang), probe.note("has gone on"))
+        const counting = yield* Effect.fork(Effect.flip(Count()))
+        const connecting = yield* Effect.fork(Effect.flip(Effect.scoped(connect("ann"))))
+        yield* pass("19 seconds")
+        assert.isNull(counting.unsafePoll())
+        probe.hooks.build = () => Effect.void
+        yield* pass("2 seconds")
+        const { defectId } = (yield* Fiber.join(counting)) as ActorError.ActorUnavailable
+        assert.deepInclude(yield* Fiber.join(connecting), { reason: { _tag: "Unavailable", defectId } })
+        const log = probe.logs.find(({ defect }) => defect === defectId)
+        assert.include(log?.cause, "its build took more than 20000 ms")
+        // the next use finds the next activation, and the first one lets go as soon as it can
+        assert.strictEqual(yield* Count(), 0)
+        assert.strictEqual(probe.count("sleep main"), interruptible ? 1 : 0)
+        yield* probe.open("hung")
+        yield* settle
+        assert.strictEqual(probe.count("sleep main"), 1)
+        assert.strictEqual(probe.count("has gone on"), 0)
+        assert.strictEqual(probe.count("build main"), 2)
+        assert.strictEqual(yield* Count(), 0)
+      }),
+      { host: { buildTimeout: "20 seconds" } }
+    ))
+}
 
 it.effect("L6 a memory actor that was only woken for somebody who is refused leaves nothing behind", () => {
   let begun = 0

@@ -7,7 +7,7 @@ import * as Background from "@troupe/contract/Background"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
 import type { Directory } from "@troupe/contract/Directory"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
-import { Expiry } from "@troupe/contract/Expiry"
+import { type Expirable, Expiry } from "@troupe/contract/Expiry"
 import { Flush } from "@troupe/contract/Flush"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import type * as Frame from "@troupe/contract/protocol/Frame"
@@ -81,7 +81,8 @@ export class Host implements Keeper {
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
       }
-      const host: Host = new Host(services, placement, fork)
+      const buildTimeouts = new Expiry(clock, fork, options.buildTimeoutMillis)
+      const host: Host = new Host(services, placement, fork, buildTimeouts)
       return host
     })
 
@@ -95,7 +96,8 @@ export class Host implements Keeper {
   private constructor(
     private readonly services: Services,
     private readonly placement: Placement["Type"],
-    private readonly fork: Background.Fork
+    private readonly fork: Background.Fork,
+    private readonly buildTimeouts: Expiry
   ) {
     this.calls = new OutgoingCalls({
       services,
@@ -287,7 +289,24 @@ export class Host implements Keeper {
     }
     // who waits is told also if the host goes meanwhile
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.exit(restore(this.activate(address, registration))), activated)
+      Effect.withFiberRuntime((fiber) => {
+        let over = false
+        const settle = (built: Exit.Exit<LiveActivation, unknown>) => {
+          if (over) return Exit.isSuccess(built) ? Scope.close(built.value.scope, Exit.void) : Effect.void
+          over = true
+          this.buildTimeouts.stop(timeout)
+          return activated(built)
+        }
+        const timeout: Expirable = {
+          onExpired: () => {
+            // it goes on where it cannot be interrupted, and nobody waits for it
+            fiber.unsafeInterruptAsFork(FiberId.none)
+            const issue = `its build took more than ${this.services.options.buildTimeoutMillis} ms`
+            this.fork(settle(Exit.die(new Error(issue))), registration?.runtime)
+          }
+        }
+        return Effect.flatMap(Effect.exit(restore(this.activate(address, registration, timeout))), settle)
+      })
     )
   }
 
@@ -295,7 +314,8 @@ export class Host implements Keeper {
   private readonly activate = Effect.fnUntraced(function*(
     this: Host,
     address: Address.Address,
-    registration: Registration.Registration | undefined
+    registration: Registration.Registration | undefined,
+    buildTimeout: Expirable
   ) {
     if (!registration) {
       return yield* this.departed.has(address.contract)
@@ -312,6 +332,7 @@ export class Host implements Keeper {
         { services: this.services, registration, address, scope, origin, recorded },
         this
       )
+      this.buildTimeouts.start(buildTimeout)
       yield* activation.build
       return this.registrations.get(address.contract) === registration ? activation : yield* Effect.failCause(late)
     }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
