@@ -256,3 +256,22 @@ it.scoped("L5 an alarm that comes due while its actor falls asleep, and the serv
     yield* settle
     assert.strictEqual(probe.count("build main"), 2)
   }).pipe(Effect.provide(layerOutside)))
+
+it.scoped("L5 an actor whose build hangs, and cannot be interrupted, does not keep the server from stopping", () =>
+  Effect.gen(function*() {
+    const probe = yield* Probe
+    probe.hooks.build = () => Effect.uninterruptible(probe.wait("hung"))
+    const scope = yield* Scope.make()
+    const live = labLive().pipe(Layer.provide(ActorHost.layer({ shutdownTimeout: "5 seconds" })))
+    const labs = yield* Effect.provide(Lab, yield* Layer.buildWithScope(live, scope))
+    const counting = yield* Effect.fork(Effect.flip(labs.get("main").Count()))
+    yield* settle
+    const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+    yield* pass("11 seconds")
+    assert.isNotNull(stopping.unsafePoll())
+    assert.strictEqual((yield* Fiber.join(counting))._tag, "ActorUnavailable")
+    // what it has acquired is released all the same, if it is still there
+    yield* probe.open("hung")
+    yield* settle
+    assert.strictEqual(probe.count("sleep main"), 1)
+  }).pipe(Effect.provide(layerOutside)))

@@ -20,9 +20,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import { ActorStore } from "../ActorStore.ts"
 import { Connections } from "../Connections.ts"
@@ -44,13 +46,17 @@ import type { Loss } from "./Turns.ts"
 
 type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
+interface Waking {
+  readonly _tag: "Waking"
+  readonly registration: Registration.Registration | undefined
+  readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable>
+  /** Interrupts the fiber that builds it, and tells who waits. What cannot be interrupted goes on, and lets go after that. */
+  giveUp?: (cause: Cause.Cause<unknown>) => Effect.Effect<Fiber.Fiber<void>>
+}
+
 /** The place of an address in the host. */
 type Slot =
-  | {
-    readonly _tag: "Waking"
-    readonly registration: Registration.Registration | undefined
-    readonly done: Deferred.Deferred<LiveActivation, ActorUnavailable>
-  }
+  | Waking
   | { readonly _tag: "Awake"; readonly activation: LiveActivation }
   | { readonly _tag: "Leaving"; readonly activation: LiveActivation; readonly done: Deferred.Deferred<void> }
 
@@ -162,7 +168,7 @@ export class Host implements Keeper {
       this.departed.set(registration.contract, Deferred.unsafeMake<void>(FiberId.none))
       registration.alarmClock.stop()
       const leaving = Array.from(this.slots.values()).flatMap((slot) => {
-        if (slot._tag === "Waking") return slot.registration === registration ? this.leaveAwoken(slot.done) : []
+        if (slot._tag === "Waking") return slot.registration === registration ? this.leaveAwoken(slot) : []
         if (slot.activation.registration !== registration) return []
         return slot._tag === "Awake" ? this.leave(slot.activation) : this.seeOff(slot)
       })
@@ -170,13 +176,20 @@ export class Host implements Keeper {
     })
   }
 
-  /** An activation that is just being built leaves as soon as it is there, if it comes in time. */
-  private leaveAwoken(done: Deferred.Deferred<LiveActivation, ActorUnavailable>): Effect.Effect<void> {
-    const { shutdownTimeoutMillis } = this.services.options
-    return Effect.timeoutOption(Effect.interruptible(Effect.option(Deferred.await(done))), shutdownTimeoutMillis).pipe(
-      Effect.map(Option.flatten),
-      Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: (activation) => this.leave(activation) }))
+  /** An activation that is just being built leaves as soon as it is there, or is given up if that is not in time. */
+  private leaveAwoken(slot: Waking): Effect.Effect<void> {
+    const millis = this.services.options.shutdownTimeoutMillis * turnsShare
+    return Effect.timeoutOption(Effect.interruptible(Effect.exit(Deferred.await(slot.done))), millis).pipe(
+      Effect.flatMap(Option.match({
+        onNone: () => this.giveUpInTime(slot),
+        onSome: Exit.match({ onFailure: () => Effect.void, onSuccess: (activation) => this.leave(activation) })
+      }))
     )
+  }
+
+  private giveUpInTime({ giveUp }: Waking): Effect.Effect<void> {
+    if (!giveUp) return Effect.void
+    return Effect.flatMap(giveUp(late), (fiber) => this.inTime(Fiber.await(fiber), 1 - turnsShare))
   }
 
   /** An activation that is leaving already leaves in time. If it ends for good, and the store does not say so, it is lost. */
@@ -235,8 +248,12 @@ export class Host implements Keeper {
         default: {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
           const registration = this.registrations.get(address.contract)
-          this.slots.set(idOf(address), { _tag: "Waking", registration, done })
-          this.fork(this.wake(address, registration, done), registration?.runtime)
+          const slot: Waking = { _tag: "Waking", registration, done }
+          this.slots.set(idOf(address), slot)
+          const waking = this.wake(address, slot)
+          // its end is waited for when its implementation leaves, and not longer than for a while
+          if (registration) Runtime.runFork(registration.runtime)(waking)
+          else this.fork(waking)
           return Effect.zipRight(Effect.interruptible(Deferred.await(done)), this.awake(address))
         }
       }
@@ -249,11 +266,8 @@ export class Host implements Keeper {
     return slot?._tag === "Awake" ? slot.activation : undefined
   }
 
-  private wake(
-    address: Address.Address,
-    registration: Registration.Registration | undefined,
-    done: Deferred.Deferred<LiveActivation, ActorUnavailable>
-  ): Effect.Effect<void> {
+  private wake(address: Address.Address, slot: Waking): Effect.Effect<void> {
+    const { done, registration } = slot
     const id = idOf(address)
     const activated = (built: Exit.Exit<LiveActivation, unknown>) => {
       // here, where nothing comes between: who is lost before it has its slot is not found in there
@@ -297,12 +311,14 @@ export class Host implements Keeper {
           this.buildTimeouts.stop(timeout)
           return activated(built)
         }
+        const giveUp = slot.giveUp = (cause) => {
+          fiber.unsafeInterruptAsFork(FiberId.none)
+          return Effect.as(settle(Exit.failCause(cause)), fiber)
+        }
         const timeout: Expirable = {
           onExpired: () => {
-            // it goes on where it cannot be interrupted, and nobody waits for it
-            fiber.unsafeInterruptAsFork(FiberId.none)
             const issue = `its build took more than ${this.services.options.buildTimeoutMillis} ms`
-            this.fork(settle(Exit.die(new Error(issue))), registration?.runtime)
+            this.fork(Effect.asVoid(giveUp(Cause.die(new Error(issue)))), registration?.runtime)
           }
         }
         return Effect.flatMap(Effect.exit(restore(this.activate(address, registration, timeout))), settle)
