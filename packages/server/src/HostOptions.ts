@@ -92,11 +92,8 @@ export const toMillis = (duration: Duration.DurationInput): number =>
 
 /** Fills in the defaults. */
 export const limits = (options: Options): Limits => {
-  const { idleTimeout, buildTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } =
-    withDefaults(
-      defaults,
-      options
-    )
+  const all = withDefaults(defaults, options)
+  const { idleTimeout, buildTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = all
   return {
     ...rest,
     window: Math.min(Math.floor(rest.window), Number.MAX_SAFE_INTEGER),
