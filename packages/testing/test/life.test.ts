@@ -131,6 +131,7 @@ for (const interruptible of [true, false]) {
         const probe = yield* Probe
         const { Count } = yield* backend
         const hang = probe.wait("hung")
+        yield* Effect.addFinalizer(() => probe.open("hung"))
         probe.hooks.build = () =>
           Effect.zipRight(interruptible ? hang : Effect.uninterruptible(hang), probe.note("has gone on"))
         const counting = yield* Effect.fork(Effect.flip(Count()))
@@ -139,6 +140,7 @@ for (const interruptible of [true, false]) {
         assert.isNull(counting.unsafePoll())
         probe.hooks.build = () => Effect.void
         yield* pass("2 seconds")
+        assert.isNotNull(counting.unsafePoll())
         const { defectId } = (yield* Fiber.join(counting)) as ActorError.ActorUnavailable
         assert.deepInclude(yield* Fiber.join(connecting), { reason: { _tag: "Unavailable", defectId } })
         const log = probe.logs.find(({ defect }) => defect === defectId)

@@ -261,6 +261,7 @@ it.scoped("L5 an actor whose build hangs, and cannot be interrupted, does not ke
   Effect.gen(function*() {
     const probe = yield* Probe
     probe.hooks.build = () => Effect.uninterruptible(probe.wait("hung"))
+    yield* Effect.addFinalizer(() => probe.open("hung"))
     const scope = yield* Scope.make()
     const live = labLive().pipe(Layer.provide(ActorHost.layer({ shutdownTimeout: "5 seconds" })))
     const labs = yield* Effect.provide(Lab, yield* Layer.buildWithScope(live, scope))
@@ -269,6 +270,7 @@ it.scoped("L5 an actor whose build hangs, and cannot be interrupted, does not ke
     const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
     yield* pass("11 seconds")
     assert.isNotNull(stopping.unsafePoll())
+    assert.isNotNull(counting.unsafePoll())
     assert.strictEqual((yield* Fiber.join(counting))._tag, "ActorUnavailable")
     // what it has acquired is released all the same, if it is still there
     yield* probe.open("hung")
