@@ -10,14 +10,10 @@ const library = (name: string) => ({
   include: ["test/**/*.test.ts"],
   // real processes and browsers, properties that try many values, hours of virtual time, and a machine that may be busy
   testTimeout: 300_000,
-  hookTimeout: 300_000,
-  sequence: { groupOrder: 1 }
+  hookTimeout: 300_000
 })
 
-/** Runs in a thread of its own for each file, before the rest, and mostly waits for processes that it has started. */
-const aside = { pool: "threads", maxConcurrency: 2, sequence: { groupOrder: 0 } } as const
-
-/** Its processes take the time of the cores that other tests leave: those of a library, which wait now and then. */
+/** Its processes take the time of the cores that other tests leave, which wait now and then. */
 const simulation = "test/simulation.test.ts"
 
 /** `benchmarks` is no package of the workspace; the others are named below. */
@@ -29,9 +25,9 @@ export default defineWorkspace([
   { test: { ...library("node"), globalSetup: "test/utils/Programs.ts" } },
   { test: { ...library("testing"), exclude: [simulation] } },
   { test: { ...library("testing"), pool: "threads", name: "@troupe/testing/simulation", include: [simulation] } },
-  { test: { ...library("repository"), ...aside } },
+  { test: { ...library("repository"), maxConcurrency: 2 } },
   ...folders("examples").map((name) => ({
     extends: `examples/${name}/vitest.config.ts`,
-    test: { ...aside, name, root: `examples/${name}` }
+    test: { name, root: `examples/${name}` }
   }))
 ])
