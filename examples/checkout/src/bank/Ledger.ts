@@ -70,14 +70,19 @@ export const layerMemory: Layer.Layer<Ledger> = Layer.effect(Ledger, make([], ()
 
 const Line = Schema.parseJson(Entry)
 
-/** In a file, a line for each request, written before it is answered. */
+/**
+ * In a file, a line for each request, written before it is answered. A last line that a crash has cut off was not answered,
+ * and is taken out.
+ */
 export const layer = (filename: string) =>
   Layer.effect(
     Ledger,
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const text = (yield* fs.exists(filename)) ? yield* fs.readFileString(filename) : ""
-      const before = yield* Effect.forEach(text.split("\n").filter(Boolean), (line) => Schema.decode(Line)(line))
+      const whole = text.slice(0, text.lastIndexOf("\n") + 1)
+      if (whole !== text) yield* fs.writeFileString(filename, whole)
+      const before = yield* Effect.forEach(whole.split("\n").filter(Boolean), (line) => Schema.decode(Line)(line))
       return yield* make(before, (entry) =>
         Effect.orDie(fs.writeFileString(filename, `${Schema.encodeSync(Line)(entry)}\n`, { flag: "a" })))
     })
