@@ -78,6 +78,29 @@ const rows = fc.record({
 
 const count = 300
 
+/** Asks for an answer that it has not got, and makes another call. Says what it came to. */
+const visit = (i: number, row: unknown) =>
+  Effect.gen(function*() {
+    const raw = yield* RawClient.make
+    const ended = () => raw.heard.find(({ _tag }) => _tag === "Refused" || _tag === "Close")
+    const wait = (tag: string, times: number) =>
+      until(
+        () => ended() !== undefined || raw.heard.filter(({ _tag }) => _tag === tag).length >= times,
+        `${times} ${tag} of ${i}: ${JSON.stringify(row)}`
+      )
+    yield* raw.say(RawClient.hello, RawClient.open(Kept, `${i}`, { session, opening: 9, pending: [1] }))
+    yield* wait("Opened", 1)
+    // what was recorded is told, or the call is run; the next one runs
+    yield* raw.say(RawClient.request(1, "Add"), RawClient.request(2, "Add", undefined, { call: 3 }))
+    yield* wait("Message", 2)
+    yield* raw.close
+    const end = ended()
+    return end ? (end.reason as { readonly _tag: string })._tag : "Opened"
+  }).pipe(
+    // it came to an activation that an alarm had begun and that could not go on; a client tries again, too
+    Effect.repeat({ while: (what) => what === "ActivationLost" })
+  )
+
 it.scopedLive("X3 rows that nobody of us has written are read, or refused without a word of what stands in them", () =>
   Effect.gen(function*() {
     const filename = `${yield* Directory.temporary}/store.db`
@@ -113,31 +136,13 @@ it.scopedLive("X3 rows that nobody of us has written are read, or refused withou
       const healthy = yield* ActorClient.connect(Kept, "healthy")
       for (let i = 0; i < count; i++) {
         const before = stateOf.raw().get(`${i}`)
-        let raw: RawClient.RawClient
-        let what: string
-        do {
-          raw = yield* RawClient.make
-          // it asks for an answer that it has not got
-          yield* raw.say(
-            RawClient.hello,
-            RawClient.open(Kept, `${i}`, { session, opening: 9, pending: [1] })
-          )
-          yield* until(() => raw.heard.some(({ _tag }) => _tag === "Opened" || _tag === "Refused"), `${i} is answered`)
-          const answer = raw.heard.find(({ _tag }) => _tag === "Opened" || _tag === "Refused")!
-          what = answer._tag === "Opened" ? "Opened" : (answer.reason as { readonly _tag: string })._tag
-          // it came to an activation that an alarm had begun and that could not go on; a client tries again, too
-        } while (what === "ActivationLost")
+        const what = yield* visit(i, samples[i]!)
         told[what] = (told[what] ?? 0) + 1
-        if (what === "Opened") {
-          // what was recorded is told, or the call is run; the next one runs
-          yield* raw.say(RawClient.request(1, "Add"), RawClient.request(2, "Add", undefined, { call: 3 }))
-          yield* until(() => raw.heard.filter(({ _tag }) => _tag === "Message").length >= 2, `${i} answers its calls`)
-        } else {
+        if (what !== "Opened") {
           assert.strictEqual(what, "Unavailable")
           // nothing was changed, unless by an alarm that could be read
           if (samples[i]!.due > 1) assert.deepStrictEqual(stateOf.raw().get(`${i}`), before)
         }
-        yield* raw.close
         assert.strictEqual(yield* healthy.rpc.Add(), i + 1)
       }
     }).pipe(Effect.provide(Live), Effect.scoped)
