@@ -20,6 +20,7 @@ export class Attempts {
   private readonly backoff: Backoff
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private started = 0
+  private running = false
   /** The last attempt followed a loss at once; if it fails, or what it brought is lost soon, the next one waits. */
   private hasty = false
 
@@ -28,6 +29,11 @@ export class Attempts {
     private readonly owner: AttemptsOwner
   ) {
     this.backoff = new Backoff(services.schedule)
+  }
+
+  /** Whether something is tried, or waited for. */
+  get active(): boolean {
+    return this.running
   }
 
   /** The next loss is the first of a row. */
@@ -41,12 +47,14 @@ export class Attempts {
     this.interrupt()
     if (Exit.isExit(attempt)) return onEnd(attempt as Exit.Exit<A, E>)
     const number = this.started
+    this.running = true
     const fiber = this.services.fork(attempt)
     // it runs at once, and what it does may have stopped it
     if (number !== this.started) return fiber.unsafeInterruptAsFork(FiberId.none)
     this.fiber = fiber
     fiber.addObserver((exit) => {
       if (number !== this.started) return
+      this.running = false
       this.fiber = undefined
       onEnd(exit)
     })
@@ -92,6 +100,7 @@ export class Attempts {
 
   private interrupt(): void {
     this.started++
+    this.running = false
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
     this.fiber = undefined
   }

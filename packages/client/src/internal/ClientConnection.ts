@@ -81,6 +81,7 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
   }
 
   setStatus(status: ConnectionStatus.ConnectionStatus): void {
+    if (this.closed) return
     this.show(status)
     if (status._tag !== "Connected") return
     Counters.connection(this.target.contract.contract, status.resumed ? "resumed" : "opened")
@@ -225,14 +226,19 @@ export class ClientConnection implements OpeningOwner, SubscriptionsOwner {
   ): Promise<() => void> {
     return new Promise((resolve, reject) => {
       const remove = () => reader && this.unsubscribe(event, reader)
+      let live = false
       const reader = this.subscribe(
         event,
         Exit.match({
           onFailure: (cause) => reject(Cause.squash(cause)),
-          onSuccess: () => resolve(remove)
+          onSuccess: () => {
+            live = true
+            resolve(remove)
+          }
         })
       )
-      reader?.listen(listener, ended)
+      // the promise tells of one that never was
+      reader?.listen(listener, (error) => live && ended?.(error))
     })
   }
 

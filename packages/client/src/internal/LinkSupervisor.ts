@@ -208,8 +208,8 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     this.connections.add(connection)
     if (this.greeted) return connection.onLink(this.greeted)
     if (this.status.current._tag !== "Connected") connection.onLinkStatus(this.status.current)
-    // for the others there is a link on its way already, or a wait that the server may have asked for
-    if (this.connections.size === 1) this.nudge()
+    // unless there is a link on its way already, or a wait that the server may have asked for
+    if (!this.link && !this.attempts.active) this.dial()
   }
 
   /** A connection has ended. The last one takes the link with it. */
@@ -309,7 +309,11 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     if (link.over) return
     link.begin(sender)
     this.greeted = link
-    for (const connection of Array.from(this.connections)) connection.onLink(link)
+    for (const connection of Array.from(this.connections)) {
+      // whoever was told by one of them may have given it up
+      if (this.link !== link) return
+      connection.onLink(link)
+    }
   }
 
   private onDialFailed(link: ClientLink, error: DialError): void {

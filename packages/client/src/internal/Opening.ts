@@ -258,12 +258,14 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
     this.asked = undefined
     this.granted = frame
     const conversation = this.conversation = new Conversation(frame, this.channel, this)
-    subscriptions.reopened(asked.events)
+    const missed = subscriptions.reopened(asked.events)
     calls.onConnected(false)
     this.sendAgain()
     for (const number of asked.pending) if (!calls.get(number)) conversation.send(Frame.encodeInterrupt(number))
     conversation.pump()
     this.setStatus(ConnectionStatus.Connected({ resumed: false }))
+    // last: whoever is told may call, and may end the connection
+    for (const reader of missed) if (this.conversation === conversation) reader.gap()
   }
 
   private onResumed(frame: FrameOf<"Resumed">): void {

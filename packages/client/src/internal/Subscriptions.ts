@@ -92,17 +92,19 @@ export class Subscriptions {
   }
 
   /**
-   * A new connection stands, which was opened with these events. Readers that had been live before may have missed
-   * some; what has been asked for since is asked for again.
+   * A new connection stands, which was opened with these events; what has been asked for since is asked for again. Returns
+   * the readers that had been live before: they may have missed some.
    */
-  reopened(opened: ReadonlySet<string>): void {
+  reopened(opened: ReadonlySet<string>): ReadonlyArray<EventReader> {
     this.awaited.clear()
+    const missed: Array<EventReader> = []
     for (const [event, subscription] of this.byEvent) {
-      if (subscription.live) { for (const reader of subscription.readers) reader.gap() }
+      if (subscription.live) missed.push(...subscription.readers)
       if (opened.has(event)) this.live(event)
       else this.request(event)
     }
     for (const event of opened) if (!this.byEvent.has(event)) this.owner.tell("Unsubscribe", event)
+    return missed
   }
 
   event(name: string, payload: unknown, sender?: number): void {
