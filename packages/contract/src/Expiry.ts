@@ -20,12 +20,16 @@ export class Expiry {
   private seen = -Infinity
   private fiber: Fiber.RuntimeFiber<void> | undefined
   private running = false
+  private readonly millis: number
 
   constructor(
     private readonly clock: Clock.Clock,
     private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>,
-    private readonly millis: number
-  ) {}
+    millis: number
+  ) {
+    // not at once: whoever starts it is in the middle of something, and may start the same again when it is told
+    this.millis = Math.max(1, millis)
+  }
 
   /** How many timeouts are running. */
   get size(): number {

@@ -18,7 +18,7 @@ const adjustable = Effect.map(Effect.clock, (clock) => {
   }
 })
 
-const make = Effect.gen(function*() {
+const make = Effect.fnUntraced(function*(millis = 1000) {
   const { clock, set } = yield* adjustable
   const runtime = yield* Effect.runtime<never>()
   const over: Array<string> = []
@@ -30,7 +30,7 @@ const make = Effect.gen(function*() {
       fibers.push(fiber)
       return fiber
     },
-    1000
+    millis
   )
   const key = (name: string): Expirable => ({ onExpired: () => over.push(name) })
   return { expiry, over, key, set, fibers }
@@ -38,7 +38,7 @@ const make = Effect.gen(function*() {
 
 it.effect("each is told after its time, and not if it was stopped or started anew", () =>
   Effect.gen(function*() {
-    const { expiry, fibers, key, over } = yield* make
+    const { expiry, fibers, key, over } = yield* make()
     const [a, b, c] = [key("a"), key("b"), key("c")]
     for (const round of [1, 2]) {
       over.length = 0
@@ -60,7 +60,7 @@ it.effect("each is told after its time, and not if it was stopped or started ane
 
 it.effect("a clock that is set back, or on, does not make anybody wait for longer than it was to", () =>
   Effect.gen(function*() {
-    const { expiry, key, over, set } = yield* make
+    const { expiry, key, over, set } = yield* make()
     for (const hour of [-3_600_000, 3_600_000]) {
       over.length = 0
       expiry.start(key("before"))
@@ -84,7 +84,7 @@ it.effect("a clock that is set back, or on, does not make anybody wait for longe
 
 it.effect("one that throws does not keep others waiting", () =>
   Effect.gen(function*() {
-    const { expiry, key, over } = yield* make
+    const { expiry, key, over } = yield* make()
     for (const _ of [1, 2]) {
       over.length = 0
       expiry.start({
@@ -102,7 +102,7 @@ it.effect("one that throws does not keep others waiting", () =>
 
 it.effect("end stops all of them, and the fiber", () =>
   Effect.gen(function*() {
-    const { expiry, fibers, key, over } = yield* make
+    const { expiry, fibers, key, over } = yield* make()
     for (const round of [1, 2]) {
       expiry.start(key("a"))
       expiry.end()
@@ -112,4 +112,13 @@ it.effect("end stops all of them, and the fiber", () =>
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(over, [])
     }
+  }))
+
+it.effect("one of no time is told later, and not while it is started", () =>
+  Effect.gen(function*() {
+    const { expiry, key, over } = yield* make(0)
+    expiry.start(key("a"))
+    assert.deepStrictEqual(over, [])
+    yield* TestClock.adjust("1 millis")
+    assert.deepStrictEqual(over, ["a"])
   }))

@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function*(
     openBytesMax: Math.min(Math.max(limits.openBytesMax, greetingBytesMax), Number.MAX_SAFE_INTEGER),
     bufferedBytesMax: limits.bufferedBytesMax,
     latestBufferedBytesMax: limits.latestBufferedBytesMax,
-    behind: new Expiry(clock, fork, Math.max(1, toMillis(limits.latestRetry))),
+    behind: new Expiry(clock, fork, toMillis(limits.latestRetry)),
     connectionsMax: limits.connectionsMax,
     framesPerSecond: limits.framesPerSecond,
     refusalsPerSecond: limits.refusalsPerSecond

@@ -267,6 +267,23 @@ it.effect("L2 the idle timeout is an option of the host, and of the implementati
     yield* run(sleepsAfter(60_000), { host: { idleTimeout: "5 seconds" }, idleTimeout: "1 minute" })
   }))
 
+it.effect("L2 without an idle timeout an actor leaves as soon as nobody needs it, and comes back for each call", () =>
+  run(
+    Effect.gen(function*() {
+      const probe = yield* Probe
+      const { Add, Count } = yield* backend
+      for (const times of [1, 2, 3]) {
+        assert.strictEqual(yield* Add({ item: `${times}` }), times)
+        assert.strictEqual(yield* Count(), times)
+        yield* settle
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.strictEqual(probe.count("sleep main"), times)
+      }
+    }),
+    { host: { idleTimeout: 0 } }
+  ))
+
 it.effect("L2 an infinite idle timeout and resume window are as good as none", () =>
   run(
     Effect.gen(function*() {

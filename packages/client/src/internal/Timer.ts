@@ -29,8 +29,7 @@ export class Timer implements Expirable {
     const { clock, runtime } = this.services
     this.clear()
     this.task = task
-    // not at once: it may ask for the same again
-    this.millis = Math.max(1, millis)
+    this.millis = millis
     const byMillis = sharedBy(clock)
     const found = byMillis.get(this.millis)
     if (found) return found.start(this)
