@@ -1,11 +1,11 @@
 /** What happens to turns whose commit cannot be, and to owners that are not the newest. */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
-import { ActorClient } from "@troupe/client"
-import { Actor, ServerDefect } from "@troupe/contract"
+import { ActorClient, type Connection } from "@troupe/client"
+import { Actor, type Contract, ServerDefect } from "@troupe/contract"
 import { ActorHost } from "@troupe/server"
 import { MemoryTransport, TestStore } from "@troupe/testing"
-import { Cause, Effect, Exit, Fiber, Layer, Ref, Schedule, Schema, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, HashMap, Layer, Ref, Schedule, Schema, TestClock } from "effect"
 
 /** Adds up anything but 13, with which its state cannot be encoded any more. */
 class Sum extends Actor.Tag<Sum>()("Sum", {
@@ -43,6 +43,16 @@ const Live = ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
   Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer))
 )
 
+interface Tree {
+  readonly at?: Date
+  readonly children: ReadonlyArray<Tree>
+}
+
+const Tree: Schema.Schema<Tree> = Schema.Struct({
+  at: Schema.optionalWith(Schema.DateFromSelf, { exact: true }),
+  children: Schema.Array(Schema.suspend(() => Tree))
+})
+
 const settled = <A, E>(fibers: ReadonlyArray<Fiber.Fiber<A, E>>) =>
   Effect.zipRight(TestClock.adjust("30 seconds"), Effect.forEach(fibers, Fiber.await))
 
@@ -77,6 +87,83 @@ it.scoped("T11 X4 a turn after which the state has a number that JSON does not h
       assert.strictEqual(yield* sum.rpc.Add({ by: 0 }), 1.7e308)
     }
   }).pipe(Effect.provide(Live)))
+
+/** States that their schemas encode, and JSON does not give back; what they become, and what they are at first. */
+const unreadable: Readonly<Record<string, readonly [state: Schema.Schema<any, any>, first: unknown, then: unknown]>> = {
+  "nothing at all": [Schema.UndefinedOr(Schema.Number), 1, undefined],
+  "nothing in a list": [Schema.Array(Schema.UndefinedOr(Schema.Number)), [1], [1, undefined]],
+  "a Date": [Schema.Struct({ at: Schema.NullOr(Schema.DateFromSelf) }), { at: null }, { at: new Date(0) }],
+  "a HashMap": [
+    Schema.Union(Schema.Null, Schema.HashMapFromSelf({ key: Schema.String, value: Schema.Number })),
+    null,
+    HashMap.make(["a", 1])
+  ],
+  "a Date in a tree": [Tree, { children: [] }, { children: [{ at: new Date(0), children: [] }] }]
+}
+
+/** Others, which are not only JSON either, and which it gives back. */
+const readable: typeof unreadable = {
+  "nothing at all": [Schema.Void, undefined, undefined],
+  "nothing for a key": [Schema.Struct({ a: Schema.UndefinedOr(Schema.Number) }), { a: 1 }, { a: undefined }],
+  "a Date": [Schema.Struct({ at: Schema.NullOr(Schema.Date) }), { at: null }, { at: new Date(0) }],
+  "a type of one's own": [
+    Schema.Struct({ a: Schema.declare((value): value is string => typeof value === "string") }),
+    { a: "x" },
+    { a: "y" }
+  ]
+}
+
+class Holder extends Actor.Tag<Holder>()("Holder", {
+  rpcs: RpcGroup.make(Rpc.make("Turn"), Rpc.make("Wakes", { success: Schema.Int }))
+}) {}
+
+const holding = (state: Schema.Schema<any, any>, first: unknown, then: unknown) => {
+  let wakes = 0
+  return ActorClient.layer({ schedule: Schedule.spaced("1 second") }).pipe(
+    Layer.provide(MemoryTransport.layerServer({ actors: [Holder] })),
+    Layer.provide(
+      Holder.toLayer({ state, initialState: () => first, idleTimeout: "1 second" }, (holder) =>
+        Effect.sync(() => {
+          wakes++
+          return holder.behavior({
+            rpcs: { Turn: () => Ref.set(holder.state, then), Wakes: () => Effect.sync(() => wakes) }
+          })
+        }))
+    ),
+    Layer.provide(ActorHost.layer()),
+    Layer.provideMerge(Layer.mergeAll(TestStore.layer, MemoryTransport.layer))
+  )
+}
+
+const turnAndWake = Effect.gen(function*() {
+  const visit = <A, E>(
+    use: (connection: Connection.Connection<Contract.DefinitionOf<Holder>>) => Effect.Effect<A, E>
+  ) => Effect.scoped(Effect.flatMap(ActorClient.connect(Holder, "a"), use))
+  const [turn] = yield* settled([yield* Effect.fork(visit(({ rpc }) => rpc.Turn()))])
+  yield* TestClock.adjust("10 seconds")
+  const [wakes] = yield* settled([yield* Effect.fork(visit(({ rpc }) => rpc.Wakes()))])
+  return { turn: turn!, wakes: wakes! }
+})
+
+it.effect.each(Object.entries(unreadable))(
+  "T11 a turn after which the state could not be read again fails alone, and nothing is lost: %s",
+  ([, [state, first, then]]) =>
+    Effect.gen(function*() {
+      const { turn, wakes } = yield* turnAndWake
+      const defect = Exit.isFailure(turn) ? Cause.dieOption(turn.cause) : undefined
+      assert.instanceOf(defect?._tag === "Some" ? defect.value : undefined, ServerDefect.ServerDefect)
+      assert.isTrue(Exit.isSuccess(wakes))
+    }).pipe(Effect.scoped, Effect.provide(holding(state, first, then)))
+)
+
+it.effect.each(Object.entries(readable))(
+  "T11 a state that is more than JSON and is read again is kept: %s",
+  ([, one]) =>
+    Effect.gen(function*() {
+      const { turn, wakes } = yield* turnAndWake
+      assert.deepStrictEqual([turn, wakes], [Exit.void, Exit.succeed(2)])
+    }).pipe(Effect.scoped, Effect.provide(holding(...one)))
+)
 
 it.scoped("T10 failures are recorded too: asked again after a loss, a client's calls are answered in their order", () =>
   Effect.gen(function*() {

@@ -2,10 +2,8 @@
 import type { Implementation } from "@troupe/contract/ActorHost"
 import type { Durability } from "@troupe/contract/Behavior"
 import type { Expiry } from "@troupe/contract/Expiry"
-import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
-import * as Json from "@troupe/contract/protocol/Json"
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
@@ -15,6 +13,7 @@ import type { AlarmClock } from "./AlarmClock.ts"
 import { Meters } from "./Meters.ts"
 import * as Observed from "./Observed.ts"
 import type { RecordedReplies } from "./Recorded.ts"
+import * as StateText from "./StateText.ts"
 import { Traces } from "./Traces.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
@@ -33,7 +32,7 @@ export interface Registration {
   readonly build: Implementation["build"]
   /** The services and settings of the layer it was made in. */
   readonly runtime: Runtime.Runtime<never>
-  /** A state as text. Throws if it does not encode, or is too large. */
+  /** A state as text. Throws if it does not encode, could not be read again, or is too large. */
   readonly encodeState: (state: unknown) => string
   readonly codecs: {
     readonly contract: Codec.ContractCodec
@@ -53,14 +52,6 @@ export interface Registration {
   readonly careful: Set<string>
 }
 
-const makeEncodeState = (codec: Codec.Codec, stateBytesMax: number) => (state: unknown): string => {
-  const encoded = codec.encode(state)
-  if (Either.isLeft(encoded)) throw new Error(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-  const text = Json.encode(encoded.right, codec.what)
-  if (Bytes.exceed(text, stateBytesMax)) throw new Error(`${codec.what} is larger than stateBytesMax, ${stateBytesMax}`)
-  return text
-}
-
 export const make = (
   { contract, options, build }: Implementation,
   { stateBytesMax }: Limits,
@@ -76,7 +67,7 @@ export const make = (
     initialState: options.initialState,
     build,
     runtime,
-    encodeState: makeEncodeState(state, stateBytesMax),
+    encodeState: StateText.make(options.state, state, stateBytesMax),
     codecs: {
       contract: Codec.ofContract(contract),
       state,
