@@ -13,7 +13,7 @@ export interface Options {
   readonly schedule?: Schedule.Schedule<unknown, unknown>
   /** A dial that takes longer is abandoned. Default: 10 seconds. */
   readonly dialTimeout?: Duration.DurationInput
-  /** Default: 5 seconds. */
+  /** How long a link, or a connection, has to stand for its loss to be the first of a row. Default: 5 seconds. */
   readonly stableAfter?: Duration.DurationInput
   /** How many calls of one connection may wait for their answers. One more fails with `QueueFull`. Default: 1000. */
   readonly pendingCallsMax?: number
@@ -25,7 +25,10 @@ export interface Options {
 
 /** The second half of `connect`'s arguments. */
 export interface ConnectOptions<P, Name, E, R> {
-  /** The connection parameters; an effect is evaluated for every new connection, so that a token is never stale. */
+  /**
+   * The connection parameters. An effect is evaluated for every new connection, so that a token is never stale, each time in
+   * a scope of its own.
+   */
   readonly params: P | Effect.Effect<P, E, R>
   /** Events to subscribe to before `onConnect` runs. What arrives before the first reader is kept for it. */
   readonly events?: ReadonlyArray<Name>

@@ -1,6 +1,6 @@
 /** What a client knows of its connection, as one value that can be shown to a person. */
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
-import type * as DialError from "@troupe/contract/Transport"
+import type { DialError } from "@troupe/contract/Transport"
 import * as Data from "effect/Data"
 import type * as Option from "effect/Option"
 
@@ -28,7 +28,7 @@ export type ConnectionStatus = Data.TaggedEnum<{
  */
 export type WaitingCause = Data.TaggedEnum<{
   readonly Paused: {}
-  readonly DialFailed: { readonly error: DialError.DialError }
+  readonly DialFailed: { readonly error: DialError }
   readonly LinkLost: { readonly code: number; readonly reason: string }
   readonly GoAway: {}
   readonly ParamsFailed: { readonly message: string }

@@ -43,6 +43,7 @@ export type PromiseRpcs<R extends Rpc.Any> = Schema.Simplify<
   & { readonly [Prefix in RpcClient.Prefixes<R>]: From<RpcClient.Prefixed<R, Prefix>, Prefix> }
 >
 
+/** What `Connection` is, in promises and listeners. */
 export interface PromiseConnection<D extends Definition> {
   /**
    * The actor's public rpcs, as in `Connection.rpc`, but for streams. A promise is rejected with the rpc's own error, with
@@ -51,7 +52,8 @@ export interface PromiseConnection<D extends Definition> {
   readonly rpc: PromiseRpcs<Rpcs<D>>
   /**
    * Subscribes to an event, as `Connection.events` does: every event from when the promise is fulfilled comes to the
-   * listener, or a `Gap` in its place. Gives the function that ends it. `ended` is called if the connection ends for good.
+   * listener, or a `Gap` in its place. Gives the function that ends it. `ended` is called if it ends otherwise later: with
+   * the connection, for good, or because a server to which it came back does not take it.
    */
   readonly on: <Name extends EventName<D>>(
     name: Name,

@@ -15,11 +15,11 @@ type Payload<D extends Definition, Tag extends string> = Rpc.PayloadConstructor<
 export type AlarmTime = Duration.DurationInput | DateTime.DateTime
 
 /**
- * Sets an alarm: after a delay that is counted from now, or at a time, which is now if it is past, the internal rpc is called,
- * as a turn. The alarm is set when the turn
- * that sets it is committed, and used up by the commit of its own turn; so it fires once, also through crashes. If its
- * handler fails or dies it is tried again, with delays that grow from 250 ms to 30 s, and after `alarmRetriesMax` of these
- * it is parked: it stays, and fires no more until it is set again.
+ * Sets an alarm: after a delay that is counted from now, or at a time, which is now if it is past, the internal rpc is
+ * called, as a turn. The alarm is set when the turn that sets it is committed, and used up by the commit of its own turn;
+ * so it fires once, also through crashes. If its handler fails or dies it is tried again, with delays that grow from
+ * 250 ms to 30 s, and after `alarmRetriesMax` of these it is parked: it stays, and fires no more until it is set again, or
+ * `room.retryAlarm` is called.
  *
  * Its id is the tag. Setting an alarm again that has not fired yet replaces it.
  */

@@ -19,7 +19,7 @@ export const Denied = Schema.TaggedStruct("Denied", { error: Schema.Unknown })
 /** The connection parameters do not decode with the contract's schema. No hook has run. */
 export const InvalidParams = Schema.TaggedStruct("InvalidParams", { issue: Schema.String })
 
-/** The server does not serve this contract, or the key is not acceptable. */
+/** The server does not serve this contract or one of the events, or the key is not acceptable. */
 export const UnknownActor = Schema.TaggedStruct("UnknownActor", { issue: Schema.String })
 
 /** The peer sent what the protocol does not allow, or speaks another version of it. */
@@ -28,7 +28,7 @@ export const ProtocolViolation = Schema.TaggedStruct("ProtocolViolation", { issu
 /** A limit of the server was reached; `limit` names the option, `max` is its value. */
 export const LimitReached = Schema.TaggedStruct("LimitReached", { limit: Schema.String, max: Schema.Finite })
 
-/** `onBeforeConnect` and `onConnect` together took longer than the server allows. */
+/** `onBeforeConnect` or `onConnect` took longer than the server allows. */
 export const ConnectTimeout = Schema.TaggedStruct("ConnectTimeout", { afterMillis: Schema.Finite })
 
 /** The actor could not be built or a hook died. `defectId` is found in the server's log, with the cause. */

@@ -11,6 +11,7 @@ import { ActorOverloaded } from "./ActorError.ts"
 import { ConnectionError } from "./ConnectionError.ts"
 import type { Any, ConnectError, Definition, Params } from "./Definition.ts"
 import * as Codec from "./protocol/Codec.ts"
+import * as Json from "./protocol/Json.ts"
 
 /** Carries the connection parameters, as `encodeParams` writes them. */
 export const paramsHeader = "troupe-params"
@@ -46,8 +47,9 @@ const escape = (character: string): string => `\\u${character.charCodeAt(0).toSt
  * the contract has none. Throws if they do not encode.
  */
 export const encodeParams = <C extends Any>(contract: C, params: Params<C>): string => {
-  const encoded = Either.getOrThrow(Codec.ofContract(contract).params.encode(params))
-  return encoded === undefined ? "" : JSON.stringify(encoded).replace(isNotAscii, escape)
+  const codec = Codec.ofContract(contract).params
+  const encoded = Either.getOrThrow(codec.encode(params))
+  return encoded === undefined ? "" : Json.encode(encoded, codec.what).replace(isNotAscii, escape)
 }
 
 /** The parameters in a header, still encoded. Throws if it is not what `encodeParams` writes. */

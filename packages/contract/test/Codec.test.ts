@@ -203,3 +203,18 @@ it("a middleware of an rpc is refused, and named: nobody would run it", () => {
   }) {}
   assert.throws(() => Codec.ofContract(Guarded), "Guarded.Secret has a middleware")
 })
+
+it("a name may be as long as frames can have it, and no longer", () => {
+  const nothing = RpcGroup.make(Rpc.make("Do"))
+  const make = (length: number) => {
+    const name = "n".repeat(length)
+    return [
+      Actor.Tag<never>()(name, {}),
+      Actor.Tag<never>()("Named", { rpcs: nothing.prefix("n".repeat(length - 2)) }),
+      Actor.Tag<never>()("Named", { internal: nothing.prefix("n".repeat(length - 2)) }),
+      Actor.Tag<never>()("Named", { events: { [name]: Schema.String } })
+    ]
+  }
+  for (const contract of make(256)) Codec.ofContract(contract)
+  for (const contract of make(257)) assert.throws(() => Codec.ofContract(contract), "is longer than 256")
+})

@@ -13,6 +13,8 @@ class Door extends Actor.Tag<Door>()("Door", { params: Params }) {}
 class Yard extends Actor.Tag<Yard>()("Yard", { rpcs: RpcGroup.make(Rpc.make("Walk")) }) {}
 class Gate extends Actor.Tag<Gate>()("Gate", { params: Schema.NullOr(Schema.String) }) {}
 
+class Hill extends Actor.Tag<Hill>()("Hill", { params: Schema.Struct({ height: Schema.NullOr(Schema.Number) }) }) {}
+
 const read = (contract: typeof Door | typeof Yard | typeof Gate, header: string) =>
   Either.getOrThrow(Codec.ofContract(contract).params.decode(HttpRpc.decodeParams(header)))
 
@@ -28,6 +30,11 @@ describe("HttpRpc", () => {
     assert.strictEqual(read(Yard, ""), undefined)
     assert.strictEqual(HttpRpc.encodeParams(Gate, null), "null")
     assert.strictEqual(read(Gate, "null"), null)
+  })
+
+  it("parameters that JSON has not are refused, and not other ones sent", () => {
+    assert.throws(() => HttpRpc.encodeParams(Hill, { height: NaN }), /params of Hill has a number that JSON has not/)
+    assert.strictEqual(HttpRpc.encodeParams(Hill, { height: null }), `{"height":null}`)
   })
 
   it.prop("a key stands in the path as one piece", [fc.string({ unit: "grapheme", minLength: 1 })], ([key]) => {

@@ -8,6 +8,7 @@ import * as RpcGroup from "@effect/rpc/RpcGroup"
 import * as ActorClient from "@troupe/client/ActorClient"
 import * as Promises from "@troupe/client/Promises"
 import * as Actor from "@troupe/contract/Actor"
+import type { Contract } from "@troupe/contract/Contract"
 import type { Link, LinkHandler } from "@troupe/contract/Link"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as SqliteStore from "@troupe/node/SqliteStore"
@@ -32,7 +33,10 @@ const definition = { rpcs, events: { said: Schema.String } }
 class Memory extends Actor.Tag<Memory>()("Memory", definition) {}
 class Commit extends Actor.Tag<Commit>()("Commit", definition) {}
 
-const layerOf = (contract: typeof Memory, durability: "memory" | "commit") =>
+const layerOf = <Self>(
+  contract: Contract<Self, string, typeof definition>,
+  durability: "memory" | "commit"
+) =>
   contract.toLayer(
     { state: Schema.Struct({ count: Schema.Number }), initialState: () => ({ count: 0 }), durability },
     (counter) =>
@@ -53,7 +57,7 @@ const Host = ActorHost.layer({ idleTimeout: "1 hour" }).pipe(
 const Live = ActorClient.layer().pipe(
   Layer.provideMerge(LocalTransport.layer({ actors })),
   Layer.merge(Layer.scopedDiscard(Effect.map(Gateway.make({ actors }), (made) => (gateway = made)))),
-  Layer.provide([layerOf(Memory, "memory"), layerOf(Commit as never, "commit")]),
+  Layer.provide([layerOf(Memory, "memory"), layerOf(Commit, "commit")]),
   Layer.provide(Host)
 )
 let gateway!: Effect.Effect.Success<ReturnType<typeof Gateway.make>>

@@ -105,7 +105,8 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
       // the platform traces the headers of every request, and this one carries tokens
       const redacted = yield* FiberRef.get(Headers.currentRedactedNames)
       yield* Effect.locallyScoped(Headers.currentRedactedNames, [...redacted, HttpRpc.paramsHeader])
-      const path = options.path ?? "/actors"
+      // before a slash that each of the patterns and paths below begins with
+      const path = (options.path ?? "/actors").replace(/\/$/, "") as `/${string}` | ""
       const limits = withDefaults(defaults, options)
       const gateway = yield* Gateway.make({
         actors: options.actors,

@@ -1,11 +1,13 @@
 /** Links inside one process: a client beside its actors, without a socket, over the same frames. */
 import * as Headers from "@effect/platform/Headers"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
+import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
 import * as Link from "@troupe/contract/Link"
 import { Transport } from "@troupe/contract/Transport"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Implementations } from "./ActorServer.ts"
 import type { Connections } from "./Connections.ts"
 import * as Gateway from "./Gateway.ts"
 
@@ -59,7 +61,9 @@ export class LinkPair {
 }
 
 /** Reaches the actors of the host in this process. The same gateway options hold as for sockets. */
-export const layer = (options: Gateway.Options): Layer.Layer<Transport, never, Connections> =>
+export const layer = <const Actors extends ReadonlyArray<Any>>(
+  options: Gateway.Options & { readonly actors: Actors }
+): Layer.Layer<Transport, never, Connections | Implementations<Actors>> =>
   Layer.scoped(
     Transport,
     Effect.gen(function*() {

@@ -2,8 +2,10 @@
  * Links in memory, with the encoding of the real ones, and a network that can be told to fail. Everything runs under
  * `TestClock`: a link delivers at the end of the tick.
  */
+import type { Any } from "@troupe/contract/Definition"
 import { Flush } from "@troupe/contract/Flush"
 import { Transport } from "@troupe/contract/Transport"
+import type { Implementations } from "@troupe/server/ActorServer"
 import type { Connections } from "@troupe/server/Connections"
 import * as Gateway from "@troupe/server/Gateway"
 import * as Context from "effect/Context"
@@ -64,11 +66,11 @@ const make = Effect.gen(function*() {
 export const layer: Layer.Layer<MemoryNetwork | Transport> = Layer.effectContext(make)
 
 /** A gateway on the network, for as long as the layer lives. */
-export const layerServer = (
-  options: Gateway.Options,
+export const layerServer = <const Actors extends ReadonlyArray<Any>>(
+  options: Gateway.Options & { readonly actors: Actors },
   /** The name that clients dial. Default: `defaultName`. */
   at?: string
-): Layer.Layer<never, never, Connections | MemoryNetwork> =>
+): Layer.Layer<never, never, Connections | MemoryNetwork | Implementations<Actors>> =>
   Layer.scopedDiscard(Effect.gen(function*() {
     const network = yield* MemoryNetwork
     const gateway = yield* Gateway.make(options)

@@ -608,6 +608,27 @@ it.effect("A9 params given as an effect are evaluated for every new connection, 
     }
   })))
 
+it.effect("A9 what params acquire is released when they are there, and not when the connection ends", () =>
+  run(Effect.gen(function*() {
+    const network = yield* MemoryTransport.MemoryNetwork
+    let acquired = 0
+    let released = 0
+    const params = Effect.acquireRelease(
+      Effect.sync(() => ({ name: "ann", level: ++acquired })),
+      () => Effect.sync(() => void released++)
+    )
+    const ann = yield* ActorClient.connect(Lab, "main", { params })
+    for (const times of [1, 2, 3]) {
+      assert.strictEqual((yield* ann.rpc.Me()).level, times)
+      assert.deepStrictEqual([acquired, released], [times, times])
+      yield* network.setReachability("refused")
+      yield* network.cut
+      yield* TestClock.adjust("3 minutes")
+      yield* network.setReachability("reachable")
+      yield* TestClock.adjust("1 minutes")
+    }
+  })))
+
 it.effect("A9 a provider that fails at first fails connect with its error", () =>
   run(Effect.gen(function*() {
     const probe = yield* Probe

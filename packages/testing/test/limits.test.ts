@@ -1,7 +1,11 @@
 /** Bounds that belong to no other file: each has an option, and an answer that names it and its value. */
+import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
-import { ConnectionError } from "@troupe/contract"
-import { Effect, Exit, Fiber } from "effect"
+import { ActorClient } from "@troupe/client"
+import { Actor, ConnectionError, Gap } from "@troupe/contract"
+import * as Frame from "@troupe/contract/protocol/Frame"
+import { MemoryTransport, TestKit } from "@troupe/testing"
+import { Effect, Exit, Fiber, Schema, Stream } from "effect"
 import { append, backend, connect, Lab, otherClient, pass, Probe, run, settle } from "./support/lab.ts"
 import { hello, open, rawLink, request } from "./support/raw.ts"
 import { Tally } from "./support/tally.ts"
@@ -196,3 +200,48 @@ it.effect("X2 an Open that is larger than openBytesMax is not sent: connect says
     const all = yield* Effect.forEach(names, (name) => connect(name), { concurrency: "unbounded" })
     assert.deepStrictEqual(yield* Effect.forEach(all, ({ rpc }) => Effect.map(rpc.Me(), ({ name }) => name)), names)
   })))
+
+/** More events than a connection may be opened with. */
+const many = Array.from({ length: Frame.openEventsMax + 40 }, (_, i) => `event ${i}`)
+
+class Many extends Actor.Tag<Many>()("Many", {
+  rpcs: RpcGroup.make(Rpc.make("TellAll")),
+  events: Object.fromEntries(many.map((name) => [name, Schema.String]))
+}) {}
+
+const ManyLive = Many.toLayer(
+  { state: Schema.Void, initialState: () => undefined },
+  (room) =>
+    Effect.succeed(room.behavior({
+      rpcs: { TellAll: () => Effect.forEach(many, (name) => room.broadcast(name, name), { discard: true }) }
+    }))
+)
+
+it.scoped("a connection may have more events than it can be opened with", () =>
+  Effect.gen(function*() {
+    const network = yield* MemoryTransport.MemoryNetwork
+    const other = yield* ActorClient.connect(Many, "other")
+    const room = yield* ActorClient.connect(Many, "main", { events: many })
+    const heard: Array<string> = []
+    for (const name of many) {
+      const events = yield* room.events(name)
+      yield* Effect.forkScoped(
+        Stream.runForEach(events, (item) => Effect.sync(() => void heard.push(Gap.isGap(item) ? "gap" : item)))
+      )
+    }
+    yield* room.rpc.TellAll()
+    yield* settle
+    assert.deepStrictEqual(heard, many)
+    heard.length = 0
+    yield* network.setReachability("refused")
+    yield* network.cut
+    yield* pass("1 hour")
+    yield* network.setReachability("reachable")
+    yield* pass("1 minute")
+    yield* room.rpc.TellAll()
+    yield* settle
+    assert.deepStrictEqual(heard.filter((item) => item !== "gap"), many)
+    assert.strictEqual((yield* other.status.get)._tag, "Connected")
+  }).pipe(
+    Effect.provide(TestKit.layer({ actors: [Many], implementations: ManyLive, host: { subscriptionsMax: 1000 } }))
+  ))

@@ -2,8 +2,9 @@
 // @effect-diagnostics missingEffectContext:off missingEffectError:off missingLayerContext:off
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { assert, it } from "@effect/vitest"
-import { Actor, type ActorHost as ActorHostTag } from "@troupe/contract"
-import { ActorHost, ActorServer, ActorStore, type Connections, type LinkListener } from "@troupe/server"
+import { Actor, type ActorHost as ActorHostTag, type Transport } from "@troupe/contract"
+import { ActorHost, ActorServer, ActorStore, type Connections, type LinkListener, LocalTransport } from "@troupe/server"
+import { MemoryTransport } from "@troupe/testing"
 import { Effect, Layer, Schema } from "effect"
 import { expectTypeOf } from "vitest"
 
@@ -33,6 +34,16 @@ it("the server needs an implementation of each of its actors", () => {
   // @ts-expect-error not a contract
   void (() => ActorServer.layer({ actors: ["Counter"] }))
   assert.isTrue(Layer.isLayer(complete))
+})
+
+it("links within the process, and in memory, need an implementation of each of their actors", () => {
+  const options = { actors: [Counter, Match] } as const
+  expectTypeOf(LocalTransport.layer(options)).toEqualTypeOf<
+    Layer.Layer<Transport.Transport, never, Connections.Connections | Counter | Match>
+  >()
+  expectTypeOf(MemoryTransport.layerServer(options)).toEqualTypeOf<
+    Layer.Layer<never, never, Connections.Connections | MemoryTransport.MemoryNetwork | Counter | Match>
+  >()
 })
 
 it("a host needs a store, and provides what implementations and gateways ask for", () => {

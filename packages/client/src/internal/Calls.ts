@@ -194,7 +194,7 @@ export class Calls {
     this.cancelled = 0
   }
 
-  /** How many entries the queue has, for tests. */
+  /** How many entries the queue has, those that were cancelled too. */
   get queued(): number {
     return this.queue ? Option.getOrElse(this.queue.unsafeSize(), () => 0) : 0
   }

@@ -190,7 +190,10 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
     }
     // what is not sent again is not asked for
     this.sendAgain()
-    const asked = this.asked = { events: new Set(subscriptions.events), pending: calls.sent }
+    const asked = this.asked = {
+      events: new Set(subscriptions.events.slice(0, Frame.openEventsMax)),
+      pending: calls.sent
+    }
     const open = Frame.encode({
       _tag: "Open",
       channel: channel.number,

@@ -69,7 +69,8 @@ export const makeClient = Effect.fnUntraced(function*(
       key,
       events,
       params: Effect.isEffect(params)
-        ? Effect.provide(Effect.interruptible(params as Effect.Effect<unknown, unknown, any>), caller)
+        // with a scope of their own: the caller's is that of the connection
+        ? Effect.provide(Effect.scoped(Effect.interruptible(params as Effect.Effect<unknown, unknown, any>)), caller)
         : Effect.succeed(params)
     }
     const connection = new ClientConnection(services, target, supervisor)

@@ -14,6 +14,7 @@ import type { Any, AnySchema, Definition } from "../Definition.ts"
 import * as Forked from "../Forked.ts"
 import * as Latest from "../Latest.ts"
 import { ServerDefect } from "../ServerDefect.ts"
+import { nameLengthMax } from "./ShortFrame.ts"
 
 type Result<A> = Either.Either<A, ParseResult.ParseIssue>
 
@@ -156,6 +157,19 @@ const rpcCodecs = (name: string, group: Definition["internal"], internal = false
   return codecs
 }
 
+/** A frame with a longer one would not be read, and cost the link. */
+const checkName = (what: string, name: string): void => {
+  if (name.length > nameLengthMax) throw new TypeError(`the name of ${what} is longer than ${nameLengthMax}: ${name}`)
+}
+
+const checkNames = ({ contract, definition }: Any): void => {
+  checkName("a contract", contract)
+  for (const group of [definition.rpcs, definition.internal]) {
+    for (const tag of group?.requests.keys() ?? []) checkName("an rpc", tag)
+  }
+  for (const event of Object.keys(definition.events ?? {})) checkName("an event", event)
+}
+
 const compile = ({ contract, definition }: Any): ContractCodec => ({
   params: make(definition.params ?? Schema.Void, `the params of ${contract}`),
   connectError: make(
@@ -179,6 +193,7 @@ const compiled = new WeakMap<Any, ContractCodec>()
 export const ofContract = (contract: Any): ContractCodec => {
   const known = compiled.get(contract)
   if (known) return known
+  checkNames(contract)
   const made = compile(contract)
   compiled.set(contract, made)
   return made

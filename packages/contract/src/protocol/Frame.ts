@@ -134,6 +134,9 @@ export const GoAway = Schema.TaggedStruct("GoAway", { retryAfterMillis: Millis }
 
 // --- frames of a connection, each naming its channel -----------------------------------------------------------------
 
+/** How many events a connection may be opened with. Others are subscribed to when it stands. */
+export const openEventsMax = 256
+
 /**
  * Opens a connection on a channel the client chose. `session` is the secret name of the `connect` call it belongs to,
  * `opening` counts the `Open`s of that session, from 1: one that comes after a later one, late on an old link, is refused.
@@ -146,7 +149,7 @@ export const Open = Schema.TaggedStruct("Open", {
   contract: Name,
   key: Schema.String,
   params: Schema.optional(Schema.Unknown),
-  events: Schema.Array(Name).pipe(Schema.maxItems(256)),
+  events: Schema.Array(Name).pipe(Schema.maxItems(openEventsMax)),
   opening: Schema.Int.pipe(Schema.positive()),
   settledBelow: Call,
   sentBelow: Call,
