@@ -126,8 +126,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "what was missed in an absence is not told",
     file: `${client}/Subscriptions.ts`,
-    find: "if (subscription.live) { for",
-    replace: "if (false) { for",
+    find: "if (subscription.live) missed",
+    replace: "if (false) missed",
     seed: 6
   },
   {
