@@ -23,7 +23,8 @@ export const make = (contract: string, key: string): Address =>
   contract && key ? new Address({ contract, key }, true) : Address.make({ contract, key })
 
 /** Text that differs for different addresses, for use as the key of a map; `toString` is for people. */
-export const idOf = (contract: string, key: string): string => `${contract.length}:${contract}/${key}`
+export const idOf = ({ contract, key }: Pick<Address, "contract" | "key">): string =>
+  `${contract.length}:${contract}/${key}`
 
 const encoder = new TextEncoder()
 

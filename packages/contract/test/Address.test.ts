@@ -39,7 +39,10 @@ it.effect.prop(
       ], [a, b + c]]
       for (const [one, first] of pairs) {
         for (const [two, second] of pairs) {
-          assert.strictEqual(Address.idOf(one, first) === Address.idOf(two, second), one === two && first === second)
+          assert.strictEqual(
+            Address.idOf({ contract: one, key: first }) === Address.idOf({ contract: two, key: second }),
+            one === two && first === second
+          )
         }
       }
     })

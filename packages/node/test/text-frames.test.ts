@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import type { AddressInfo } from "node:net"
 import { WebSocket, WebSocketServer } from "ws"
-import { socketOptions } from "../src/internal/LinkEndpoint.ts"
+import { socketOptions } from "../src/internal/socketOptions.ts"
 import * as TextFrame from "../src/internal/TextFrame.ts"
 import { until } from "./utils/until.ts"
 

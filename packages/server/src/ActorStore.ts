@@ -160,7 +160,7 @@ class MemoryStore {
   }
 
   replies({ contract, key }: Address.Address): ReadonlyArray<ReplySegment> {
-    return Array.from(this.rows.get(Address.idOf(contract, key))?.segments.values() ?? [])
+    return Array.from(this.rows.get(Address.idOf({ contract, key }))?.segments.values() ?? [])
   }
 
   due({ contract, after, max }: AlarmQuery): ReadonlyArray<Position> {
@@ -201,7 +201,7 @@ class MemoryStore {
   }
 
   private row(address: Address.Address): Row {
-    const id = Address.idOf(address.contract, address.key)
+    const id = Address.idOf(address)
     const known = this.rows.get(id)
     if (known) return known
     const row = {

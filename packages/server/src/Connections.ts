@@ -6,16 +6,14 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Attachment, ServerConnection } from "./internal/ServerConnection.ts"
 
-type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
-
 /** Opens and resumes connections to the actors of a host. */
 export class Connections extends Context.Tag("@troupe/server/Connections")<Connections, {
   /** Opens a connection; its frames then go to the attachment. */
   readonly open: (
-    frame: FrameOf<"Open">,
+    frame: Frame.ClientFrameOf<"Open">,
     request: ConnectRequest,
     attachment: Attachment
   ) => Effect.Effect<ServerConnection, DisconnectReason>
   /** Continues a connection on another link. Returns why it cannot be continued, if it cannot. */
-  readonly resume: (frame: FrameOf<"Resume">, attachment: Attachment) => DisconnectReason | undefined
+  readonly resume: (frame: Frame.ClientFrameOf<"Resume">, attachment: Attachment) => DisconnectReason | undefined
 }>() {}

@@ -60,7 +60,7 @@ const make = (store: ActorStore["Type"]): Context.Context<TestStore | ActorStore
       commits: commits.applied,
       lastState: (schema, { contract }, key) =>
         Effect.suspend(() => {
-          const text = commits.states.get(Address.idOf(contract, key))
+          const text = commits.states.get(Address.idOf({ contract, key }))
           return text === undefined
             ? Effect.succeedNone
             : Effect.asSome(Effect.orDie(Schema.decode(Schema.parseJson(schema))(text)))

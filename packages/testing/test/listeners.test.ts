@@ -78,7 +78,7 @@ it.scoped("C6 a listener that is told of a gap closes the connection: it stays c
     assert.isTrue(world.trace.log.includes("disconnect ann ClientClosed"))
   }))
 
-it.scoped("C10 a listener that is told of the end connects again: the client dials for it", () =>
+it.scoped("a listener that is told of the end connects again: the client dials for it", () =>
   Effect.gen(function*() {
     const world = yield* makeWorld()
     yield* world.serve()

@@ -12,7 +12,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { type Call, type Calls, isOverdue, keptSince } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
-import type { Channel, FrameOf, OpenLink } from "./OpenLink.ts"
+import type { Channel, OpenLink } from "./OpenLink.ts"
 import type { Subscriptions } from "./Subscriptions.ts"
 
 type MessageOf<Tag extends Frame.ServerMessage["_tag"]> = Extract<Frame.ServerMessage, { readonly _tag: Tag }>
@@ -42,7 +42,7 @@ export class Conversation implements Acknowledged {
   private readonly since: number
 
   constructor(
-    private readonly opened: FrameOf<"Opened">,
+    private readonly opened: Frame.ServerFrameOf<"Opened">,
     /** Where it goes on now; undefined while there is no link for it. */
     private place: Channel | undefined,
     private readonly owner: ConversationOwner
@@ -83,7 +83,7 @@ export class Conversation implements Acknowledged {
   }
 
   /** Goes on where the server is. Returns false if it cannot: what is to be sent would be wrong there. */
-  resume(place: Channel, { received, token }: FrameOf<"Resumed">): boolean {
+  resume(place: Channel, { received, token }: Frame.ServerFrameOf<"Resumed">): boolean {
     this.token = token
     this.place = place
     // the server claims to have what was never sent
@@ -155,11 +155,11 @@ export class Conversation implements Acknowledged {
 
   // --- hearing -------------------------------------------------------------------------------------------------------
 
-  onAck({ received }: FrameOf<"Ack">): void {
+  onAck({ received }: Frame.ServerFrameOf<"Ack">): void {
     if (!this.outbox.acknowledge(received)) this.owner.onViolation("the server acknowledged what was never sent")
   }
 
-  onMessage({ seq, payload }: FrameOf<"Message">): void {
+  onMessage({ seq, payload }: Frame.ServerFrameOf<"Message">): void {
     if (!this.place) return
     this.acknowledge(this.place.link, payload)
     const position = this.inbox.accept(seq)
@@ -177,7 +177,7 @@ export class Conversation implements Acknowledged {
   }
 
   /** An event that has no number: it is not acknowledged. */
-  onLatest({ payload, sender }: FrameOf<"Latest">): void {
+  onLatest({ payload, sender }: Frame.ServerFrameOf<"Latest">): void {
     this.onEvent(payload, sender)
   }
 

@@ -21,7 +21,7 @@ import type { ClientConnection, Keeper } from "./ClientConnection.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import * as Counters from "./Counters.ts"
 import { Heartbeat, type Living } from "./Heartbeat.ts"
-import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
+import type { Channel, OpenLink, Receiver } from "./OpenLink.ts"
 import { Timer } from "./Timer.ts"
 
 /** How a link, or the attempt to get one, ended. `Closed`: there is no point in another. */
@@ -37,7 +37,7 @@ const messageSizeMax = 16 * 1024
 
 /** Who a link is dialled for. */
 interface LinkOwner {
-  readonly onWelcome: (link: ClientLink, welcome: FrameOf<"Welcome">) => void
+  readonly onWelcome: (link: ClientLink, welcome: Frame.ServerFrameOf<"Welcome">) => void
   /** At the end of the tick in which it has ended. */
   readonly onLinkEnd: (link: ClientLink, end: LinkEnd) => void
 }
@@ -329,7 +329,7 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     this.services.fork(Effect.logWarning(`${message}; dialling goes on`))
   }
 
-  onWelcome(link: ClientLink, { heartbeatMillis, silenceMillis }: FrameOf<"Welcome">): void {
+  onWelcome(link: ClientLink, { heartbeatMillis, silenceMillis }: Frame.ServerFrameOf<"Welcome">): void {
     if (this.link !== link || this.heartbeat) return
     this.told = true
     this.upSince = this.services.clock.unsafeCurrentTimeMillis()

@@ -2,8 +2,6 @@
 import type * as Frame from "@troupe/contract/protocol/Frame"
 import type { FrameWriter } from "@troupe/contract/protocol/FrameWriter"
 
-export type FrameOf<Tag extends Frame.ServerFrame["_tag"]> = Extract<Frame.ServerFrame, { readonly _tag: Tag }>
-
 /** Who takes the frames of a channel. */
 export interface Receiver {
   readonly onFrame: (frame: Extract<Frame.ServerFrame, { readonly channel: number }>) => void

@@ -19,7 +19,7 @@ import { Attempts, type AttemptsOwner } from "./Attempts.ts"
 import { type Calls, keptSince } from "./Calls.ts"
 import type { ClientServices } from "./ClientServices.ts"
 import { Conversation, type ConversationOwner } from "./Conversation.ts"
-import type { Channel, FrameOf, OpenLink, Receiver } from "./OpenLink.ts"
+import type { Channel, OpenLink, Receiver } from "./OpenLink.ts"
 import type { Subscriptions } from "./Subscriptions.ts"
 
 /** What a session is made for. */
@@ -60,7 +60,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
   /** Asks for what is longer than what every server takes, when this one has said what it takes. */
   private held: (() => void) | undefined
   /** What the server has granted last. */
-  private granted: FrameOf<"Opened"> | undefined
+  private granted: Frame.ServerFrameOf<"Opened"> | undefined
   /** When the server was last heard of on a connection of the session. */
   private heardUntil = 0
   /** The parameters could not be evaluated, and the next attempt is waited for. */
@@ -255,7 +255,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
 
   // --- being answered ------------------------------------------------------------------------------------------------
 
-  private onOpened(frame: FrameOf<"Opened">): void {
+  private onOpened(frame: Frame.ServerFrameOf<"Opened">): void {
     const { asked, calls, subscriptions } = this
     if (!asked) return
     this.asked = undefined
@@ -271,7 +271,7 @@ export class Opening implements Receiver, ConversationOwner, AttemptsOwner {
     for (const reader of missed) if (this.conversation === conversation) reader.gap()
   }
 
-  private onResumed(frame: FrameOf<"Resumed">): void {
+  private onResumed(frame: Frame.ServerFrameOf<"Resumed">): void {
     if (!this.conversation || !this.channel) return
     if (!this.conversation.resume(this.channel, frame)) return this.open()
     this.setStatus(ConnectionStatus.Connected({ resumed: true }))

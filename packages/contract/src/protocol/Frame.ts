@@ -217,6 +217,9 @@ export const ClientFrame = Schema.Union(Hello, Ping, Pong, Open, Resume, Close, 
 
 export type ClientFrame = typeof ClientFrame.Type
 
+/** The frame of a client that has this tag. */
+export type ClientFrameOf<Tag extends ClientFrame["_tag"]> = Extract<ClientFrame, { readonly _tag: Tag }>
+
 export const ServerFrame = Schema.Union(
   Welcome,
   Ping,
@@ -232,6 +235,9 @@ export const ServerFrame = Schema.Union(
 )
 
 export type ServerFrame = typeof ServerFrame.Type
+
+/** The frame of a server that has this tag. */
+export type ServerFrameOf<Tag extends ServerFrame["_tag"]> = Extract<ServerFrame, { readonly _tag: Tag }>
 
 // --- texts -----------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "@troupe/contract/WebSocketLink"
 import { WebSocket } from "ws"
-import { socketOptions } from "./LinkEndpoint.ts"
+import { socketOptions } from "./socketOptions.ts"
 
 export class ClientSocket implements Socket {
   onopen: Socket["onopen"] = null

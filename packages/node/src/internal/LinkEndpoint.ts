@@ -7,6 +7,7 @@ import type { LinkOptions } from "@troupe/server/LinkListener"
 import * as Http from "node:http"
 import type { Duplex } from "node:stream"
 import { WebSocket, WebSocketServer } from "ws"
+import { socketOptions } from "./socketOptions.ts"
 import * as TextFrame from "./TextFrame.ts"
 
 /** The message was binary: links carry text only (RFC 6455, section 7.4.1). */
@@ -17,9 +18,6 @@ const codeTooBig = 1009
 
 /** Our side failed at a message. */
 const codeFailed = 1011
-
-/** Of the sockets of both sides. `closeTimeout`: how long a peer may take to answer a close frame, in milliseconds. */
-export const socketOptions = { perMessageDeflate: false, closeTimeout: 2000 }
 
 /** What the endpoints of a server share. */
 export interface EndpointContext {

@@ -93,8 +93,6 @@ class Channel implements Attachment {
 
 const nothingHeard = "nothing was heard on the link"
 
-type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
-
 export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   private readonly channels = new SparseMap<number, Channel>()
   /** Those that wait until the client keeps up, the one that has waited longest first. */
@@ -304,7 +302,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     }
   }
 
-  private hello({ version }: FrameOf<"Hello">): void {
+  private hello({ version }: Frame.ClientFrameOf<"Hello">): void {
     if (version !== Frame.version) {
       return this.violation(`this server speaks version ${Frame.version} of the protocol, the client ${version}`)
     }
@@ -347,7 +345,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     return channel
   }
 
-  private open(frame: FrameOf<"Open">): void {
+  private open(frame: Frame.ClientFrameOf<"Open">): void {
     if (this.leaving) return
     const channel = this.newChannel(frame.channel)
     if (!channel) return
@@ -363,7 +361,10 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     })
   }
 
-  private connect(frame: FrameOf<"Open">, channel: Channel): Effect.Effect<ServerConnection, DisconnectReason> {
+  private connect(
+    frame: Frame.ClientFrameOf<"Open">,
+    channel: Channel
+  ): Effect.Effect<ServerConnection, DisconnectReason> {
     return this.services.actors.has(frame.contract)
       ? this.services.connections.open(frame, this.request, channel)
       : Effect.fail({ _tag: "UnknownActor", issue: `there is no actor ${frame.contract} here` })
@@ -376,7 +377,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     })
   }
 
-  private resume(frame: FrameOf<"Resume">): void {
+  private resume(frame: Frame.ClientFrameOf<"Resume">): void {
     if (this.leaving) return
     const channel = this.newChannel(frame.channel)
     if (!channel) return
@@ -387,7 +388,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   }
 
   /** The client says whether its session goes on; for the rest it is its own business why. */
-  private closeChannel({ channel: number, reason }: FrameOf<"Close">): void {
+  private closeChannel({ channel: number, reason }: Frame.ClientFrameOf<"Close">): void {
     const channel = this.channels.get(number)
     if (!channel) return
     this.channels.delete(number)

@@ -33,18 +33,15 @@ import { Placement } from "../Placement.ts"
 import type { OpenRequest } from "./Admission.ts"
 import { AlarmClock } from "./AlarmClock.ts"
 import { GroupCommit } from "./GroupCommit.ts"
-import { idOf } from "./idOf.ts"
 import { type Keeper, LiveActivation } from "./LiveActivation.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
-import * as Origin from "./Origin.ts"
 import { OutgoingCalls } from "./OutgoingCalls.ts"
 import * as Recorded from "./Recorded.ts"
 import * as Registration from "./Registration.ts"
 import type { Attachment, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
+import * as Start from "./Start.ts"
 import type { Loss } from "./Turns.ts"
-
-type FrameOf<Tag extends Frame.ClientFrame["_tag"]> = Extract<Frame.ClientFrame, { readonly _tag: Tag }>
 
 interface Waking {
   readonly _tag: "Waking"
@@ -216,7 +213,7 @@ export class Host implements Keeper {
     if (activation) return activation.settleInternal(id)
     const registration = this.registrations.get(address.contract)
     registration?.parked.get(address.key)?.recorded.delete(id)
-    registration?.traces.of(address.key).recorded.delete(id)
+    registration?.remains.of(address.key).recorded.delete(id)
   }
 
   // --- activations ---------------------------------------------------------------------------------------------------
@@ -236,7 +233,7 @@ export class Host implements Keeper {
   /** The activation of an address, held. */
   private awake(address: Address.Address): Effect.Effect<LiveActivation, ActorUnavailable> {
     return Effect.suspend(() => {
-      const slot = this.slots.get(idOf(address))
+      const slot = this.slots.get(Address.idOf(address))
       switch (slot?._tag) {
         case "Awake":
           slot.activation.hold()
@@ -249,7 +246,7 @@ export class Host implements Keeper {
           const done = Deferred.unsafeMake<LiveActivation, ActorUnavailable>(FiberId.none)
           const registration = this.registrations.get(address.contract)
           const slot: Waking = { _tag: "Waking", registration, done }
-          this.slots.set(idOf(address), slot)
+          this.slots.set(Address.idOf(address), slot)
           const waking = this.wake(address, slot)
           // its end is waited for when its implementation leaves, and not longer than for a while
           if (registration) Runtime.runFork(registration.runtime)(waking)
@@ -262,13 +259,13 @@ export class Host implements Keeper {
 
   /** The activation of an address, if it is awake already. */
   private awakeNow(address: Address.Address): LiveActivation | undefined {
-    const slot = this.slots.get(idOf(address))
+    const slot = this.slots.get(Address.idOf(address))
     return slot?._tag === "Awake" ? slot.activation : undefined
   }
 
   private wake(address: Address.Address, slot: Waking): Effect.Effect<void> {
     const { done, registration } = slot
-    const id = idOf(address)
+    const id = Address.idOf(address)
     const activated = (built: Exit.Exit<LiveActivation, unknown>) => {
       // here, where nothing comes between: who is lost before it has its slot is not found in there
       const exit = Exit.flatMap(
@@ -343,9 +340,9 @@ export class Host implements Keeper {
     yield* FiberRef.update(FiberRef.currentLogAnnotations, (annotations) => LogAnnotations.add(annotations, address))
     return yield* Effect.gen(this, function*() {
       yield* Effect.provideService(this.placement.acquire(address), Scope.Scope, scope)
-      const { origin, recorded } = yield* Origin.of(this.services, registration, address)
+      const { start, recorded } = yield* Start.of(this.services, registration, address)
       const activation = new LiveActivation(
-        { services: this.services, registration, address, scope, origin, recorded },
+        { services: this.services, registration, address, scope, start, recorded },
         this
       )
       this.buildTimeouts.start(buildTimeout)
@@ -401,7 +398,7 @@ export class Host implements Keeper {
     registration.alarmClock.replace(address.key, undefined)
     if (registration.durability === "memory") {
       registration.parked.delete(address.key)
-      registration.traces.next(address.key, Recorded.ofNamed(activation.outliving(), clock.unsafeCurrentTimeMillis()))
+      registration.remains.next(address.key, Recorded.ofNamed(activation.outliving(), clock.unsafeCurrentTimeMillis()))
     }
     this.fork(Effect.ensuring(this.inTime(Scope.close(scope, Exit.void)), Effect.sync(() => this.vacate(activation))))
   }
@@ -412,7 +409,7 @@ export class Host implements Keeper {
 
   /** Makes whoever needs the address wait until the activation has gone. False if it is going already, or has gone. */
   private depart(activation: LiveActivation): boolean {
-    const id = idOf(activation.address)
+    const id = Address.idOf(activation.address)
     const slot = this.slots.get(id)
     if (slot?._tag !== "Awake" || slot.activation !== activation) return false
     this.slots.set(id, { _tag: "Leaving", activation, done: Deferred.unsafeMake<void>(FiberId.none) })
@@ -421,7 +418,7 @@ export class Host implements Keeper {
 
   /** The address is free for the next activation. */
   private vacate(activation: LiveActivation): void {
-    const id = idOf(activation.address)
+    const id = Address.idOf(activation.address)
     const slot = this.slots.get(id)
     if (!slot || slot._tag === "Waking" || slot.activation !== activation) return
     this.slots.delete(id)
@@ -432,7 +429,7 @@ export class Host implements Keeper {
   // --- connections ---------------------------------------------------------------------------------------------------
 
   private readonly open = (
-    frame: FrameOf<"Open">,
+    frame: Frame.ClientFrameOf<"Open">,
     request: ConnectRequest,
     attachment: Attachment
   ): Effect.Effect<ServerConnection, DisconnectReason> =>
@@ -447,7 +444,7 @@ export class Host implements Keeper {
 
   private openIn(
     registration: Registration.Registration,
-    frame: FrameOf<"Open">,
+    frame: Frame.ClientFrameOf<"Open">,
     request: ConnectRequest,
     attachment: Attachment
   ): Effect.Effect<ServerConnection, DisconnectReason> {
@@ -484,7 +481,10 @@ export class Host implements Keeper {
   }
 
   /** At worst by a mistake in here: who asks must get an answer all the same. */
-  private onOpenDied({ contract, key }: FrameOf<"Open">, defect: unknown): Effect.Effect<never, DisconnectReason> {
+  private onOpenDied(
+    { contract, key }: Frame.ClientFrameOf<"Open">,
+    defect: unknown
+  ): Effect.Effect<never, DisconnectReason> {
     const defectId = this.services.secrets.next()
     const log = Effect.annotateLogs(Effect.logError("a connection could not be opened", Cause.die(defect)), {
       ...LogAnnotations.of({ contract, key }),
@@ -494,7 +494,7 @@ export class Host implements Keeper {
   }
 
   private readonly resume = (
-    { contract, key, connectionId, ...resumption }: FrameOf<"Resume">,
+    { contract, key, connectionId, ...resumption }: Frame.ClientFrameOf<"Resume">,
     attachment: Attachment
   ): DisconnectReason | undefined => {
     // an address has neither empty, and whoever makes one of that dies

@@ -1,13 +1,12 @@
 /** The calls of requests: how many there may be, and for how long. */
 import { ActorOverloaded } from "@troupe/contract/ActorError"
-import type { Address } from "@troupe/contract/Address"
+import { type Address, idOf } from "@troupe/contract/Address"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Gateway } from "../Gateway.ts"
 import { CallCounts } from "./CallCounts.ts"
-import { idOf } from "./idOf.ts"
 import { ShortConnection, type ShortConnectionOptions, type StockResponse } from "./ShortConnection.ts"
 
 export interface HttpCallsOptions {

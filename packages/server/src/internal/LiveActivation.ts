@@ -25,7 +25,6 @@ import { Calls, type CallsOwner } from "./Calls.ts"
 import { Farewells } from "./Farewells.ts"
 import { Forks, type ForksOwner } from "./Forks.ts"
 import { Abandoned, type InternalCall, InternalCalls, type InternalCallsOwner } from "./InternalCalls.ts"
-import type { Origin } from "./Origin.ts"
 import type { Parts } from "./Parts.ts"
 import { Recorded, type RecordedReplies } from "./Recorded.ts"
 import type { Parked, Registration } from "./Registration.ts"
@@ -33,6 +32,7 @@ import * as Room from "./Room.ts"
 import { type Attachment, type Owner, type Resumption, ServerConnection } from "./ServerConnection.ts"
 import type { Services } from "./Services.ts"
 import { type CallEntry, Session } from "./Session.ts"
+import type { Start } from "./Start.ts"
 import { Subscribers } from "./Subscribers.ts"
 import { type Loss, Turns, type TurnsObserver } from "./Turns.ts"
 
@@ -63,7 +63,7 @@ export interface Beginning {
   readonly registration: Registration
   readonly address: Address
   readonly scope: Scope.CloseableScope
-  readonly origin: Origin
+  readonly start: Start
   readonly recorded: RecordedReplies
 }
 
@@ -110,23 +110,23 @@ export class LiveActivation
   private over: "lost" | "destroyed" | "left" | undefined
 
   constructor(
-    { address, origin, recorded, registration, scope, services }: Beginning,
+    { address, start, recorded, registration, scope, services }: Beginning,
     private readonly keeper: Keeper
   ) {
     this.services = services
     this.registration = registration
     this.address = address
     this.scope = scope
-    this.incarnation = origin.incarnation
-    this.named = origin.name
-    this.epoch = this.idEpoch = origin.epoch
+    this.incarnation = start.incarnation
+    this.named = start.name
+    this.epoch = this.idEpoch = start.epoch
     this.runtime = Runtime.updateContext(
       registration.runtime,
       (context) => Context.add(context, Scope.Scope, scope) as Context.Context<never>
     )
-    this.turns = new Turns(services, registration, address, origin, this.runtime, this)
+    this.turns = new Turns(services, registration, address, start, this.runtime, this)
     this.answers = new Answers(address, services.secrets, this.runtime, services.options.outputBytesMax)
-    this.recorded = new Recorded(this, recorded, origin.version)
+    this.recorded = new Recorded(this, recorded, start.version)
     this.subscribers = new Subscribers(services.options.subscriptionsMax)
     this.stageEvent = Room.makeStageEvent(
       this.turns,

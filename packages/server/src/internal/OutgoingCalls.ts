@@ -15,7 +15,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
-import { idOf } from "./idOf.ts"
 import { Abandoned, Forgotten, type InternalCall } from "./InternalCalls.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import type { MadeCall, Request } from "./Request.ts"
@@ -162,7 +161,7 @@ export class OutgoingCalls {
   private sendFromTurn(callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     return Effect.catchAll(this.send(callee, call), (error) => {
       const departed = this.options.departed(callee.contract)
-      const isCallee = error instanceof ActorUnavailable && idOf(error.address) === idOf(callee)
+      const isCallee = error instanceof ActorUnavailable && Address.idOf(error.address) === Address.idOf(callee)
       if (!departed || !isCallee) return Effect.fail(error)
       const again = call.id === undefined ? Effect.fail(error) : this.sendFromTurn(callee, call)
       return Effect.zipRight(Deferred.await(departed), again)

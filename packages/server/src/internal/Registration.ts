@@ -13,8 +13,8 @@ import type { AlarmClock } from "./AlarmClock.ts"
 import { Meters } from "./Meters.ts"
 import * as Observed from "./Observed.ts"
 import type { RecordedReplies } from "./Recorded.ts"
+import { Remains } from "./Remains.ts"
 import * as StateText from "./StateText.ts"
-import { Traces } from "./Traces.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
 export interface Parked {
@@ -45,7 +45,7 @@ export interface Registration {
   readonly idle: Expiry
   readonly alarmClock: AlarmClock
   /** What is remembered of memory actors that have been destroyed. */
-  readonly traces: Traces
+  readonly remains: Remains
   /** Memory actors that sleep, by key. */
   readonly parked: Map<string, Parked>
   /** The keys of actors that were lost because their state did not encode. */
@@ -77,7 +77,7 @@ export const make = (
     observers: Observed.make(meters, runtime),
     idle,
     alarmClock,
-    traces: new Traces(),
+    remains: new Remains(),
     parked: new Map(),
     careful: new Set()
   }

@@ -4,8 +4,7 @@
  */
 import { sha256 } from "@noble/hashes/sha2"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils"
-import type { Address } from "@troupe/contract/Address"
-import { idOf } from "./idOf.ts"
+import { type Address, idOf } from "@troupe/contract/Address"
 
 /** A call to another actor that its callee remembers, until it is told that it will not be made again. */
 export interface MadeCall {

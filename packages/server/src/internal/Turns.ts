@@ -13,9 +13,9 @@ import type * as Runtime from "effect/Runtime"
 import type { RecordedReply } from "../ActorStore.ts"
 import { AlarmTable } from "./AlarmTable.ts"
 import { CommitPipeline, type PipelineOwner } from "./CommitPipeline.ts"
-import type { Origin } from "./Origin.ts"
 import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
+import type { Start } from "./Start.ts"
 import { Cell, type Changes, isNothing, nothing, type Occasion, ofFiber, Turn, type TurnAccess } from "./Turn.ts"
 import { Job, Lane, type LoopOwner, TurnLoop } from "./TurnLoop.ts"
 
@@ -96,16 +96,16 @@ export class Turns implements TurnAccess, LoopOwner, PipelineOwner {
     readonly services: Services,
     readonly registration: Registration,
     readonly address: Address,
-    origin: Origin,
+    start: Start,
     runtime: Runtime.Runtime<never>,
     private readonly observer: TurnsObserver
   ) {
-    this.state = new Cell(origin.state)
-    this.committedState = new Watched(origin.state)
-    this.alarms = new AlarmTable(origin.alarms)
-    this.carefulTurns = origin.careful ? carefulTurnsMax : 0
+    this.state = new Cell(start.state)
+    this.committedState = new Watched(start.state)
+    this.alarms = new AlarmTable(start.alarms)
+    this.carefulTurns = start.careful ? carefulTurnsMax : 0
     this.loop = new TurnLoop(address, runtime, services.schedule, this)
-    this.pipeline = new CommitPipeline(this, origin.epoch, origin.version, origin.stored)
+    this.pipeline = new CommitPipeline(this, start.epoch, start.version, start.stored)
   }
 
   onIdle(): void {

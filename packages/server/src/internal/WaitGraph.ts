@@ -2,8 +2,7 @@
  * Which actor's turn waits for which actor. A turn that calls another actor holds its own one up meanwhile, so a circle of
  * such calls would never end, whether one chain of calls closes it or several that know nothing of each other.
  */
-import type * as Address from "@troupe/contract/Address"
-import { idOf } from "./idOf.ts"
+import * as Address from "@troupe/contract/Address"
 import type { Turn } from "./Turn.ts"
 
 type Path = readonly [Address.Address, ...Array<Address.Address>]
@@ -21,34 +20,34 @@ export class WaitGraph {
 
   /** The circle that a call would close, from the caller round to the caller; undefined if it closes none. */
   cycle(caller: Address.Address, callee: Address.Address): Path | undefined {
-    const way = this.way(callee, idOf(caller))
+    const way = this.way(callee, Address.idOf(caller))
     return way && [caller, ...way]
   }
 
   /** The turn of `caller` waits for `callee`, until `end`. */
   begin(caller: Address.Address, turn: Turn, callee: Address.Address): Wait {
     const wait = { turn, callee, handled: false }
-    const waits = this.waits.get(idOf(caller)) ?? new Set()
-    this.waits.set(idOf(caller), waits.add(wait))
+    const waits = this.waits.get(Address.idOf(caller)) ?? new Set()
+    this.waits.set(Address.idOf(caller), waits.add(wait))
     return wait
   }
 
   end(caller: Address.Address, wait: Wait): void {
-    const waits = this.waits.get(idOf(caller))
-    if (waits?.delete(wait) && waits.size === 0) this.waits.delete(idOf(caller))
+    const waits = this.waits.get(Address.idOf(caller))
+    if (waits?.delete(wait) && waits.size === 0) this.waits.delete(Address.idOf(caller))
   }
 
   /** The actors from one to another, along what they wait for. */
   private way(from: Address.Address, to: string): Path | undefined {
     const steps: Array<Step> = [{ actor: from, previous: undefined }]
-    const seen = new Set([idOf(from)])
+    const seen = new Set([Address.idOf(from)])
     // those that are found on the way are looked at behind those that are there
     for (const step of steps) {
-      const id = idOf(step.actor)
+      const id = Address.idOf(step.actor)
       if (id === to) return pathTo(step)
       for (const { callee, handled, turn } of this.waits.get(id) ?? []) {
-        if (turn.sealed || handled || seen.has(idOf(callee))) continue
-        seen.add(idOf(callee))
+        if (turn.sealed || handled || seen.has(Address.idOf(callee))) continue
+        seen.add(Address.idOf(callee))
         steps.push({ actor: callee, previous: step })
       }
     }

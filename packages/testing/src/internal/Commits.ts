@@ -60,7 +60,7 @@ export class Commits {
 
   private note(commit: Commit): void {
     this.applied.push(commit)
-    const id = Address.idOf(commit.address.contract, commit.address.key)
+    const id = Address.idOf(commit.address)
     if (commit.destroy) this.states.delete(id)
     else if (commit.state !== undefined) this.states.set(id, commit.state)
   }

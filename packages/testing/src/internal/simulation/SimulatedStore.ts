@@ -97,7 +97,7 @@ export class SimulatedStore {
 
   /** Replies that are older than the retention may have been deleted, and are. */
   private isKept(address: Address.Address, seq: number): boolean {
-    const at = this.recorded.get(`${Address.idOf(address.contract, address.key)} ${seq}`)
+    const at = this.recorded.get(`${Address.idOf(address)} ${seq}`)
     return at !== undefined && this.options.time.now - at < retention
   }
 
@@ -116,10 +116,10 @@ export class SimulatedStore {
     const what = `${state?.length ?? "-"} state, ${replies.length} replies`
     trace.add(
       "store",
-      `${Address.idOf(address.contract, address.key)} ${epoch}.${version} ${what}: ${result}${lost ? ", not told" : ""}`
+      `${Address.idOf(address)} ${epoch}.${version} ${what}: ${result}${lost ? ", not told" : ""}`
     )
     if (result !== "committed") return
-    if (replies.length > 0) this.recorded.set(`${Address.idOf(address.contract, address.key)} ${version + 1}`, time.now)
+    if (replies.length > 0) this.recorded.set(`${Address.idOf(address)} ${version + 1}`, time.now)
     onCommit(commit)
   }
 

@@ -2,7 +2,7 @@
 import { none, type RecordedReplies } from "./Recorded.ts"
 
 /** What an actor has left at its end. */
-export interface Trace {
+export interface Remnant {
   /** How often it has been destroyed. Clients are told, so that they do not take one life for another. */
   readonly incarnation: number
   /** What it has answered to actors that may ask again. */
@@ -10,15 +10,15 @@ export interface Trace {
 }
 
 /**
- * Traces by key. Of very many, those of actors that were destroyed first are forgotten: whom they were kept for has gone
+ * Remains by key. Of very many, those of actors that were destroyed first are forgotten: whom they were kept for has gone
  * long since.
  */
-export class Traces {
-  private readonly byKey = new Map<string, Trace>()
+export class Remains {
+  private readonly byKey = new Map<string, Remnant>()
 
   constructor(private readonly keysMax = 100_000) {}
 
-  of(key: string): Trace {
+  of(key: string): Remnant {
     return this.byKey.get(key) ?? { incarnation: 0, recorded: none() }
   }
 

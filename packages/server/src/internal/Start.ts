@@ -10,7 +10,7 @@ import type { Registration } from "./Registration.ts"
 import type { Services } from "./Services.ts"
 
 /** What an activation starts from. */
-export interface Origin {
+export interface Start {
   readonly epoch: number
   readonly version: number
   /** What the activation is called, if it goes on with what another one of this name has kept in memory. */
@@ -24,9 +24,9 @@ export interface Origin {
   readonly careful: boolean
 }
 
-/** An origin, and the answers that are known beside it. */
-interface Beginning {
-  readonly origin: Origin
+/** A start, and the answers that are known beside it. */
+interface Found {
+  readonly start: Start
   readonly recorded: Recorded.RecordedReplies
 }
 
@@ -49,9 +49,9 @@ const inMemory = Effect.fnUntraced(function*(services: Services, registration: R
   const parked = registration.parked.get(address.key)
   const state = parked ? parked.state : yield* initialState(registration, address)
   const epoch = yield* services.nextEpoch("memory")
-  const { incarnation, recorded } = registration.traces.of(address.key)
+  const { incarnation, recorded } = registration.remains.of(address.key)
   const alarms = parked?.alarms ?? []
-  const origin = {
+  const start = {
     epoch,
     version: 0,
     name: parked?.name,
@@ -61,7 +61,7 @@ const inMemory = Effect.fnUntraced(function*(services: Services, registration: R
     alarms,
     careful: false
   }
-  return { origin, recorded: parked?.recorded ?? recorded }
+  return { start, recorded: parked?.recorded ?? recorded }
 })
 
 const inStore = Effect.fnUntraced(function*(services: Services, registration: Registration, address: Address) {
@@ -70,8 +70,8 @@ const inStore = Effect.fnUntraced(function*(services: Services, registration: Re
   const state = stored ? yield* decodeState(registration, text) : yield* initialState(registration, address)
   // otherwise no commit of the actor could ever succeed
   if (!stored) yield* Effect.sync(() => registration.encodeState(state))
-  const origin = { ...claim, state, stored, careful: registration.careful.has(address.key) }
-  return { origin, recorded: Recorded.none() }
+  const start = { ...claim, state, stored, careful: registration.careful.has(address.key) }
+  return { start, recorded: Recorded.none() }
 })
 
 /** Finds where an actor is to begin, and makes it the owner. Dies if its state cannot be read or cannot be stored. */
@@ -79,7 +79,7 @@ export const of = (
   services: Services,
   registration: Registration,
   address: Address
-): Effect.Effect<Beginning, StoreError> =>
+): Effect.Effect<Found, StoreError> =>
   registration.durability === "memory"
     ? inMemory(services, registration, address)
     : inStore(services, registration, address)
