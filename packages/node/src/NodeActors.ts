@@ -11,6 +11,8 @@ import type * as HttpServer from "@effect/platform/HttpServer"
 import { ServeError } from "@effect/platform/HttpServerError"
 import { LinkListener, type LinkOptions } from "@troupe/server/LinkListener"
 import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
@@ -162,3 +164,10 @@ export const layer = (
       Layer.mapError(NodeHttpServer.layer(() => server, options), withMessage)
     )
   }))
+
+/** The same, with options from the configuration. */
+export const layerConfig = (
+  createServer: () => Http.Server,
+  options: Config.Config.Wrap<Net.ListenOptions>
+): Layer.Layer<Platform | LinkListener, ConfigError.ConfigError | ServeError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), (options) => layer(createServer, options)))

@@ -3,7 +3,10 @@
  * in one tick shares a transaction. One store owns the file for as long as its layer lives.
  */
 import type { Address } from "@troupe/contract/Address"
+import { withDefaults } from "@troupe/contract/Options"
 import { ActorStore, type Commit, type RecordedReply, type ReplySegment, StoreError } from "@troupe/server/ActorStore"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -33,7 +36,7 @@ export interface Options {
   readonly sweepInterval?: Duration.DurationInput
 }
 
-/** The values of options that are not given. */
+/** The defaults of `Options`. */
 export const defaults: Required<Omit<Options, "filename">> = {
   retention: "24 hours",
   retriesMax: 5,
@@ -72,13 +75,9 @@ export class SqliteOpenError extends Schema.TaggedError<SqliteOpenError>("@troup
 /** How many segments one sweep looks at, so that commits need not wait long behind it. */
 const sweepRowsMax = 1000
 
-const open = (options: Options): Effect.Effect<SqliteThread.SqliteThread, SqliteOpenError, Scope.Scope> => {
-  const {
-    filename,
-    retention = defaults.retention,
-    retriesMax = defaults.retriesMax,
-    retryDelay = defaults.retryDelay
-  } = options
+const open = (
+  { filename, retention, retriesMax, retryDelay }: Required<Options>
+): Effect.Effect<SqliteThread.SqliteThread, SqliteOpenError, Scope.Scope> => {
   if (filename === "" || filename === ":memory:") {
     const reason = "it is no file; for a store in memory there is ActorStore.layerMemory"
     return new SqliteOpenError({ filename, kind: "NoFile", reason })
@@ -140,7 +139,7 @@ const checkAddress = ({ contract, key }: Address): Effect.Effect<void, StoreErro
 
 const toStore = (
   thread: SqliteThread.SqliteThread,
-  { filename, retention = defaults.retention }: Options
+  { filename, retention }: Required<Options>
 ): typeof ActorStore.Service => {
   const ask = <Name extends keyof Operations & StoreError["operation"]>(
     operation: Name,
@@ -174,12 +173,12 @@ const sweep = (thread: SqliteThread.SqliteThread): Effect.Effect<void> =>
   )
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const thread = yield* open(options)
-  const interval = options.sweepInterval ?? defaults.sweepInterval
+  const all = withDefaults(defaults, options) as Required<Options>
+  const thread = yield* open(all)
   // a layer may be built where nothing can be interrupted, and a fiber takes that over
   const swept = Effect.exit(sweep(thread)) // whatever it ends with: a logger may throw
-  yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(swept, interval))))
-  return toStore(thread, options)
+  yield* Effect.forkScoped(Effect.interruptible(Effect.forever(Effect.delay(swept, all.sweepInterval))))
+  return toStore(thread, all)
 })
 
 /**
@@ -188,3 +187,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
  */
 export const layer = (options: Options): Layer.Layer<ActorStore, SqliteOpenError> =>
   Layer.scoped(ActorStore, make(options))
+
+/** The same, with options from the configuration. */
+export const layerConfig = (
+  options: Config.Config.Wrap<Options>
+): Layer.Layer<ActorStore, ConfigError.ConfigError | SqliteOpenError> =>
+  Layer.scoped(ActorStore, Effect.flatMap(Config.unwrap(options), make))

@@ -43,6 +43,8 @@ const bare = ({ exit, number, segment }: CallEntry): CallEntry => CallEntry.answ
 export class Recorded {
   /** How many answers of a segment have not reached their clients. */
   private readonly unsettled = new SparseMap<number, number>()
+  /** Whether what earlier activations recorded is here. */
+  private loaded = false
 
   constructor(
     private readonly owner: RecordedOwner,
@@ -131,8 +133,6 @@ export class Recorded {
       })
     })
   }
-
-  private loaded = false
 
   private add(session: string, entry: CallEntry): void {
     const calls = this.replies.get(session) ?? new KeptCalls(0)
