@@ -111,7 +111,8 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   /** Until then nothing is opened: the link has been refused too often. */
   private opensAt = 0
   private lastHeard: number
-  private useless: number
+  /** When there was a connection last. */
+  private usedAt: number
 
   constructor(
     private readonly link: Link.Link,
@@ -120,7 +121,7 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
     private readonly onGone: () => void
   ) {
     this.writer = new FrameWriter(this, services.schedule, 16 * 1024, undefined, services.scheduleEvents)
-    const now = this.lastHeard = this.useless = services.clock.unsafeCurrentTimeMillis()
+    const now = this.lastHeard = this.usedAt = services.clock.unsafeCurrentTimeMillis()
     this.frames = new TokenBucket(services.framesPerSecond, now)
     this.refusals = new TokenBucket(services.refusalsPerSecond, now)
   }
@@ -245,12 +246,12 @@ export class GatewayLink implements Link.LinkHandler, Carrier, Expirable {
   checkLife(): void {
     const { clock, heartbeatMillis, openTimeoutMillis, silenceMillis } = this.services
     const now = clock.unsafeCurrentTimeMillis()
-    if (this.channels.size > 0) this.useless = now
+    if (this.channels.size > 0) this.usedAt = now
     // the clock was set back
-    if (this.reading && this.lastHeard - now > silenceMillis) this.lastHeard = this.useless = now
+    if (this.reading && this.lastHeard - now > silenceMillis) this.lastHeard = this.usedAt = now
     const silent = this.reading ? now - this.lastHeard : 0
     if (silent >= silenceMillis) this.close(Link.codeGoAway, nothingHeard)
-    else if (now - this.useless >= openTimeoutMillis) {
+    else if (now - this.usedAt >= openTimeoutMillis) {
       this.close(Link.codeViolation, "no connection was opened on the link")
     } else if (this.greeted && (!this.reading || silent >= Math.min(heartbeatMillis, silenceMillis / 2))) {
       this.writer.write(Frame.encode({ _tag: "Ping" }))
