@@ -4,7 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ConnectionError, Delivery, ServerDefect } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
-import { MemoryTransport, RawClient, TestStore, TestTime } from "@troupe/testing"
+import { MemoryTransport, RawClient, TestKit, TestStore, TestTime } from "@troupe/testing"
 import {
   Cause,
   Chunk,
@@ -232,6 +232,38 @@ it.effect("B5 a failure in the middle is typed, after the values before it; a de
       }
     }
   })))
+
+class Holes extends Actor.Tag<Holes>()("Holes", {
+  rpcs: RpcGroup.make(
+    Rpc.make("Maybe", { success: Schema.UndefinedOr(Schema.Int), stream: true }),
+    Rpc.make("Ticks", { success: Schema.Void, stream: true }),
+    Rpc.make("Answer", { success: Schema.UndefinedOr(Schema.Int) })
+  )
+}) {}
+
+const HolesLive = Holes.toLayer(
+  { state: Schema.Void, initialState: () => undefined },
+  (holes) =>
+    Effect.succeed(holes.behavior({
+      rpcs: {
+        Maybe: () => Stream.make(1, undefined),
+        Ticks: () => Stream.make(undefined, undefined),
+        Answer: () => Effect.succeed(undefined)
+      }
+    }))
+)
+
+it.effect("B5 a value that JSON has not ends its stream with a defect, and nothing else", () =>
+  Effect.gen(function*() {
+    const { rpc, status } = yield* ActorClient.connect(Holes, "a")
+    for (const _ of [1, 2]) {
+      const exit = yield* Effect.exit(Stream.runCollect(rpc.Maybe()))
+      assert.instanceOf(Exit.isFailure(exit) && Cause.squash(exit.cause), ServerDefect.ServerDefect)
+      assert.lengthOf(yield* Stream.runCollect(rpc.Ticks()), 2)
+      assert.isUndefined(yield* rpc.Answer())
+    }
+    assert.strictEqual((yield* status.get)._tag, "Connected")
+  }).pipe(Effect.scoped, Effect.provide(TestKit.layer({ actors: [Holes], implementations: HolesLive }))))
 
 it.effect("B5 a stream rides the resume of its connection: nothing is lost or repeated", () =>
   run(Effect.gen(function*() {

@@ -135,6 +135,9 @@ const encode = (
       if (Either.isLeft(encoded)) {
         return Effect.dieMessage(`${element.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
       }
+      if (encoded.right === undefined && Either.isLeft(element.decode(null))) {
+        return Effect.dieMessage(`${element.what} is undefined, which JSON has not, and it would not be read as null`)
+      }
       const text = encodeOutput(encoded.right, element.what, outputBytesMax)
       if (bytes + text.length > chunkBytesMax) {
         parts.push([])
