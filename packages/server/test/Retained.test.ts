@@ -5,7 +5,11 @@ import { Retained } from "../src/internal/Retained.ts"
 it.effect("T7 what is over is forgotten when its time is, and what is not stays", () =>
   Effect.gen(function*() {
     const over = new Set(["a", "b", "c"])
-    const kept = new Retained<string>(yield* Effect.clock, 1000, (value) => over.has(value))
+    const expired: Array<string> = []
+    const kept = new Retained<string>(yield* Effect.clock, 1000, {
+      isOver: (value) => over.has(value),
+      onExpired: (value) => expired.push(value)
+    })
     const names = () => Array.from(kept, ([name]) => name)
     kept.set("running", "running")
     kept.set("first", "a")
@@ -22,11 +26,12 @@ it.effect("T7 what is over is forgotten when its time is, and what is not stays"
     yield* TestClock.adjust("1 hour")
     kept.set("fourth", "a")
     assert.deepStrictEqual(names(), ["fourth"])
+    assert.deepStrictEqual(expired, ["a", "running", "c"])
   }))
 
 it.effect("T7 what is set again is kept from then on, and keeps nothing from being forgotten", () =>
   Effect.gen(function*() {
-    const kept = new Retained<string>(yield* Effect.clock, 1000, () => true)
+    const kept = new Retained<string>(yield* Effect.clock, 1000, { isOver: () => true, onExpired: () => {} })
     const names = () => Array.from(kept, ([name]) => name)
     kept.set("first", "a")
     kept.set("second", "b")

@@ -8,7 +8,21 @@ import { ActorClient } from "@troupe/client"
 import { Actor, type ActorError, Address, type Behavior, Delivery, type Request } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport, RawClient, TestStore } from "@troupe/testing"
-import { Context, Deferred, Effect, Either, Exit, Fiber, Layer, Option, Ref, Schedule, Schema, TestClock } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Ref,
+  Schedule,
+  Schema,
+  Scope,
+  TestClock
+} from "effect"
 import { pass, settle } from "./support/lab.ts"
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", { by: Schema.String }) {}
@@ -689,3 +703,35 @@ it.effect("L7 a chain of calls has a deadline, typed; what it has not done by th
       }
     })
   ))
+
+it.effect("T7 what a caller that is lost never asks for again is given up after the retention, while the callee is awake", () =>
+  Effect.gen(function*() {
+    const { work } = yield* Bench
+    const control = yield* TestStore.TestStore
+    const network = yield* MemoryTransport.MemoryNetwork
+    work["lost"] = (_, ledgers) =>
+      ledgers.get("main").Book({ item: "x" }).pipe(
+        Effect.zipLeft(network.setReachability("refused")),
+        Effect.zipLeft(control.fail("before"))
+      )
+    const scope = yield* Scope.make()
+    const client = yield* ActorClient.connect(Desk, "a").pipe(Scope.extend(scope))
+    yield* Effect.fork(client.rpc.Do({ what: "lost" }))
+    yield* settle
+    yield* network.cut
+    yield* Scope.close(scope, Exit.void)
+    yield* network.setReachability("reachable")
+    const [lost] = yield* repliesOf("Ledger", "main")
+    const isKept = Effect.map(
+      repliesOf("Ledger", "main"),
+      (replies) => replies.some((reply) => reply.session === lost!.session)
+    )
+    work["other"] = (_, ledgers) => ledgers.get("main").Book({ item: "y" })
+    const other = yield* ActorClient.connect(Desk, "b")
+    for (let seconds = 0; seconds < 610; seconds += 5) {
+      yield* other.rpc.Do({ what: "other" })
+      yield* pass("5 seconds")
+      if (seconds < 590) assert.isTrue(yield* isKept)
+    }
+    assert.isFalse(yield* isKept)
+  }).pipe(Effect.scoped, Effect.provide(Forgetful)))

@@ -119,7 +119,10 @@ export class InternalCalls {
   constructor(private readonly owner: InternalCallsOwner) {
     const { clock, store } = owner.services
     // those who should say that they will not ask again may be lost
-    this.known = new Retained(clock, store.retentionMillis, ({ exit }) => exit !== undefined)
+    this.known = new Retained(clock, store.retentionMillis, {
+      isOver: ({ exit }) => exit !== undefined,
+      onExpired: (known) => this.release(known)
+    })
   }
 
   /** Fails with what the handler fails with, or because there is no room, or because the activation has ended. */
@@ -143,6 +146,11 @@ export class InternalCalls {
     known.settled = true
     if (known.exit === undefined) return
     this.forget(known)
+    this.release(known)
+  }
+
+  /** Its answer is not needed any more, nor are those of the calls that were made for it. */
+  private release(known: Known): void {
     this.owner.recorded.settle(known)
     this.owner.services.settle(known.request.made)
   }

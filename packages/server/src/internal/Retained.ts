@@ -9,14 +9,20 @@ interface Entry<A> {
   readonly since: number
 }
 
+export interface RetainedOwner<A> {
+  /** What is not over is kept, however old it is. */
+  readonly isOver: (value: A) => boolean
+  /** It was kept for long enough. */
+  readonly onExpired: (value: A) => void
+}
+
 export class Retained<A> {
   private readonly entries = new SparseMap<string, Entry<A>>()
 
   constructor(
     private readonly clock: Clock.Clock,
     private readonly millis: number,
-    /** What is not over is kept, however old it is. */
-    private readonly isOver: (value: A) => boolean
+    private readonly owner: RetainedOwner<A>
   ) {}
 
   get(name: string): A | undefined {
@@ -43,7 +49,9 @@ export class Retained<A> {
   private expire(now: number): void {
     for (const [name, { since, value }] of this.entries) {
       if (now - since < this.millis) return
-      if (this.isOver(value)) this.entries.delete(name)
+      if (!this.owner.isOver(value)) continue
+      this.entries.delete(name)
+      this.owner.onExpired(value)
     }
   }
 }
