@@ -4,8 +4,8 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, type Behavior } from "@troupe/contract"
 import { TestKit, TestStore } from "@troupe/testing"
-import { Effect, Exit, Ref, Schema, Stream } from "effect"
-import { begin, collect, pass, result, settle } from "./support/world.ts"
+import { Effect, Exit, Ref, Schedule, Schema, Scope, Stream } from "effect"
+import { begin, collect, failure, pass, result, settle } from "./support/world.ts"
 
 class Sum extends Actor.Tag<Sum>()("Sum", {
   rpcs: RpcGroup.make(
@@ -92,4 +92,25 @@ it.scoped("a change is seen when its commit is durable, and never one that was l
     yield* result(again)
     // the call was run again, by another activation
     assert.deepStrictEqual(seen.all, [[0, 1, 2], [2, 7]])
+  }).pipe(Effect.provide(layer("commit"))))
+
+it.scoped("who asks again when the activation is lost goes on with the state as it is then, as long as it is not closed", () =>
+  Effect.gen(function*() {
+    const control = yield* TestStore.TestStore
+    const scope = yield* Scope.make()
+    const sum = yield* Scope.extend(ActorClient.connect(Sum, "a"), scope)
+    const again = sum.rpc.Follow().pipe(Stream.retry(Schedule.recurWhile(({ _tag }) => _tag === "OutcomeUnknown")))
+    const followed: Array<number> = []
+    const following = yield* Effect.fork(Stream.runForEach(again, (state) => Effect.sync(() => followed.push(state))))
+    for (const n of [1, 2, 3]) {
+      yield* result(yield* begin(sum.rpc.Add({ by: 1 })))
+      yield* control.fail("before")
+      const lost = yield* begin(sum.rpc.Add({ by: 0.5 }))
+      yield* pass("10 seconds")
+      yield* result(lost)
+      yield* settle
+      assert.strictEqual(followed.at(-1), 1.5 * n)
+    }
+    yield* Scope.close(scope, Exit.void)
+    assert.strictEqual((yield* failure(following))._tag, "ConnectionClosed")
   }).pipe(Effect.provide(layer("commit"))))
