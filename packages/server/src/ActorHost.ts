@@ -4,9 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { ActorStore } from "./ActorStore.ts"
 import type { Connections } from "./Connections.ts"
-import { limits, type Options } from "./HostOptions.ts"
+import type { Options } from "./HostOptions.ts"
 import { Host } from "./internal/Host.ts"
+import { limits } from "./internal/Limits.ts"
 
+export { defaults, type Options } from "./HostOptions.ts"
 export { ActorHost }
 
 /** A host over a store. Implementations register with it; gateways open connections through it. */

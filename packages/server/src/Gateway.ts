@@ -14,8 +14,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
-import { toMillis } from "./HostOptions.ts"
 import { GatewayLink, type GatewayServices } from "./internal/GatewayLink.ts"
+import { toMillis } from "./internal/Limits.ts"
 import { Spread } from "./internal/Spread.ts"
 
 /** What a gateway can be told. Every field but `actors` has a default. */

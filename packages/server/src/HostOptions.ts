@@ -1,7 +1,6 @@
 /** What a host can be told, and what holds where it is not. */
 import * as Address from "@troupe/contract/Address"
-import { withDefaults } from "@troupe/contract/Options"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 
 /** What a host can be told. Every field has a default. */
 export interface Options {
@@ -63,45 +62,4 @@ export const defaults: Required<Options> = {
   alarmRetriesMax: 10,
   subscriptionsMax: 256,
   keyBytesMax: Address.keyBytesMax
-}
-
-/** The options with their defaults, durations in milliseconds. */
-export interface Limits {
-  readonly idleTimeoutMillis: number
-  readonly buildTimeoutMillis: number
-  readonly connectTimeoutMillis: number
-  readonly resumeWindowMillis: number
-  readonly callTimeoutMillis: number
-  readonly shutdownTimeoutMillis: number
-  readonly window: number
-  readonly mailboxMax: number
-  readonly callsPerSecond: number
-  readonly depthMax: number
-  readonly outboxBytesMax: number
-  readonly outputBytesMax: number
-  readonly stateBytesMax: number
-  readonly alarmsMax: number
-  readonly alarmRetriesMax: number
-  readonly subscriptionsMax: number
-  readonly keyBytesMax: number
-}
-
-/** Milliseconds as a finite number, because clients are told some of them: an infinite duration is 285 000 years. */
-export const toMillis = (duration: Duration.DurationInput): number =>
-  Math.min(Duration.toMillis(duration), Number.MAX_SAFE_INTEGER)
-
-/** Fills in the defaults. */
-export const limits = (options: Options): Limits => {
-  const all = withDefaults(defaults, options)
-  const { idleTimeout, buildTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = all
-  return {
-    ...rest,
-    window: Math.min(Math.floor(rest.window), Number.MAX_SAFE_INTEGER),
-    idleTimeoutMillis: toMillis(idleTimeout),
-    buildTimeoutMillis: toMillis(buildTimeout),
-    connectTimeoutMillis: toMillis(connectTimeout),
-    resumeWindowMillis: toMillis(resumeWindow),
-    callTimeoutMillis: toMillis(callTimeout),
-    shutdownTimeoutMillis: toMillis(shutdownTimeout)
-  }
 }

@@ -5,7 +5,7 @@ import type { Secrets } from "@troupe/contract/Secrets"
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type { ActorStore, Commit, CommitResult } from "../ActorStore.ts"
-import type { Limits } from "../HostOptions.ts"
+import type { Limits } from "./Limits.ts"
 import type { MadeCall } from "./Request.ts"
 
 export interface Services {
