@@ -91,6 +91,9 @@ export interface Gateway {
   readonly accept: (link: Link.Link, request: ConnectRequest) => Link.LinkHandler
 }
 
+/** A delay without end, as a number that JSON has. */
+const neverMillis = Number.MAX_SAFE_INTEGER
+
 /** A gateway to the actors of the host. */
 export const make = Effect.fnUntraced(function*(
   options: Options
@@ -99,6 +102,7 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Effect.clock
   const flush = yield* Flush
   const fork = yield* Background.fork
+  const retryAfterMillis = toMillis(limits.retryAfter)
   const services: GatewayServices = {
     connections: yield* Connections,
     actors: new Set(options.actors.map(({ contract }) => contract)),
@@ -142,7 +146,9 @@ export const make = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       Array.from(links).forEach((link, i) =>
-        link.goAway(toMillis(limits.retryAfter) + Math.floor(i * 1000 / limits.returnsPerSecond))
+        link.goAway(
+          Math.min(retryAfterMillis + (i === 0 ? 0 : Math.floor(i * 1000 / limits.returnsPerSecond)), neverMillis)
+        )
       )
       // a finalizer cannot be interrupted unless it says so, and a timeout waits for what it cannot interrupt
       return Effect.interruptible(drained).pipe(

@@ -88,8 +88,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "the old token is refused at once",
     file: `${server}/ServerConnection.ts`,
-    find: "return token === this.token || token === this.previousToken",
-    replace: "return token === this.token",
+    find: "(token !== this.token && token !== this.previousToken)",
+    replace: "token !== this.token",
     seed: 3
   },
   {
@@ -175,7 +175,7 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "a call between actors is run again when it is made again",
     file: `${server}/InternalCalls.ts`,
-    find: "const found = this.known.get(id) ?? this.fromRecorded(id)",
+    find: "const found = this.find(call, id)",
     replace: "const found = undefined as Known | undefined",
     seed: 9
   },

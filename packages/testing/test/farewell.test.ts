@@ -54,3 +54,36 @@ it.scoped("A7 S4 only the one who was disconnected is told why", () =>
     yield* stranger.send(JSON.stringify({ _tag: "Hello", version: 1 }), JSON.stringify({ _tag: "Resume", ...resume }))
     assert.deepStrictEqual(stranger.of("Close").map(({ reason }) => reason._tag), ["ResumeExpired"])
   }))
+
+it.scoped.each(
+  [
+    ["the actor has slept", "1 minute", Effect.void],
+    ["its activation was lost", "1 second", undefined]
+  ] as const
+)("A7 who was disconnected while away is told so also when %s meanwhile", ([, away, lose]) =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ host: { idleTimeout: "10 seconds" } })
+    yield* world.serve()
+    const client = yield* world.client(atOnce)
+    const tally = yield* client.connect(Tally, "a", { params: { who: "ann" } })
+    const waiting = yield* begin(tally.rpc.Hold({ label: "held", gate: "gate" }))
+    const leaving = yield* begin(tally.rpc.Leave({ reason: "enough" }))
+    yield* client.pause
+    yield* begin(world.trace.open("gate"))
+    const late = yield* begin(tally.rpc.Add({ label: "late" }))
+    if (!lose) {
+      const other = yield* (yield* world.client()).connect(Tally, "a", { params: { who: "bob" } })
+      yield* world.store.fail("failed")
+      yield* begin(other.rpc.Add({ label: "lost" }))
+    }
+    yield* pass(away)
+    assert.strictEqual(world.trace.count("unbuild"), 1)
+    yield* client.resume
+    yield* pass("1 second")
+    assert.strictEqual(yield* statusOf(tally), "closed Disconnected")
+    for (const error of [yield* failure(waiting), yield* failure(leaving), yield* failure(late)]) {
+      assert.instanceOf(error, ConnectionError.ConnectionClosed)
+    }
+    assert.strictEqual(world.trace.count("acquire ann"), 1)
+    assert.notInclude(world.labels(), "late")
+  }))

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { type Duration, Effect, TestClock } from "effect"
 import { Tally } from "./support/tally.ts"
-import { makeWorld, pass, settle, statusOf, waitOf } from "./support/world.ts"
+import { begin, makeWorld, pass, settle, statusOf, waitOf } from "./support/world.ts"
 
 const clients = 100
 
@@ -65,4 +65,16 @@ it.scoped("C12 clients of a server that goes away are told to come back one afte
       yield* pass("13 seconds")
       for (const tally of tallies) assert.match(yield* statusOf(tally), /connected|resumed/)
     }
+  }))
+
+it.scoped("C12 clients that are to come back at no rate at all are told so in numbers that JSON has", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld({ gateway: { returnsPerSecond: 0 } })
+    const server = yield* world.serve()
+    const links = [yield* world.rawLink, yield* world.rawLink]
+    for (const link of links) yield* link.send(JSON.stringify({ _tag: "Hello", version: 1 }))
+    yield* begin(server.stop)
+    yield* pass("10 seconds")
+    const delays = links.map((link) => link.of("GoAway").map(({ retryAfterMillis }) => retryAfterMillis))
+    assert.deepStrictEqual(delays, [[0], [Number.MAX_SAFE_INTEGER]])
   }))

@@ -702,7 +702,7 @@ it.effect("B6 the answer of a forked call that its client has not got outlives t
 
 const awayAndDisconnected = [
   ["after the resume window", { resumeWindow: "1500 millis", idleTimeout: "1 hour" }, "commit"],
-  ["within it, after the actor has slept", { resumeWindow: "2 minutes", idleTimeout: "2 seconds" }, "memory"]
+  ["after it, and after the actor has slept", { resumeWindow: "1500 millis", idleTimeout: "2 seconds" }, "memory"]
 ] as const
 
 it.effect.each(awayAndDisconnected)(

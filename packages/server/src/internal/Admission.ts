@@ -178,7 +178,9 @@ export class Admission {
     const refuse = (reason: DisconnectReason) => {
       connection.discard()
       this.withdraw(connection)
-      if (connection.scope) Runtime.runFork(runtime)(Scope.close(connection.scope, Exit.succeed(reason)))
+      // what its releases change goes with what it has changed
+      this.disconnectTurn(connection)
+      if (connection.scope) Runtime.runFork(runtime)(this.release(connection, reason))
       Deferred.unsafeDone(outcome, Exit.fail(reason))
       this.owner.onGone(connection)
     }
@@ -277,7 +279,8 @@ export class Admission {
     const { runtime, turns } = this.owner
     this.withdraw(connection)
     const turn = this.disconnectTurn(connection)
-    const dropped = Effect.locally(this.onDisconnect(connection, reason), currentTurn, turn).pipe(
+    const hooks = connection.stood ? this.onDisconnect(connection, reason) : this.release(connection, reason)
+    const dropped = Effect.locally(hooks, currentTurn, turn).pipe(
       Effect.annotateLogs(LogAnnotations.of(turns.address, connection.id))
     )
     Runtime.runFork(runtime)(
@@ -291,10 +294,14 @@ export class Admission {
     return turn
   }
 
+  /** Releases what `onConnect` has acquired. */
+  private release({ scope }: ServerConnection, reason: DisconnectReason): Effect.Effect<void> {
+    return scope ? Scope.close(scope, Exit.succeed(reason)) : Effect.void
+  }
+
   private onDisconnect(connection: ServerConnection, reason: DisconnectReason): Effect.Effect<unknown> {
     const hook = this.behavior.onDisconnect
-    const { scope } = connection
-    const closed = scope ? Scope.close(scope, Exit.succeed(reason)) : Effect.void
+    const closed = this.release(connection, reason)
     if (!hook) return closed
     return Effect.flatMap(
       Effect.exit(closed),

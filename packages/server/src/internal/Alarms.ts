@@ -62,13 +62,20 @@ export class Alarms {
       if (Either.isLeft(encoded)) {
         return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
       }
+      const text = encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what)
+      // it would be tried in vain, again and again
+      if (Either.isLeft(this.decode(codec, text))) {
+        return Effect.dieMessage(
+          `${codec.payload.what} could not be read again: its schema encodes to more than JSON has`
+        )
+      }
       const max = this.owner.services.options.alarmsMax
       if (id !== tag && this.namedWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
       turn.changeAlarm(id, {
         id,
         due: this.timeOf(when),
         tag,
-        payload: encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what),
+        payload: text,
         attempt: 0,
         firing: this.nextFiring()
       })
@@ -151,7 +158,7 @@ export class Alarms {
 
   private fire(alarm: Alarm): void {
     const { address, registration, turns } = this.owner
-    const request = Request.ofAlarm(address, alarm.firing)
+    const request = Request.ofAlarm(address, alarm.firing, alarm.attempt > 0)
     const observed = registration.observers.alarm.begin(address, alarm.tag, undefined, {
       "troupe.attempt": alarm.attempt + 1
     })
@@ -189,11 +196,16 @@ export class Alarms {
     return this.owner.turns.alarms.get(id)?.firing === firing
   }
 
+  /** What a payload has been stored as. */
+  private decode({ payload: codec }: Codec.RpcCodec, text: string | undefined) {
+    return codec.decode(text === undefined ? undefined : Json.decode(text, codec.what))
+  }
+
   private call({ tag, payload }: Alarm): Effect.Effect<unknown, unknown> {
     return Effect.suspend(() => {
       const codec = this.codecOf(tag)
       if (!codec) return Effect.dieMessage(`there is no internal rpc ${tag} any more`)
-      const decoded = codec.payload.decode(payload === undefined ? undefined : Json.decode(payload, codec.payload.what))
+      const decoded = this.decode(codec, payload)
       return Either.isRight(decoded)
         ? this.owner.handleInternal(codec, decoded.right, Headers.empty)
         : Effect.dieMessage(`${codec.payload.what} does not decode: ${Codec.describeSafely(decoded.left)}`)
@@ -229,9 +241,7 @@ export class Alarms {
       reply: undefined,
       release: () => {
         alarmClock.onFired(address.key)
-        // what has succeeded elsewhere is not done again when the alarm is; what has failed is
         if (parked) services.settle(request.made)
-        else services.forgetFailures(request.made)
       },
       abandon: () => {}
     })

@@ -250,28 +250,25 @@ export class Calls {
     }
     // they have no credit: of one event a client may unsubscribe and subscribe, and then it waits for the answer
     const waitingMax = events.size * 2
-    if (connection.subscribing >= waitingMax) {
+    if (connection.subscribing.size >= waitingMax) {
       return connection.violation(`more than ${waitingMax} subscriptions wait for their turn`)
     }
-    connection.subscribing++
     let answer: string | undefined
-    turns.submit(
-      connection.session.lane,
-      new Job({
-        start: () => {
-          connection.subscribing--
-          if (!subscribing) subscribers.remove(connection, event)
-          // it may have ended while this waited, and nobody would take it away again
-          else if (!connection.ended) answer = subscribers.add(connection, event) ?? Frame.encodeSubscribed(event)
-          return new Turn(turns, { caller: connection })
-        },
-        run: () => Effect.void,
-        end: (exit, turn) =>
-          turns.complete(turn, exit, () => {
-            if (answer !== undefined) connection.push(answer)
-          }),
-        removed: () => {}
-      })
-    )
+    const job = new Job({
+      start: () => {
+        connection.subscribing.delete(job)
+        if (!subscribing) subscribers.remove(connection, event)
+        else answer = subscribers.add(connection, event) ?? Frame.encodeSubscribed(event)
+        return new Turn(turns, { caller: connection })
+      },
+      run: () => Effect.void,
+      end: (exit, turn) =>
+        turns.complete(turn, exit, () => {
+          if (answer !== undefined) connection.push(answer)
+        }),
+      removed: () => {}
+    })
+    connection.subscribing.add(job)
+    turns.submit(connection.session.lane, job)
   }
 }

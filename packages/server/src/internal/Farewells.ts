@@ -1,44 +1,31 @@
 /**
  * Why connections were ended for good, for clients that were away at that moment: they are told when they come back, for as
- * long as they could have resumed.
+ * long as they could have resumed, whether the actor has been in memory all the time or not.
  */
-import type { ConnectionId } from "@troupe/contract/ConnectionId"
 import type { DisconnectReason } from "@troupe/contract/DisconnectReason"
 import type { Expiry } from "@troupe/contract/Expiry"
-import { SparseMap } from "@troupe/contract/Sparse"
 import type { ServerConnection } from "./ServerConnection.ts"
 
-interface Farewell {
-  readonly connection: ServerConnection
-  readonly reason: DisconnectReason
-}
-
+/** Those of an implementation: tokens and sessions are secrets of their own, whichever actor they belong to. */
 export class Farewells {
-  private readonly byConnection = new SparseMap<ConnectionId, Farewell>()
-  private readonly bySession = new SparseMap<string, Farewell>()
+  private readonly bySecret = new Map<string, DisconnectReason>()
 
   constructor(private readonly window: Expiry) {}
 
-  add(connection: ServerConnection, reason: DisconnectReason): void {
-    const farewell = { connection, reason }
-    this.byConnection.set(connection.id, farewell)
-    this.bySession.set(connection.session.id, farewell)
-    this.window.start({
-      onExpired: () => {
-        this.byConnection.delete(connection.id)
-        if (this.bySession.get(connection.session.id) === farewell) this.bySession.delete(connection.session.id)
-      }
-    })
+  add({ session, tokens }: Pick<ServerConnection, "session" | "tokens">, reason: DisconnectReason): void {
+    // a session is closed once, for good
+    const secrets = [session.id, ...tokens]
+    for (const secret of secrets) this.bySecret.set(secret, reason)
+    this.window.start({ onExpired: () => secrets.forEach((secret) => this.bySecret.delete(secret)) })
   }
 
   /** What a client is told that wants to resume a connection that was ended. */
-  onResume(id: ConnectionId, token: string): DisconnectReason | undefined {
-    const farewell = this.byConnection.get(id)
-    return farewell?.connection.knows(token) ? farewell.reason : undefined
+  onResume(token: string): DisconnectReason | undefined {
+    return this.bySecret.get(token)
   }
 
   /** What a client is told that wants to open a connection in a session that was ended. */
   onOpen(session: string): DisconnectReason | undefined {
-    return this.bySession.get(session)?.reason
+    return this.bySecret.get(session)
   }
 }

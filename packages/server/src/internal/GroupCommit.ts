@@ -19,6 +19,9 @@ interface Result {
   readonly tell: () => void
 }
 
+/** The result of a commit of which the store has not told any. */
+const failed: CommitResult = { _tag: "failed", message: "the store failed" }
+
 /** How many turns go on before the event loop gets to other things. Each brings work with it: its answer, the next call. */
 const turnsAtOnce = 256
 
@@ -51,16 +54,18 @@ export class GroupCommit {
       return Effect.void
     }
     const begun = this.clock.unsafeCurrentTimeNanos()
-    return this.store.commit(batch.map(({ commit }) => commit)).pipe(
+    return Effect.suspend(() => this.store.commit(batch.map(({ commit }) => commit))).pipe(
       Effect.catchAllCause((cause) => {
         Metrics.commitFailures.unsafeUpdate(1, [])
         // a logger that throws must not end what all commits go through
         this.fork(Effect.logError("commit failed", cause))
-        return Effect.succeed(batch.map((): CommitResult => ({ _tag: "failed", message: "the store failed" })))
+        return Effect.succeed<ReadonlyArray<CommitResult>>([])
       }),
       Effect.flatMap((results) => {
         this.measure(batch, begun)
-        batch.forEach(({ onResult, turns }, i) => this.results.push({ turns, tell: () => onResult(results[i]!) }))
+        batch.forEach(({ onResult, turns }, i) =>
+          this.results.push({ turns, tell: () => onResult(results[i] ?? failed) })
+        )
         if (!this.telling) this.tell()
         // the next transaction is on its way while the rest is told
         return this.drain

@@ -31,6 +31,7 @@ import { Connections } from "../Connections.ts"
 import { Placement } from "../Placement.ts"
 import type { OpenRequest } from "./Admission.ts"
 import { AlarmClock } from "./AlarmClock.ts"
+import { Farewells } from "./Farewells.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { type Limits, toMillis } from "./Limits.ts"
 import { type Keeper, LiveActivation } from "./LiveActivation.ts"
@@ -79,7 +80,6 @@ export class Host implements Keeper {
         retention: new Expiry(clock, fork, store.retentionMillis),
         resumeWindows: new Expiry(clock, fork, options.resumeWindowMillis),
         settle: (made) => host.calls.settle(made),
-        forgetFailures: (made) => host.calls.forgetFailures(made),
         callTimeouts: new Expiry(clock, fork, options.callTimeoutMillis),
         nextEpoch: (durability) =>
           durability === "memory" ? Effect.sync(() => ++memoryEpoch) : Effect.orDie(store.nextEpoch)
@@ -111,8 +111,7 @@ export class Host implements Keeper {
         return activation
       },
       call: (address, call) => this.use(address, (activation) => activation.callInternal(call)),
-      settle: (address, id) => this.settle(address, id),
-      forgetFailure: (address, id) => this.awakeNow(address)?.forgetFailure(id)
+      settle: (address, id) => this.settle(address, id)
     })
     this.context = Context.make(ActorHost, {
       register: this.register,
@@ -136,7 +135,8 @@ export class Host implements Keeper {
           this.services.options,
           runtime,
           idle,
-          this.alarmClock(implementation)
+          this.alarmClock(implementation),
+          new Farewells(this.services.resumeWindows)
         )
         this.registrations.set(name, registration)
         const departed = this.departed.get(name)
@@ -500,8 +500,9 @@ export class Host implements Keeper {
     // an address has neither empty, and whoever makes one of that dies
     const activation = contract && key ? this.awakeNow(Address.make(contract, key)) : undefined
     if (activation) return activation.resume(connectionId, resumption, attachment)
-    this.registrations.get(contract)?.meters.resumed("refused")
-    return { _tag: "ActivationLost" }
+    const registration = this.registrations.get(contract)
+    registration?.meters.resumed("refused")
+    return registration?.farewells.onResume(resumption.token) ?? { _tag: "ActivationLost" }
   }
 }
 

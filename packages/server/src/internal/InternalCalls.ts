@@ -34,6 +34,8 @@ export interface InternalCall {
   readonly id: string | undefined
   /** See `Request.rememberedUntil`. */
   readonly rememberedUntil: number
+  /** See `Request.retried`. */
+  readonly retried: boolean
   /** Of who makes it, if somebody looks at spans. */
   readonly span: Tracer.AnySpan | undefined
   /** Of the turn that makes it, if it waits for the answer. */
@@ -155,12 +157,6 @@ export class InternalCalls {
     this.owner.services.settle(known.request.made)
   }
 
-  /** The caller will make the call again: if it has failed it is not found then. What has succeeded, or may, is. */
-  forgetFailure(id: string): void {
-    const known = this.known.get(id) ?? this.fromRecorded(id)
-    if (known?.exit !== undefined && JSON.parse(known.exit)._tag === "Failure") this.settle(id)
-  }
-
   /** The answers that are kept, as recorded ones. */
   *answered(): Iterable<[session: string, entry: CallEntry]> {
     for (const [id, known] of this.known) if (known.exit !== undefined) yield [id, known]
@@ -253,7 +249,7 @@ export class InternalCalls {
   /** Waits for the answer of what is known under an id, or begins it. */
   private join(call: InternalCall, id: string): Effect.Effect<unknown, unknown> {
     return Callback.async<unknown, unknown>((resume) => {
-      const found = this.known.get(id) ?? this.fromRecorded(id)
+      const found = this.find(call, id)
       const { overload } = this
       if (!found && overload) return resume(overload)
       if (!found && this.now > call.rememberedUntil) return resume(Effect.fail(forgotten))
@@ -273,20 +269,28 @@ export class InternalCalls {
     })
   }
 
+  /** What is known under an id. A failure is forgotten, if the call is to be run again then. */
+  private find({ retried }: InternalCall, id: string): Known | undefined {
+    const known = this.known.get(id) ?? this.fromRecorded(id)
+    if (!retried || known?.exit === undefined || JSON.parse(known.exit)._tag === "Success") return known
+    this.settle(id)
+    return undefined
+  }
+
   private fromRecorded(id: string): Known | undefined {
     const recorded = this.owner.recorded.take(id, only)
     if (!recorded) return undefined
-    const known = new Known(id, Request.ofId(id, Infinity))
+    const known = new Known(id, Request.ofId(id, Infinity, false))
     known.exit = recorded.exit
     known.segment = recorded.segment
     this.known.set(id, known)
     return known
   }
 
-  private begin({ codec, payload, headers, rememberedUntil, span }: InternalCall, id: string): Known {
+  private begin({ codec, payload, headers, rememberedUntil, retried, span }: InternalCall, id: string): Known {
     const { owner, observer } = this
     const { address, turns } = owner
-    const request = Request.ofId(id, rememberedUntil)
+    const request = Request.ofId(id, rememberedUntil, retried)
     const known = new Known(id, request)
     const observed = known.observed = observer.begin(address, codec.rpc._tag, span)
     known.job = new Job({

@@ -34,7 +34,8 @@ export const limits = (options: Options): Limits => {
   const { idleTimeout, buildTimeout, connectTimeout, resumeWindow, callTimeout, shutdownTimeout, ...rest } = all
   return {
     ...rest,
-    window: Math.min(Math.floor(rest.window), Number.MAX_SAFE_INTEGER),
+    // with none nobody could open a connection
+    window: Math.min(Math.max(1, Math.floor(rest.window)), Number.MAX_SAFE_INTEGER),
     idleTimeoutMillis: toMillis(idleTimeout),
     buildTimeoutMillis: toMillis(buildTimeout),
     connectTimeoutMillis: toMillis(connectTimeout),

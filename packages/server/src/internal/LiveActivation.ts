@@ -22,7 +22,6 @@ import { Admission, type AdmissionOwner, type AnyBehavior, type OpenRequest } fr
 import { Alarms, type AlarmsOwner } from "./Alarms.ts"
 import { Answers } from "./Answers.ts"
 import { Calls, type CallsOwner } from "./Calls.ts"
-import { Farewells } from "./Farewells.ts"
 import { Forks, type ForksOwner } from "./Forks.ts"
 import { Abandoned, type InternalCall, InternalCalls, type InternalCallsOwner } from "./InternalCalls.ts"
 import type { Parts } from "./Parts.ts"
@@ -40,6 +39,10 @@ import { type Loss, Turns, type TurnsObserver } from "./Turns.ts"
 const idsPerEpoch = 2 ** 20
 
 /** Whether a client that hears it does not come back. */
+/** Whether a client that does not hear it is told when it comes back. The next life of a destroyed actor takes all. */
+const isFarewell = (reason: DisconnectReason): boolean =>
+  isFinal(reason) && reason._tag !== "ClientClosed" && reason._tag !== "Destroyed"
+
 const isFinal = (reason: DisconnectReason): boolean => recovery(reason) === "closed" && reason._tag !== "Superseded"
 
 /** By the tags of a contract's rpcs, each of which has one. */
@@ -100,7 +103,6 @@ export class LiveActivation
   private readonly calls: Calls
   private readonly internalCalls: InternalCalls
   private readonly alarms: Alarms
-  private readonly farewells: Farewells
   private publicHandlers: Handlers = {}
   private internalHandlers: Handlers = {}
   private named: string | undefined
@@ -138,7 +140,6 @@ export class LiveActivation
     this.calls = new Calls(this)
     this.internalCalls = new InternalCalls(this)
     this.alarms = new Alarms(this)
-    this.farewells = new Farewells(services.resumeWindows)
   }
 
   get name(): string {
@@ -353,11 +354,6 @@ export class LiveActivation
     this.internalCalls.settle(id)
   }
 
-  /** An internal call will be made again, and is to be run again if it has failed. */
-  forgetFailure(id: string): void {
-    this.internalCalls.forgetFailure(id)
-  }
-
   onMessage(connection: ServerConnection, message: Frame.ClientMessage): void {
     this.calls.onMessage(connection, message)
   }
@@ -375,7 +371,7 @@ export class LiveActivation
   /** Opens a connection, unless the client has been told not to come back. */
   open(request: OpenRequest, attachment: Attachment): Effect.Effect<ServerConnection, DisconnectReason> {
     return Effect.suspend(() => {
-      const farewell = this.farewells.onOpen(request.session)
+      const farewell = this.registration.farewells.onOpen(request.session)
       return farewell ? Effect.fail(farewell) : this.admission.open(request, attachment)
     })
   }
@@ -384,15 +380,16 @@ export class LiveActivation
   resume(id: ConnectionId, resumption: Resumption, attachment: Attachment): DisconnectReason | undefined {
     const resumed = this.admission.get(id)?.resume(attachment, resumption) === true
     this.registration.meters.resumed(resumed ? "resumed" : "refused")
-    return resumed ? undefined : this.farewells.onResume(id, resumption.token) ?? { _tag: "ResumeExpired" }
+    return resumed ? undefined : this.registration.farewells.onResume(resumption.token) ?? { _tag: "ResumeExpired" }
   }
 
   onEnded(connection: ServerConnection, reason: DisconnectReason): void {
     this.registration.meters.disconnected(reason._tag)
     for (const other of this.behind) other.dropKept(({ sender }) => sender === connection)
     if (reason._tag !== "Superseded") this.dropCalls(connection.session, reason)
+    for (const job of connection.subscribing) this.turns.interrupt(job)
     this.awaitReturn(connection.session)
-    if (isFinal(reason) && reason._tag !== "ClientClosed") this.farewells.add(connection, reason)
+    if (isFarewell(reason)) this.registration.farewells.add(connection, reason)
     this.admission.leave(connection, reason)
   }
 

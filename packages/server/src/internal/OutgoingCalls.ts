@@ -39,8 +39,6 @@ export interface OutgoingCallsOptions {
   readonly call: (address: Address.Address, call: InternalCall) => Effect.Effect<unknown, unknown>
   /** Tells an actor, if it is awake, that a call will not be made again. */
   readonly settle: (address: Address.Address, id: string) => void
-  /** Tells an actor, if it is awake, that a call is to be run again if it has failed. */
-  readonly forgetFailure: (address: Address.Address, id: string) => void
 }
 
 export class OutgoingCalls {
@@ -64,7 +62,7 @@ export class OutgoingCalls {
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
           const callee = Address.make(contract.contract, key)
           return CallSpan.use(callee, codec.rpc._tag, (span) => {
-            const unnamed = { id: undefined, rememberedUntil: Infinity, wait: undefined }
+            const unnamed = { id: undefined, rememberedUntil: Infinity, retried: false, wait: undefined }
             const call = { codec, payload, encoded: encoded.right, headers, span: span?.span, ...unnamed }
             return this.call(callee, call, options?.discard !== true)
           })
@@ -145,8 +143,9 @@ export class OutgoingCalls {
   private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const id = request.derive(callee, call.codec.rpc._tag, JSON.stringify(call.encoded) ?? "")
     const made = request.begin(callee, id)
+    const { rememberedUntil, retried } = request
     return Effect.ensuring(
-      this.sendFromTurn(callee, { ...call, id, rememberedUntil: request.rememberedUntil }),
+      this.sendFromTurn(callee, { ...call, id, rememberedUntil, retried }),
       Effect.sync(() => {
         made.ended = true
         if (made.settled) this.settle([made])
@@ -213,11 +212,6 @@ export class OutgoingCalls {
       call.settled = true
       if (call.ended) this.options.settle(call.callee, call.id)
     }
-  }
-
-  /** The calls will be made again, and those that have failed are to be run again then. */
-  forgetFailures(made: ReadonlyArray<MadeCall>): void {
-    for (const { callee, id } of made) this.options.forgetFailure(callee, id)
   }
 }
 

@@ -9,6 +9,7 @@ import type * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import type { Alarm } from "../ActorStore.ts"
 import type { AlarmClock } from "./AlarmClock.ts"
+import type { Farewells } from "./Farewells.ts"
 import type { Limits } from "./Limits.ts"
 import { Meters } from "./Meters.ts"
 import * as Observed from "./Observed.ts"
@@ -44,6 +45,7 @@ export interface Registration {
   /** Activations that have nothing to do. */
   readonly idle: Expiry
   readonly alarmClock: AlarmClock
+  readonly farewells: Farewells
   /** What is remembered of memory actors that have been destroyed. */
   readonly remains: Remains
   /** Memory actors that sleep, by key. */
@@ -57,7 +59,8 @@ export const make = (
   { stateBytesMax }: Limits,
   runtime: Runtime.Runtime<never>,
   idle: Expiry,
-  alarmClock: AlarmClock
+  alarmClock: AlarmClock,
+  farewells: Farewells
 ): Registration => {
   const meters = new Meters(contract.contract)
   const state = Codec.make(options.state, `the state of ${contract.contract}`)
@@ -77,6 +80,7 @@ export const make = (
     observers: Observed.make(meters, runtime),
     idle,
     alarmClock,
+    farewells,
     remains: new Remains(),
     parked: new Map(),
     careful: new Set()

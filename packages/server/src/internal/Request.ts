@@ -34,7 +34,9 @@ export class Request {
      * Until when, in milliseconds since the epoch, actors that an earlier run has called are sure to remember. Infinite if
      * there was none, and for alarms, which are tried again for as long as it takes.
      */
-    readonly rememberedUntil = Infinity
+    readonly rememberedUntil = Infinity,
+    /** An earlier run has failed. What has succeeded elsewhere is not done again in this one; what has failed there is. */
+    readonly retried = false
   ) {}
 
   /** A client's call. */
@@ -42,12 +44,12 @@ export class Request {
     new Request(() => `call ${session} ${number}`, true, rememberedUntil)
 
   /** A call of another actor that has a name of its own. */
-  static ofId = (id: string, rememberedUntil: number): Request =>
-    new Request(() => `derived ${id}`, true, rememberedUntil)
+  static ofId = (id: string, rememberedUntil: number, retried: boolean): Request =>
+    new Request(() => `derived ${id}`, true, rememberedUntil, retried)
 
   /** The firing of an alarm, however often it is tried. */
-  static ofAlarm = (address: Address, firing: string): Request =>
-    new Request(() => `alarm ${firing} ${idOf(address)}`, true)
+  static ofAlarm = (address: Address, firing: string, retried: boolean): Request =>
+    new Request(() => `alarm ${firing} ${idOf(address)}`, true, Infinity, retried)
 
   /** A call that nobody will repeat. */
   static once = (secret: () => string): Request => new Request(() => `once ${secret()}`, false)

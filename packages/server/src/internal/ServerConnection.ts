@@ -19,6 +19,7 @@ import type { Services } from "./Services.ts"
 import { type CallEntry, lost, type ReplyTarget, type Session } from "./Session.ts"
 import { Shown } from "./Shown.ts"
 import { Cell, type Turn, type TurnAccess, TurnRef } from "./Turn.ts"
+import type { Job } from "./TurnLoop.ts"
 
 /** The activation a connection belongs to, as far as it needs to know. */
 export interface Owner {
@@ -90,10 +91,12 @@ export class ServerConnection extends Shown implements ReplyTarget, Recipient {
   readonly inbox = new Inbox()
   /** Events the client has subscribed to. */
   readonly subscriptions = new SparseSet<string>()
-  /** How many changes of them wait for their turn. */
-  subscribing = 0
+  /** The changes of them that wait for their turn. */
+  readonly subscribing = new SparseSet<Job>()
   /** The calls it has been asked for and has not answered: what the client's credit bounds. */
   readonly inFlight = new SparseSet<number>()
+  /** Set when its `onConnect` is over, and committed. */
+  stood = false
   /** Set when it has ended: nothing is sent or taken any more. */
   ended = false
   /** Set when it was refused: it has never stood, and none of its hooks is to be run. */
@@ -248,6 +251,7 @@ export class ServerConnection extends Shown implements ReplyTarget, Recipient {
   /** The connection is a new one and has been committed: the client is told. */
   open(attachment: Attachment): void {
     const { options, store } = this.owner.services
+    this.stood = true
     // it can have ended before: its session may have opened another one
     if (this.reason) return attachment.state === "open" ? this.tellEnd(attachment, this.reason) : undefined
     this.attachment = attachment
@@ -269,14 +273,14 @@ export class ServerConnection extends Shown implements ReplyTarget, Recipient {
     this.replay(attachment)
   }
 
-  /** Whether a token is one that resumes this connection. */
-  knows(token: string): boolean {
-    return token === this.token || token === this.previousToken
+  /** Those with which the connection is resumed. */
+  get tokens(): ReadonlyArray<string> {
+    return this.previousToken === undefined ? [this.token] : [this.token, this.previousToken]
   }
 
   /** Goes on with a link. Returns false if the token is not one of this connection, or nothing can be continued. */
   resume(attachment: Attachment, { received, resumption, token }: Resumption): boolean {
-    if (this.ended || !this.knows(token)) return false
+    if (this.ended || (token !== this.token && token !== this.previousToken)) return false
     // it was written on a link that the client has left since
     if (resumption <= this.resumption) return false
     this.resumption = resumption

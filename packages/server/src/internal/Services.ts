@@ -27,7 +27,5 @@ export interface Services {
   readonly callTimeouts: Expiry
   /** Calls that were made to other actors will not be made again: their callees need not remember them. */
   readonly settle: (made: ReadonlyArray<MadeCall>) => void
-  /** Calls that were made to other actors will be made again, and run again if they have failed. */
-  readonly forgetFailures: (made: ReadonlyArray<MadeCall>) => void
   readonly nextEpoch: (durability: Durability) => Effect.Effect<number>
 }

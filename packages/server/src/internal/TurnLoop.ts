@@ -156,7 +156,11 @@ export class TurnLoop {
   }
 
   submit(lane: Lane, job: Job): void {
-    if (this.stopped) return job.options.removed()
+    if (this.stopped) {
+      // whoever is told may want it interrupted
+      job.phase = "ended"
+      return job.options.removed()
+    }
     this.count(1)
     lane.append(job)
     this.enter(lane)
