@@ -61,23 +61,29 @@ it.scopedLive("a call is one trace, from the client's span to the actor's, and m
     assert.include(JSON.stringify(received["/v1/logs"]), "about to append")
   }))
 
+/** Serves the log over HTTP, and returns where. */
+const serveHttp = Effect.gen(function*() {
+  const http = Http.createServer()
+  const server = HttpLayerRouter.serve(ActorHttp.layer({ actors: [Log] }), { disableListenLog: true }).pipe(
+    Layer.provide(layerLog),
+    Layer.provide(ActorHost.layer()),
+    Layer.provide(ActorStore.layerMemory),
+    Layer.provide(NodeActors.layer(() => http, { port: 0, host: "127.0.0.1" }))
+  )
+  yield* Layer.build(server)
+  const { port } = http.address() as Net.AddressInfo
+  return `http://127.0.0.1:${port}/actors${HttpRpc.pathOf(Log, "a")}`
+})
+
 it.scopedLive("a call over HTTP goes on with the trace of its client", () =>
   Effect.gen(function*() {
     const { received, url } = yield* collector
     const scope = yield* Scope.make()
-    const http = Http.createServer()
-    const server = HttpLayerRouter.serve(ActorHttp.layer({ actors: [Log] }), { disableListenLog: true }).pipe(
-      Layer.provide(layerLog),
-      Layer.provide(ActorHost.layer()),
-      Layer.provide(ActorStore.layerMemory),
-      Layer.provide(NodeActors.layer(() => http, { port: 0, host: "127.0.0.1" }))
-    )
     const call = Effect.gen(function*() {
-      yield* Layer.build(server)
-      const { port } = http.address() as Net.AddressInfo
-      const protocol = RpcClient.layerProtocolHttp({
-        url: `http://127.0.0.1:${port}/actors${HttpRpc.pathOf(Log, "a")}`
-      }).pipe(Layer.provide(RpcSerialization.layerJson), Layer.provide(FetchHttpClient.layer))
+      const protocol = RpcClient.layerProtocolHttp({ url: yield* serveHttp }).pipe(
+        Layer.provide(RpcSerialization.layerJson),
+        Layer.provide(FetchHttpClient.layer)
+      )
       const log = yield* Effect.provide(RpcClient.make(Log.httpRpcs), protocol)
       return yield* Effect.withSpan(log.Append({ entry: "one" }), "page")
     })
@@ -90,4 +96,27 @@ it.scopedLive("a call over HTTP goes on with the trace of its client", () =>
     assert.isDefined(page)
     assert.strictEqual(handled?.traceId, page?.traceId)
     assert.isDefined(spans.find(({ spanId }) => spanId === handled?.parentSpanId), "its parent is a span of the client")
+  }))
+
+it.scopedLive("a call over HTTP that says nothing of a trace belongs to its request, and with that to who has sent it", () =>
+  Effect.gen(function*() {
+    const { received, url } = yield* collector
+    const scope = yield* Scope.make()
+    const traceId = "0af7651916cd43dd8448eb211c80319c"
+    const call = Effect.flatMap(serveHttp, (log) =>
+      Effect.promise(async () => {
+        const response = await fetch(log, {
+          method: "POST",
+          headers: { "content-type": "application/json", "traceparent": `00-${traceId}-b7ad6b7169203331-01` },
+          body: JSON.stringify([{ _tag: "Request", id: "1", tag: "Append", payload: { entry: "one" } }])
+        })
+        return response.text()
+      }))
+    assert.include(yield* exporting(layerOtlp(url, "both"), scope, Effect.orDie(call)), "Success")
+    yield* Scope.close(scope, Exit.void)
+
+    const spans = spansIn(received)
+    const handled = spans.find(({ name }) => name === "Log/Append")
+    assert.strictEqual(handled?.traceId, traceId)
+    assert.match(spans.find(({ spanId }) => spanId === handled?.parentSpanId)?.name ?? "", /^http.server/)
   }))

@@ -10,6 +10,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { ActorOverloaded } from "@troupe/contract/ActorError"
 import * as Address from "@troupe/contract/Address"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
+import { isTraced } from "@troupe/contract/CallSpan"
 import { ConnectionClosed, type ConnectionError } from "@troupe/contract/ConnectionError"
 import type { Any } from "@troupe/contract/Definition"
 import * as HttpRpc from "@troupe/contract/HttpRpc"
@@ -28,6 +29,7 @@ import { HttpCalls } from "./internal/HttpCalls.ts"
 import { toMillis } from "./internal/Limits.ts"
 import * as RpcBody from "./internal/RpcBody.ts"
 import * as ShortConnection from "./internal/ShortConnection.ts"
+import type { StockRequest } from "./internal/ShortConnection.ts"
 import * as Origin from "./Origin.ts"
 
 /** What the routes can be told. */
@@ -64,6 +66,17 @@ export const defaults: Required<Omit<Options<[]>, "actors" | "origins" | "path">
   requestTimeout: "5 minutes",
   drainTimeout: Gateway.defaults.drainTimeout
 }
+
+/** Calls that say nothing of a trace belong to the one of their request. */
+const withTraces = (requests: ReadonlyArray<StockRequest>): Effect.Effect<ReadonlyArray<StockRequest>> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { currentSpan: span } = fiber
+    if (!isTraced(fiber) || !span) return Effect.succeed(requests)
+    const { sampled, spanId, traceId } = span
+    return Effect.succeed(
+      requests.map((request) => request.traceId ? request : { ...request, traceId, spanId, sampled })
+    )
+  })
 
 /** The actor that a path below `path` names: `/ChatRoom/lobby/rpc`. */
 const targetIn = (below: string): { readonly contract: string; readonly key: string } | undefined => {
@@ -131,7 +144,7 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
         if (!isAllowed(described)) return body.refuse(403, "this origin is not allowed")
         const target = targetIn(request.url.split("?", 1)[0]!.slice(path.length))
         if (!target) return body.refuse(404, `it is ${path}/{contract}/{key}/rpc`)
-        const requests = yield* body.read(request, limits.bodyBytesMax)
+        const requests = yield* Effect.flatMap(body.read(request, limits.bodyBytesMax), withTraces)
         if (requests.length === 0) return body.ofAll([])
         const failAll = (error: ConnectionError | ActorOverloaded) =>
           body.ofAll(requests.map(({ id }) => ShortConnection.failure(id, error)))

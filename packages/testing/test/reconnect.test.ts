@@ -865,3 +865,28 @@ it.scoped("C2 ClientOptions.defaults holds the schedule that is used", () =>
     assertExponential(yield* takeDelays(world, client, 5))
     yield* Fiber.interrupt(connecting)
   }))
+
+it.scoped("C10 a server that goes away in order is come back to soon, whatever had failed shortly before", () =>
+  Effect.gen(function*() {
+    const world = yield* makeWorld()
+    let server = yield* world.serve()
+    const tally = yield* (yield* world.client()).connect(Tally, "a", options)
+    for (const _ of [1, 2]) {
+      yield* world.network.setReachability("refused")
+      yield* world.network.cut
+      yield* pass("1 minute")
+      yield* world.network.setReachability("reachable")
+      yield* pass("30 seconds")
+      yield* world.network.cut
+      yield* settle
+      yield* pass("1 second")
+      assert.match(yield* statusOf(tally), /connected|resumed/)
+      yield* server.stop
+      yield* settle
+      assert.strictEqual(yield* statusOf(tally), "waiting 1 GoAway")
+      assertExponential([yield* waitOf(tally)])
+      server = yield* world.serve()
+      yield* pass("1 second")
+      assert.match(yield* statusOf(tally), /connected|resumed/)
+    }
+  }))

@@ -377,6 +377,8 @@ export class LinkSupervisor implements Keeper, AttemptsOwner, LinkOwner {
     if (this.link !== link) return
     this.drop()
     if (end._tag === "Closed") return this.closeFor(end.reason)
+    // whoever leaves in order does not pay for the failures before that
+    if (end.cause._tag === "GoAway") this.attempts.reset()
     this.attempts.startLater(end.cause, () => this.dial(), end.retryAfterMillis)
   }
 

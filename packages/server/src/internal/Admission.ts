@@ -105,7 +105,7 @@ export class Admission {
       Effect.annotateLogs(LogAnnotations.of(this.owner.turns.address)),
       Effect.flatMap((state) => this.validateState(state)),
       (hook) => this.withTimeout(hook),
-      Effect.catchAllCause((cause) => Effect.fail(this.refusal(cause))),
+      Effect.catchAllCause((cause) => Effect.fail(this.refusal("onBeforeConnect", cause))),
       Effect.ensuring(Effect.sync(() => {
         turn.sealed = true
       })),
@@ -126,15 +126,15 @@ export class Admission {
   }
 
   /** Why a hook that failed refuses the connection. */
-  private refusal(cause: Cause.Cause<unknown>): DisconnectReason {
+  private refusal(hook: "onBeforeConnect" | "onConnect", cause: Cause.Cause<unknown>): DisconnectReason {
     const { answers, registration, services: { options: { connectTimeoutMillis } } } = this.owner
     const failure = Cause.failureOption(cause)
-    if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report("a connect hook", cause) }
+    if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report(hook, cause) }
     if (failure.value === hookTimeout) return { _tag: "ConnectTimeout", afterMillis: connectTimeoutMillis }
     const encoded = registration.codecs.contract.connectError.encode(failure.value)
     return Either.isRight(encoded)
       ? { _tag: "Denied", error: encoded.right }
-      : { _tag: "Unavailable", defectId: answers.report("onBeforeConnect", cause) }
+      : { _tag: "Unavailable", defectId: answers.report(hook, cause) }
   }
 
   /**
@@ -199,7 +199,7 @@ export class Admission {
         this.leaving.delete(connection)
         if (Exit.isFailure(exit)) {
           if (!entered) return refuse({ _tag: "Superseded" })
-          return refuse(turns.stopped ? { _tag: "ActivationLost" } : this.refusal(exit.cause))
+          return refuse(turns.stopped ? { _tag: "ActivationLost" } : this.refusal("onConnect", exit.cause))
         }
         turn.outputs.unshift(() => connection.open(attachment))
         const opened = () => Deferred.unsafeDone(outcome, Exit.succeed(connection))
