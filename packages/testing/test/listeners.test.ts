@@ -4,12 +4,9 @@ import { Promises } from "@troupe/client"
 import { ConnectionError, type Contract, Gap } from "@troupe/contract"
 import { Effect, Exit, Schedule, Scope } from "effect"
 import { Tally } from "./support/tally.ts"
-import { atOnce, makeWorld, pass, settle, word, type World } from "./support/world.ts"
+import { atOnce, makeWorld, pass, told, word, type World } from "./support/world.ts"
 
 const options = { params: { who: "ann" } }
-
-/** Lets promises that are settled tell so. */
-const told = Effect.zipRight(settle, Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
 
 type Own = Promises.OwnConnection<Contract.DefinitionOf<Tally>>
 

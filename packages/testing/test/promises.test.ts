@@ -7,7 +7,7 @@ import { TestKit } from "@troupe/testing"
 import { Effect, Exit, Layer, ManagedRuntime, Schema, Scope } from "effect"
 import { layerTally, Refusal, Tally, Trace, Turned } from "./support/tally.ts"
 import { RecordingTracer } from "./support/tracer.ts"
-import { atOnce, begin, makeWorld, pass, result, settle, word, type World } from "./support/world.ts"
+import { atOnce, begin, makeWorld, pass, result, settle, told, word, type World } from "./support/world.ts"
 
 const options = { params: { who: "ann" } }
 
@@ -24,9 +24,6 @@ const watch = <A>(promise: Promise<A>) => {
   )
   return watched
 }
-
-/** Lets promises that are settled tell so. */
-const told = Effect.zipRight(settle, Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
 
 const goOffline = ({ network }: World) =>
   network.setReachability("refused").pipe(Effect.zipRight(network.cut), Effect.zipRight(settle))

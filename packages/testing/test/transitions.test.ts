@@ -4,7 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { ActorClient } from "@troupe/client"
 import { Actor, ActorError, ServerDefect } from "@troupe/contract"
 import { ActorHost, ActorStore, Metrics } from "@troupe/server"
-import { MemoryTransport, RawClient, TestKit, TestStore } from "@troupe/testing"
+import { RawClient, TestKit, TestStore } from "@troupe/testing"
 import { Cause, Effect, Exit, Layer, Metric, MetricLabel, Option, Ref, Schema, type Scope } from "effect"
 import { begin, isRunning, pass, settle } from "./support/world.ts"
 
@@ -146,10 +146,9 @@ const broken = (commit: { now: "throws" | "tells too little" | "works" }) =>
 
 it.effect("T9 a store that throws, or tells too few results, has failed, and the next commits go on", () => {
   const commit: Parameters<typeof broken>[0] = { now: "works" }
-  const Live = Layer.provide(layerRoom({ seen: [] }), Layer.empty).pipe(
-    Layer.provideMerge(ActorHost.layer()),
-    Layer.provideMerge(broken(commit)),
-    Layer.merge(MemoryTransport.layer)
+  const Live = layerRoom({ seen: [] }).pipe(
+    Layer.provide(ActorHost.layer()),
+    Layer.provide(broken(commit))
   )
   return Effect.gen(function*() {
     let stored = 0

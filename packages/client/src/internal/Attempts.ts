@@ -20,6 +20,7 @@ export class Attempts {
   private readonly backoff: Backoff
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private started = 0
+  /** From when a fiber is about to be there, which runs at once. */
   private running = false
   /** The last attempt followed a loss at once; if it fails, or what it brought is lost soon, the next one waits. */
   private hasty = false

@@ -13,7 +13,7 @@ export class Farewells {
   constructor(private readonly window: Expiry) {}
 
   add({ session, tokens }: Pick<ServerConnection, "session" | "tokens">, reason: DisconnectReason): void {
-    // a session is closed once, for good
+    // nobody comes in under one of them before the time is over
     const secrets = [session.id, ...tokens]
     for (const secret of secrets) this.bySecret.set(secret, reason)
     this.window.start({ onExpired: () => secrets.forEach((secret) => this.bySecret.delete(secret)) })

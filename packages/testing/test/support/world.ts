@@ -30,6 +30,9 @@ export interface WorldOptions {
 
 export { pass, settle } from "@troupe/testing/TestTime"
 
+/** Lets promises that are settled tell so. */
+export const told = Effect.zipRight(settle, Effect.promise(() => new Promise((resolve) => setImmediate(resolve))))
+
 /** Dials again at once. */
 export const atOnce: ActorClient.Options = { schedule: Schedule.forever }
 
