@@ -313,9 +313,9 @@ const encode = (
   options: CallOptions | undefined,
   span: CallSpan | undefined
 ): Either.Either<string, string> => {
-  const encoded = codec.encode(payload)
-  if (Either.isLeft(encoded)) return Either.left(`${codec.what} does not encode: ${Codec.describe(encoded.left)}`)
   try {
+    const encoded = codec.encode(payload)
+    if (Either.isLeft(encoded)) return Either.left(`${codec.what} does not encode: ${Codec.describe(encoded.left)}`)
     const headers = options?.headers && entriesOf(options.headers)
     return Either.right(Frame.encodeRequest(number, tag, encoded.right, headers, span?.trace))
   } catch (error) {

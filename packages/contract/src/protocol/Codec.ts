@@ -14,6 +14,7 @@ import type { Any, AnySchema, Definition } from "../Definition.ts"
 import * as Forked from "../Forked.ts"
 import * as Latest from "../Latest.ts"
 import { ServerDefect } from "../ServerDefect.ts"
+import * as Faithful from "./Faithful.ts"
 import { nameLengthMax } from "./ShortFrame.ts"
 
 type Result<A> = Either.Either<A, ParseResult.ParseIssue>
@@ -84,8 +85,11 @@ export const decoder = <A, I>(
   }
 }
 
-/** Compiles a schema. One that is not synchronous refuses what it decodes, and throws when it encodes; both name `what`. */
-export const make = (schema: AnySchema, what: string): Codec => {
+/**
+ * Compiles a schema. One that is not synchronous refuses what it decodes, and throws when it encodes; so does one that encodes
+ * a value to more than JSON has, if it would not read it again. All name `what`.
+ */
+export const make = (schema: AnySchema, what: string, place: Faithful.Place = "key"): Codec => {
   const issue = `the schema of ${what} is not synchronous: actors need schemas that are`
   const checked =
     (run: (value: unknown) => Result<unknown>, refuse: (value: unknown) => Result<unknown>) =>
@@ -93,14 +97,29 @@ export const make = (schema: AnySchema, what: string): Codec => {
       const result = run(value)
       return Either.isLeft(result) && isAsync(result.left) ? refuse(value) : result
     }
-  return {
-    what,
-    encode: checked(ParseResult.encodeUnknownEither(schema), () => {
-      throw new TypeError(issue)
-    }),
-    // what comes from elsewhere is decoded in callbacks: nobody is there to catch anything
-    decode: checked(decoder(schema), (value) => Either.left(new ParseResult.Forbidden(schema.ast, value, issue)))
+  const encode = checked(ParseResult.encodeUnknownEither(schema), () => {
+    throw new TypeError(issue)
+  })
+  // what comes from elsewhere is decoded in callbacks: nobody is there to catch anything
+  const decode = checked(decoder(schema), (value) => Either.left(new ParseResult.Forbidden(schema.ast, value, issue)))
+  if (!Faithful.isUnsure(schema.ast, place)) return { what, encode, decode }
+  const encodeFaithfully = (value: unknown) => {
+    const encoded = encode(value)
+    if (Either.isLeft(encoded)) return encoded
+    const again = decode(Faithful.reread(encoded.right, place))
+    if (Either.isRight(again)) return encoded
+    throw new TypeError(
+      `${what} could not be read again, since its schema encodes to more than JSON has: ${describeSafely(again.left)}`
+    )
   }
+  return { what, encode: encodeFaithfully, decode }
+}
+
+/** The encoded form of a value of this server: that it does not encode is a defect. */
+export const encodeOrThrow = (codec: Codec, value: unknown): unknown => {
+  const encoded = codec.encode(value)
+  if (Either.isRight(encoded)) return encoded.right
+  throw new TypeError(`${codec.what} does not encode: ${describeSafely(encoded.left)}`)
 }
 
 const exitSchema = (rpc: Rpc.AnyWithProps, stream: StreamSchemas | undefined): AnySchema =>
@@ -150,7 +169,7 @@ const rpcCodecs = (name: string, group: Definition["internal"], internal = false
       rpc,
       payload: make(rpc.payloadSchema as unknown as AnySchema, `the payload of ${what}`),
       exit: exitCodec(rpc, stream, `the reply of ${what}`),
-      element: stream && make(stream.success as AnySchema, `a value of ${what}`),
+      element: stream && make(stream.success as AnySchema, `a value of ${what}`, "alone"),
       forked: Forked.of(rpc)
     })
   }

@@ -131,10 +131,11 @@ export class Admission {
     const failure = Cause.failureOption(cause)
     if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report(hook, cause) }
     if (failure.value === hookTimeout) return { _tag: "ConnectTimeout", afterMillis: connectTimeoutMillis }
-    const encoded = registration.codecs.contract.connectError.encode(failure.value)
+    const { connectError } = registration.codecs.contract
+    const encoded = Either.try(() => Codec.encodeOrThrow(connectError, failure.value))
     return Either.isRight(encoded)
       ? { _tag: "Denied", error: encoded.right }
-      : { _tag: "Unavailable", defectId: answers.report(hook, cause) }
+      : { _tag: "Unavailable", defectId: answers.report(hook, Cause.sequential(cause, Cause.die(encoded.left))) }
   }
 
   /**

@@ -58,17 +58,8 @@ export class Alarms {
       const codec = this.codecOf(tag)
       const issue = codec ? ContractAddress.keyIssue(id) : `there is no internal rpc ${tag}`
       if (!codec || issue) return Effect.dieMessage(`the alarm ${id} cannot be set: ${issue}`)
-      const encoded = codec.payload.encode(RpcObject.construct(codec, payload))
-      if (Either.isLeft(encoded)) {
-        return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-      }
-      const text = encoded.right === undefined ? undefined : Json.encode(encoded.right, codec.payload.what)
-      // it would be tried in vain, again and again
-      if (Either.isLeft(this.decode(codec, text))) {
-        return Effect.dieMessage(
-          `${codec.payload.what} could not be read again: its schema encodes to more than JSON has`
-        )
-      }
+      const encoded = Codec.encodeOrThrow(codec.payload, RpcObject.construct(codec, payload))
+      const text = encoded === undefined ? undefined : Json.encode(encoded, codec.payload.what)
       const max = this.owner.services.options.alarmsMax
       if (id !== tag && this.namedWith(turn, id) > max) return new AlarmsFull({ limit: "alarmsMax", max })
       turn.changeAlarm(id, {

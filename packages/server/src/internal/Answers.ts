@@ -8,7 +8,6 @@ import type { Secrets } from "@troupe/contract/Secrets"
 import { ServerDefect } from "@troupe/contract/ServerDefect"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
@@ -73,14 +72,12 @@ export class Answers {
   ): Answer {
     const handler = `the handler of ${this.address.contract}.${rpc._tag}`
     try {
-      const encoded = codec.encode(this.outward(handler, exit, connection))
-      if (Either.isLeft(encoded))
-        throw new Error(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-      return { text: encodeOutput(encoded.right, codec.what, this.outputBytesMax), exit, kept: Exit.isSuccess(exit) }
+      const encoded = Codec.encodeOrThrow(codec, this.outward(handler, exit, connection))
+      return { text: encodeOutput(encoded, codec.what, this.outputBytesMax), exit, kept: Exit.isSuccess(exit) }
     } catch (error) {
       const defect = new ServerDefect({ id: this.report(handler, Cause.die(error), connection) })
       return {
-        text: JSON.stringify(Either.getOrThrow(codec.encode(Exit.die(defect)))),
+        text: JSON.stringify(Codec.encodeOrThrow(codec, Exit.die(defect))),
         exit: Exit.die(error),
         kept: false
       }

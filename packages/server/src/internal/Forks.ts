@@ -6,7 +6,6 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -131,14 +130,7 @@ const encode = (
     const parts: Array<Array<string>> = []
     let bytes = Number.POSITIVE_INFINITY
     for (const value of values) {
-      const encoded = element.encode(value)
-      if (Either.isLeft(encoded)) {
-        return Effect.dieMessage(`${element.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-      }
-      if (encoded.right === undefined && Either.isLeft(element.decode(null))) {
-        return Effect.dieMessage(`${element.what} is undefined, which JSON has not, and it would not be read as null`)
-      }
-      const text = encodeOutput(encoded.right, element.what, outputBytesMax)
+      const text = encodeOutput(Codec.encodeOrThrow(element, value), element.what, outputBytesMax)
       if (bytes + text.length > chunkBytesMax) {
         parts.push([])
         bytes = 0

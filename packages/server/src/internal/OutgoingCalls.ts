@@ -13,7 +13,6 @@ import * as Codec from "@troupe/contract/protocol/Codec"
 import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { Abandoned, Forgotten, type InternalCall } from "./InternalCalls.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
@@ -54,16 +53,13 @@ export class OutgoingCalls {
         RpcObject.make(codecs, (codec, payload, options) => {
           const issue = Address.keyIssue(key, this.options.services.options.keyBytesMax)
           if (issue) return Effect.dieMessage(issue)
-          const encoded = codec.payload.encode(payload)
           // its handler relies on what the schema says
-          if (Either.isLeft(encoded)) {
-            return Effect.dieMessage(`${codec.payload.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-          }
+          const encoded = Codec.encodeOrThrow(codec.payload, payload)
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
           const callee = Address.make(contract.contract, key)
           return CallSpan.use(callee, codec.rpc._tag, (span) => {
             const unnamed = { id: undefined, rememberedUntil: Infinity, retried: false, wait: undefined }
-            const call = { codec, payload, encoded: encoded.right, headers, span: span?.span, ...unnamed }
+            const call = { codec, payload, encoded, headers, span: span?.span, ...unnamed }
             return this.call(callee, call, options?.discard !== true)
           })
         }) as never

@@ -2,7 +2,9 @@
 import type { Implementation } from "@troupe/contract/ActorHost"
 import type { Durability } from "@troupe/contract/Behavior"
 import type { Expiry } from "@troupe/contract/Expiry"
+import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
+import * as Json from "@troupe/contract/protocol/Json"
 import type * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Runtime from "effect/Runtime"
@@ -15,7 +17,6 @@ import { Meters } from "./Meters.ts"
 import * as Observed from "./Observed.ts"
 import type { RecordedReplies } from "./Recorded.ts"
 import { Remains } from "./Remains.ts"
-import * as StateText from "./StateText.ts"
 
 /** What a memory actor leaves behind when it goes to sleep. */
 export interface Parked {
@@ -63,14 +64,18 @@ export const make = (
   farewells: Farewells
 ): Registration => {
   const meters = new Meters(contract.contract)
-  const state = Codec.make(options.state, `the state of ${contract.contract}`)
+  const state = Codec.make(options.state, `the state of ${contract.contract}`, "alone")
   return {
     contract: contract.contract,
     durability: options.durability ?? "commit",
     initialState: options.initialState,
     build,
     runtime,
-    encodeState: StateText.make(options.state, state, stateBytesMax),
+    encodeState: (value) => {
+      const text = Json.encode(Codec.encodeOrThrow(state, value), state.what)
+      if (!Bytes.exceed(text, stateBytesMax)) return text
+      throw new Error(`${state.what} is larger than stateBytesMax, ${stateBytesMax}`)
+    },
     codecs: {
       contract: Codec.ofContract(contract),
       state,

@@ -7,7 +7,6 @@ import * as Bytes from "@troupe/contract/protocol/Bytes"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import type * as HashMap from "effect/HashMap"
 import type { Alarms } from "./Alarms.ts"
@@ -33,11 +32,7 @@ export const makeStageEvent =
     turns.stage((turn) => {
       const codec = events.get(event)
       if (!codec) return Effect.dieMessage(`there is no event ${event}`)
-      const encoded = codec.encode(payload)
-      if (Either.isLeft(encoded)) {
-        return Effect.dieMessage(`${codec.what} does not encode: ${Codec.describeSafely(encoded.left)}`)
-      }
-      const { right: value } = encoded
+      const value = Codec.encodeOrThrow(codec, payload)
       const text = Frame.encodeEvent(
         event,
         value === undefined ? undefined : encodeOutput(value, codec.what, outputBytesMax)
