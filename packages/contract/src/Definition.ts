@@ -32,8 +32,9 @@ type GuardedTag<R> = R extends Rpc.Rpc<infer Tag, any, any, any, infer Middlewar
 type Wrong<Group extends "rpcs" | "internal", Tag extends string, Why extends string> = [Tag] extends [never] ? unknown
   : { readonly [G in Group]: `${Tag} ${Why}` }
 
-/** What is wrong with a definition: rpcs that cannot be served. `unknown` if nothing is. */
+/** What is wrong with a definition: parts that there are not, and rpcs that cannot be served. `unknown` if nothing is. */
 export type Excess<D> =
+  & { readonly [K in Exclude<keyof D, keyof Definition>]: "a contract has no such part" }
   & Wrong<"internal", StreamTag<InternalRpcs<D>>, "is a stream, and calls between actors return one value">
   & Wrong<"internal", GuardedTag<InternalRpcs<D>>, "has a middleware, which nobody would run">
   & Wrong<"rpcs", GuardedTag<Rpcs<D>>, "has a middleware, which nobody would run">
@@ -70,7 +71,7 @@ export type InternalRpcs<C> = DefinitionOf<C> extends { readonly internal: infer
 type Events<C> = DefinitionOf<C> extends { readonly events: infer E } ? E : {}
 
 /** The names of a contract's events. */
-export type EventName<C> = keyof Events<C> & string
+export type EventName<C> = Events<C> extends infer E ? keyof E & string : never
 
 /** What one event carries, decoded. */
 export type EventPayload<C, Name extends EventName<C>> = TypeOf<Events<C>[Name], never>

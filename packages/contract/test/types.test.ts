@@ -233,6 +233,10 @@ export const contracts = () => [
   Actor.Tag<Counter>()("Vault", {
     // @ts-expect-error nobody would run its middleware
     rpcs: RpcGroup.make(Rpc.make("Open"), Rpc.make("Read").middleware(Guard))
+  }),
+  Actor.Tag<Counter>()("Door", {
+    // @ts-expect-error a part that there is not
+    connectErr: Schema.String
   })
 ]
 

@@ -10,7 +10,7 @@ import { Flush } from "@troupe/contract/Flush"
 import * as Link from "@troupe/contract/Link"
 import { withDefaults } from "@troupe/contract/Options"
 import { greetingBytesMax } from "@troupe/contract/protocol/Frame"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Connections } from "./Connections.ts"
@@ -140,8 +140,26 @@ export const make = Effect.fnUntraced(function*(
     services.fork(Effect.delay(sweep, sweepMillis))
   }
 
-  const drained: Effect.Effect<void> = Effect.suspend(() =>
-    Array.from(links).some((link) => link.busy) ? Effect.delay(drained, "10 millis") : Effect.void
+  /** How many links wait for something that is in flight. */
+  const busyLinks = () => Array.from(links).filter((link) => link.busy).length
+  const awaitIdle: Effect.Effect<void> = Effect.suspend(() =>
+    busyLinks() > 0 ? Effect.delay(awaitIdle, "10 millis") : Effect.void
+  )
+  /** With the loggers of its layer, and not of who closes it; and one that throws does not keep it from closing. */
+  const log = (message: Effect.Effect<void>) => Effect.sync(() => void fork(message))
+  const drained = Effect.suspend(() => {
+    const busy = busyLinks()
+    if (busy === 0) return Effect.void
+    const { drainTimeout } = limits
+    return Effect.zipRight(
+      log(Effect.logInfo(
+        `draining: calls are in flight on ${busy} of ${links.size} links, and may take ${Duration.format(drainTimeout)}`
+      )),
+      awaitIdle
+    )
+  })
+  const onLate = Effect.suspend(() =>
+    log(Effect.logWarning(`drainTimeout is over: ${busyLinks()} links are closed with calls in flight`))
   )
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
@@ -152,7 +170,12 @@ export const make = Effect.fnUntraced(function*(
       )
       // a finalizer cannot be interrupted unless it says so, and a timeout waits for what it cannot interrupt
       return Effect.interruptible(drained).pipe(
-        Effect.timeoutOption(limits.drainTimeout),
+        Effect.timeoutTo({
+          duration: limits.drainTimeout,
+          onSuccess: () => Effect.void,
+          onTimeout: () => onLate
+        }),
+        Effect.flatten,
         Effect.zipRight(Effect.sync(() => {
           gone = true
           for (const link of links) link.close(Link.codeGoAway, "the server is going away")

@@ -5,7 +5,7 @@ import { ActorClient } from "@troupe/client"
 import { Actor } from "@troupe/contract"
 import { ActorHost, ActorStore } from "@troupe/server"
 import { MemoryTransport } from "@troupe/testing"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Ref, Schedule, Schema, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Schedule, Schema, Scope } from "effect"
 import { Lab, labLive, layerOutside, Probe } from "./support/lab.ts"
 import { pass, settle } from "./support/world.ts"
 
@@ -81,13 +81,14 @@ const makeOutside = Effect.gen(function*() {
   const outside = Layer.succeedContext(
     yield* Layer.build(Layer.mergeAll(ActorStore.layerMemory, MemoryTransport.layer, Layer.succeed(Gates, gates)))
   )
-  const serve = (live: Live) =>
+  const serve = (live: Live, logger?: Logger.Logger<unknown, void>) =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       yield* Layer.buildWithScope(
         MemoryTransport.layerServer({ actors: [Book, Desk], drainTimeout: "2 seconds" }).pipe(
           Layer.provide(live),
           Layer.provide(ActorHost.layer({ shutdownTimeout: "5 seconds" })),
+          Layer.provide(logger ? Logger.replace(Logger.defaultLogger, logger) : Layer.empty),
           Layer.provide(outside)
         ),
         scope
@@ -106,6 +107,44 @@ const orders = {
   "the callee first": Layer.provideMerge(BookLive, DeskLive),
   "the caller first": Layer.provideMerge(DeskLive, BookLive)
 }
+
+it.scoped("L5 a gateway that has to wait for calls says so, and when it no longer does; one that has not says nothing", () =>
+  Effect.gen(function*() {
+    const { client, gates, serve } = yield* makeOutside
+    const lines: Array<string> = []
+    const listening = Logger.make<unknown, void>(({ logLevel, message }) =>
+      void lines.push(`${logLevel.label} ${String(message)}`)
+    )
+    const said = () => lines.splice(0).filter((line) => /drain/.test(line))
+    const idle = yield* serve(orders.together, listening)
+    const desk = yield* client.connect(Desk, "desk")
+    yield* idle.stop
+    assert.deepStrictEqual(said(), [])
+    const busy = yield* serve(orders.together, listening)
+    yield* pass("2 seconds")
+    const call = yield* Effect.fork(desk.rpc.Both({ entry: "a" }))
+    yield* settle
+    const stopping = yield* Effect.fork(busy.stop)
+    yield* settle
+    assert.deepStrictEqual(said(), ["INFO draining: calls are in flight on 1 of 1 links, and may take 2s"])
+    yield* pass("2 seconds")
+    assert.deepStrictEqual(said(), ["WARN drainTimeout is over: 1 links are closed with calls in flight"])
+    for (let i = 0; i < 20; i++) yield* pass("1 second")
+    yield* Fiber.join(stopping)
+    // one that throws does not matter
+    const broken = Logger.make(() => {
+      throw new Error("the logger is broken")
+    })
+    const last = yield* serve(orders.together, broken)
+    for (let i = 0; i < 3; i++) yield* pass("1 second")
+    const end = yield* Effect.fork(last.stop)
+    for (let i = 0; i < 20; i++) yield* pass("1 second")
+    yield* Fiber.join(end)
+    yield* Deferred.succeed(gates.gate, undefined)
+    yield* serve(orders.together)
+    for (let i = 0; i < 3; i++) yield* pass("1 second")
+    assert.strictEqual(yield* Fiber.join(call), 1)
+  }))
 
 for (const [order, live] of Object.entries(orders)) {
   it.scoped(`L5 a turn that needs an actor whose contract has left already is cut off and runs in the next server: ${order}`, () =>
