@@ -2,7 +2,7 @@
  * What is said on one connection, on one link after another: messages of both directions, numbered and in order; calls as
  * far as the credit goes; answers and events. It ends when the server does not know the connection any more.
  */
-import { CallRejected } from "@troupe/contract/ConnectionError"
+import { CallRejected, OutcomeUnknown } from "@troupe/contract/ConnectionError"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import type { Acknowledged } from "@troupe/contract/protocol/FrameWriter"
@@ -144,7 +144,7 @@ export class Conversation implements Acknowledged {
 
   private sendCall(call: Call): void {
     const issue = sizeIssue(call, this.place!.link.messageBytesMax)
-    if (issue) return this.owner.calls.end(call, Exit.fail(new CallRejected({ issue, sent: "no" })))
+    if (issue) return this.owner.calls.end(call, this.rejected(call, issue))
     call.span?.event(call.sent ? "sent again" : "sent", { "queue.millis": call.span.millisSince("begun") })
     const { activation, connectionId, incarnation } = this.opened
     if (call.sent) call.sent.activation = activation
@@ -204,8 +204,15 @@ export class Conversation implements Acknowledged {
   private onAnswer(message: MessageOf<"Exit" | "Rejected">): void {
     const { calls } = this.owner
     const call = calls.get(message.requestId)
-    if (call) calls.end(call, exitOf(call, message))
+    if (call) calls.end(call, message._tag === "Exit" ? exitOf(call, message) : this.rejected(call, message.issue))
     this.onSettled(message.requestId)
+  }
+
+  /** A call is not taken here. It has not run, unless it did so where it was sent before. */
+  private rejected({ sent }: Call, issue: string): Exit.Exit<never, CallRejected | OutcomeUnknown> {
+    if (!sent || sent.connectionId === this.opened.connectionId)
+      return Exit.fail(new CallRejected({ issue, sent: "no" }))
+    return Exit.fail(new OutcomeUnknown({ cause: `it was sent before, and is rejected now: ${issue}`, sent: "maybe" }))
   }
 
   /** The server has nothing more to say of a call. */
@@ -243,9 +250,8 @@ const sizeIssue = ({ bytes }: Call, messageBytesMax: number): string | undefined
   return bytes > max ? `the call has ${bytes} bytes, the server takes ${max} (messageBytesMax)` : undefined
 }
 
-const exitOf = ({ codec }: Call, message: MessageOf<"Exit" | "Rejected">): Exit.Exit<unknown, unknown> => {
-  if (message._tag === "Rejected") return Exit.fail(new CallRejected({ issue: message.issue, sent: "no" }))
-  const decoded = codec.exit.decode(message.exit)
+const exitOf = ({ codec }: Call, { exit }: MessageOf<"Exit">): Exit.Exit<unknown, unknown> => {
+  const decoded = codec.exit.decode(exit)
   return Either.isRight(decoded)
     ? decoded.right as Exit.Exit<unknown, unknown>
     : Exit.die(new Error(`${codec.exit.what} does not decode: ${Codec.describe(decoded.left)}`))
