@@ -25,7 +25,7 @@ import { Job, Lane } from "./TurnLoop.ts"
 
 /** The activation whose alarms they are. */
 export interface AlarmsOwner
-  extends Pick<Parts, "services" | "registration" | "address" | "epoch" | "runtime" | "turns" | "answers">
+  extends Pick<Parts, "services" | "registration" | "address" | "runtime" | "turns" | "answers">
 {
   /** Runs the handler of an internal rpc. */
   readonly handleInternal: (
@@ -39,7 +39,6 @@ export class Alarms {
   private readonly lane = new Lane()
   /** What has been handed to the turns and has not ended. */
   private readonly firing = new SparseSet<string>()
-  private count = 0
 
   constructor(private readonly owner: AlarmsOwner) {}
 
@@ -68,7 +67,7 @@ export class Alarms {
         tag,
         payload: text,
         attempt: 0,
-        firing: this.nextFiring()
+        firing: this.owner.services.secrets.next()
       })
       return Effect.void
     })
@@ -77,11 +76,6 @@ export class Alarms {
   private timeOf(when: AlarmTime): number {
     const millis = DateTime.isDateTime(when) ? DateTime.toEpochMillis(when) : this.now + toMillis(when)
     return Math.min(Math.ceil(millis), Number.MAX_SAFE_INTEGER)
-  }
-
-  /** What no other firing is called. */
-  private nextFiring(): string {
-    return `${this.owner.epoch}.${++this.count}`
   }
 
   readonly cancel = (id: string): Effect.Effect<void> =>
@@ -96,7 +90,8 @@ export class Alarms {
     this.owner.turns.stage((turn) => {
       const alarm = this.in(turn).get(id)
       const parked = alarm !== undefined && !isSet(alarm)
-      if (parked) turn.changeAlarm(id, { ...alarm, due: this.now, attempt: 0, firing: this.nextFiring() })
+      // the firing stays the same, and is known to have failed: what has succeeded elsewhere is not done again
+      if (parked) turn.changeAlarm(id, { ...alarm, due: this.now, attempt: 1 })
       return Effect.succeed(parked)
     })
 
@@ -172,7 +167,7 @@ export class Alarms {
           if (Exit.isSuccess(exit)) this.onSucceeded(alarm, turn, exit, runs)
           else {
             observed.answered(exit)
-            this.onFailed(alarm, exit.cause, request)
+            this.onFailed(alarm, exit.cause)
           }
         },
         removed: () => {
@@ -214,7 +209,7 @@ export class Alarms {
     })
   }
 
-  private onFailed(alarm: Alarm, cause: Cause.Cause<unknown>, request: Request): void {
+  private onFailed(alarm: Alarm, cause: Cause.Cause<unknown>): void {
     const { turns, services, answers, runtime, address, registration: { alarmClock, meters } } = this.owner
     const attempt = alarm.attempt + 1
     const parked = alarm.attempt >= services.options.alarmRetriesMax
@@ -230,10 +225,7 @@ export class Alarms {
     turns.pipeline.push({
       changes: { state: false, alarms, destroys: false },
       reply: undefined,
-      release: () => {
-        alarmClock.onFired(address.key)
-        if (parked) services.settle(request.made)
-      },
+      release: () => alarmClock.onFired(address.key),
       abandon: () => {}
     })
   }

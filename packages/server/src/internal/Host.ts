@@ -103,6 +103,7 @@ export class Host implements Keeper {
     private readonly buildTimeouts: Expiry
   ) {
     this.calls = new OutgoingCalls({
+      fork,
       services,
       departed: (contract) => this.departed.get(contract),
       holdAwake: (address) => {

@@ -5,6 +5,7 @@
 import type * as Headers from "@effect/platform/Headers"
 import { ActorOverloaded, CallTimeout } from "@troupe/contract/ActorError"
 import * as Callback from "@troupe/contract/Callback"
+import * as Delivery from "@troupe/contract/Delivery"
 import * as Codec from "@troupe/contract/protocol/Codec"
 import * as Json from "@troupe/contract/protocol/Json"
 import * as Cause from "effect/Cause"
@@ -30,7 +31,7 @@ export interface InternalCall {
   /** The same, as its schema encodes it. */
   readonly encoded: unknown
   readonly headers: Headers.Headers
-  /** Its name, if it may be made again. */
+  /** Its name, if the turn that makes it may run again, and make it again. */
   readonly id: string | undefined
   /** See `Request.rememberedUntil`. */
   readonly rememberedUntil: number
@@ -61,6 +62,9 @@ export class Forgotten {
 }
 
 const forgotten = new Forgotten()
+
+/** Whether what a call with a name has done is kept, and found by who makes it again. */
+export const isRemembered = ({ forked, rpc }: Codec.RpcCodec): boolean => !forked && Delivery.of(rpc) === "exactly-once"
 
 /** The activation that is called. */
 export interface InternalCallsOwner
@@ -134,9 +138,9 @@ export class InternalCalls {
       () =>
         call.codec.forked
           ? this.callForked(call)
-          : call.id === undefined
-          ? this.callOnce(call)
-          : this.callAgain(call, call.id),
+          : call.id !== undefined && isRemembered(call.codec)
+          ? this.callAgain(call, call.id)
+          : this.callOnce(call),
       () => Effect.sync(() => this.pending--)
     )
   }
@@ -213,12 +217,12 @@ export class InternalCalls {
     )
   }
 
-  private callOnce({ codec, payload, headers, span, wait }: InternalCall): Effect.Effect<unknown, unknown> {
+  private callOnce({ codec, headers, id, payload, span, wait }: InternalCall): Effect.Effect<unknown, unknown> {
     const { owner, observer } = this
     const { turns, address, services } = owner
     const { overload } = this
     if (overload) return overload
-    const request = Request.once(services.secrets.next)
+    const request = id === undefined ? Request.once(services.secrets.next) : Request.ofRepeated(id)
     const afterMillis = services.options.callTimeoutMillis
     const observed = observer.begin(address, codec.rpc._tag, span)
     const handle = owner.handleInternal(codec, payload, headers)

@@ -87,7 +87,6 @@ export class LiveActivation
   readonly address: Address
   readonly scope: Scope.CloseableScope
   readonly incarnation: number
-  readonly epoch: number
   readonly runtime: Runtime.Runtime<never>
   readonly turns: Turns
   readonly answers: Answers
@@ -121,7 +120,7 @@ export class LiveActivation
     this.scope = scope
     this.incarnation = start.incarnation
     this.named = start.name
-    this.epoch = this.idEpoch = start.epoch
+    this.idEpoch = start.epoch
     this.runtime = Runtime.updateContext(
       registration.runtime,
       (context) => Context.add(context, Scope.Scope, scope) as Context.Context<never>

@@ -5,6 +5,7 @@
 import * as Headers from "@effect/platform/Headers"
 import { ActorUnavailable, CallCycle, CallTimeout } from "@troupe/contract/ActorError"
 import * as Address from "@troupe/contract/Address"
+import type { Fork } from "@troupe/contract/Background"
 import { CallSpan } from "@troupe/contract/CallSpan"
 import type { Any } from "@troupe/contract/Definition"
 import * as Delivery from "@troupe/contract/Delivery"
@@ -14,7 +15,7 @@ import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { Abandoned, Forgotten, type InternalCall } from "./InternalCalls.ts"
+import { Abandoned, Forgotten, type InternalCall, isRemembered } from "./InternalCalls.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
@@ -30,6 +31,7 @@ export interface Callee {
 
 export interface OutgoingCallsOptions {
   readonly services: Services
+  readonly fork: Fork
   /** Completed when a contract whose implementation has left has another one; undefined if it has not left. */
   readonly departed: (contract: string) => Deferred.Deferred<void> | undefined
   /** The activation of an actor, held, if it is in memory. */
@@ -70,36 +72,42 @@ export class OutgoingCalls {
   private call(callee: Address.Address, call: InternalCall, awaited: boolean): Effect.Effect<unknown, unknown> {
     return Effect.withFiberRuntime((fiber) => {
       const turn = ofFiber(fiber)
-      // here, and not in the fiber of a call that nobody waits for: the turn must not go on
-      if (turn?.owner instanceof Turns && this.isForgotten(turn, turn.owner, call)) return giveUp(turn)
+      if (turn?.owner instanceof Turns) {
+        if (!awaited && isLive(turn)) return Effect.sync(() => this.stage(turn, callee, call))
+        if (this.isForgotten(turn, turn.owner, call)) return giveUp(turn)
+      }
       const sent = turn?.owner instanceof Turns
-        ? this.callFromTurn(turn, turn.owner, callee, call, awaited)
+        ? this.callFromTurn(turn, turn.owner, callee, call)
         : this.send(callee, call)
       return awaited ? sent : Effect.asVoid(Effect.forkDaemon(sent))
     })
   }
 
+  /** The call leaves with the events of the turn, when that is durable. It has no name: the turn is not run again then. */
+  private stage(turn: Turn, callee: Address.Address, call: InternalCall): void {
+    turn.calledOthers = true
+    turn.outputs.push(() => this.options.fork(Effect.ignore(this.send(callee, call))))
+  }
+
   /**
    * A call that is made in a turn leaves only when everything before that turn is durable. The caller's actor is held up
-   * until the answer is there, unless its turn does not wait for it.
+   * until the answer is there.
    */
   private callFromTurn(
     turn: Turn,
     caller: Turns,
     callee: Address.Address,
-    call: InternalCall,
-    awaited: boolean
+    call: InternalCall
   ): Effect.Effect<unknown, unknown> {
-    turn.calledOthers = true
     if (!isLive(turn)) return Effect.zipRight(caller.committed, this.send(callee, call))
-    const send = (wait?: Wait) => {
+    turn.calledOthers = true
+    return this.waiting(turn, caller.address, callee, (wait) => {
       const made = { ...call, wait }
       const sent = this.isRepeatable(turn, caller, made)
         ? Effect.catchIf(this.sendNamed(turn.request, callee, made), isForgotten, () => giveUp(turn))
         : this.sendFromTurn(callee, made)
       return Effect.zipRight(caller.committed, sent)
-    }
-    return awaited ? this.waiting(turn, caller.address, callee, send) : send()
+    })
   }
 
   /** The turn waits for what it sends, unless it would wait for ever. */
@@ -119,29 +127,32 @@ export class OutgoingCalls {
     )
   }
 
-  /** Whether the turn that makes the call may run again, and must find then what the call has done. */
+  /** Whether the turn that makes the call may run again, and is to make the same call then. */
   private isRepeatable(
     turn: Turn,
     caller: Turns,
     { codec }: InternalCall
   ): turn is Turn & { readonly request: Request } {
     return turn.request?.repeatable === true && caller.durable && !codec.forked
-      && Delivery.of(codec.rpc) === "exactly-once"
+      && Delivery.of(codec.rpc) !== "at-most-once"
   }
 
   /** Whether the turn may have been run before, and have made this call, so long ago that its callee may have forgotten. */
   private isForgotten(turn: Turn, caller: Turns, call: InternalCall): boolean {
     const now = this.options.services.clock.unsafeCurrentTimeMillis()
-    return isLive(turn) && this.isRepeatable(turn, caller, call) && now > turn.request.rememberedUntil
+    return isLive(turn) && this.isRepeatable(turn, caller, call) && isRemembered(call.codec)
+      && now > turn.request.rememberedUntil
   }
 
   /** The callee remembers the call under its name until it is told that it will not be made again. */
   private sendNamed(request: Request, callee: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    const id = request.derive(callee, call.codec.rpc._tag, JSON.stringify(call.encoded) ?? "")
-    const made = request.begin(callee, id)
     const { rememberedUntil, retried } = request
+    const id = request.derive(callee, call.codec.rpc._tag, JSON.stringify(call.encoded) ?? "")
+    const sent = this.sendFromTurn(callee, { ...call, id, rememberedUntil, retried })
+    if (!isRemembered(call.codec)) return sent
+    const made = request.begin(callee, id)
     return Effect.ensuring(
-      this.sendFromTurn(callee, { ...call, id, rememberedUntil, retried }),
+      sent,
       Effect.sync(() => {
         made.ended = true
         if (made.settled) this.settle([made])
@@ -164,27 +175,30 @@ export class OutgoingCalls {
   }
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    const once = call.id === undefined && !call.codec.forked
-    return once ? this.sendOnce(address, call) : this.sendInTime(address, call)
+    const { codec, id } = call
+    return codec.forked || (id !== undefined && isRemembered(codec))
+      ? this.sendInTime(address, call)
+      : this.sendOnce(address, call)
   }
 
   /** With an actor that is in memory, which is nearly always, the only wait is that for the turn: it has its own bound. */
   private sendOnce(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
-    return Effect.acquireUseRelease(
+    const once = Effect.acquireUseRelease(
       Effect.sync(() => this.options.holdAwake(address)),
-      (callee) =>
-        callee
-          ? Effect.catchIf(callee.callInternal(call), isAbandoned, () => this.unavailable(address))
-          : this.sendInTime(address, call),
+      (callee) => callee ? callee.callInternal(call) : this.sendInTime(address, call),
       (callee) => Effect.sync(() => callee?.release())
+    )
+    return Effect.catchIf(
+      once,
+      isAbandoned,
+      () => mayBeMadeAgain(call) ? this.sendInTime(address, call) : this.unavailable(address)
     )
   }
 
   private sendInTime(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const afterMillis = this.options.services.options.callTimeoutMillis
     const attempt = this.options.call(address, call)
-    // under its name a call can be made again without harm
-    const attempts = call.id === undefined ? attempt : Effect.retry(attempt, { while: isAbandoned, schedule: askAgain })
+    const attempts = mayBeMadeAgain(call) ? Effect.retry(attempt, { while: isAbandoned, schedule: askAgain }) : attempt
     return attempts.pipe(
       Effect.catchIf(isAbandoned, () => this.unavailable(address)),
       // the deadline holds in handlers that cannot be interrupted too
@@ -210,6 +224,10 @@ export class OutgoingCalls {
     }
   }
 }
+
+/** Whether a call whose activation was lost can be made again without harm. */
+const mayBeMadeAgain = ({ codec, id }: InternalCall): boolean =>
+  id !== undefined || (!codec.forked && Delivery.of(codec.rpc) === "idempotent")
 
 /** Whether what is done in the turn is a part of it. */
 const isLive = (turn: Turn): boolean => !turn.sealed && !turn.readOnly

@@ -13,7 +13,6 @@ export interface Parts {
   readonly services: Services
   readonly registration: Registration
   readonly address: Address
-  readonly epoch: number
   /** Of the activation. */
   readonly scope: Scope.Scope
   /** What its handlers and hooks are run with. */

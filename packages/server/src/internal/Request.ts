@@ -47,6 +47,9 @@ export class Request {
   static ofId = (id: string, rememberedUntil: number, retried: boolean): Request =>
     new Request(() => `derived ${id}`, true, rememberedUntil, retried)
 
+  /** The same, if nothing is remembered of it: it is the same call whenever it is made again, and so are not those it makes. */
+  static ofRepeated = (id: string): Request => new Request(() => `derived ${id}`, false)
+
   /** The firing of an alarm, however often it is tried. */
   static ofAlarm = (address: Address, firing: string, retried: boolean): Request =>
     new Request(() => `alarm ${firing} ${idOf(address)}`, true, Infinity, retried)

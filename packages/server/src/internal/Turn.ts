@@ -63,7 +63,7 @@ export class Turn {
   sealed = false
   /** Set when it has called another actor: its answer is recorded, so that it does not call again. */
   calledOthers = false
-  /** The events of the turn, in order. */
+  /** The events of the turn, and its calls that nobody waits for, in order. */
   readonly outputs: Array<() => void> = []
   /** The connections the turn ends. */
   readonly disconnects: Array<() => void> = []
