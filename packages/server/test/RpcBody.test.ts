@@ -107,6 +107,15 @@ describe.each(serializations)("a body in %s", (_, serialization) => {
     { fastCheck: { numRuns: 50, examples: [[[named("__proto__")], 1], [[named("constructor")], 1]] } }
   )
 
+  it.effect("is read to its end, also if its last line has none", () =>
+    Effect.gen(function*() {
+      const all = [{ ...named("a"), id: "1" }, { ...named("a"), id: "2" }]
+      const bytes = write(serialization, all)
+      const cut = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
+      const requests = Either.getOrThrow(yield* read(contentType, cut, cut.length))
+      assert.deepStrictEqual(requests.map(({ id }) => id), ["1", "2"])
+    }))
+
   const garbage = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
     spoilt(serialization),

@@ -23,6 +23,12 @@ const Ignored = Schema.Struct({ _tag: Schema.Literal("Ack", "Interrupt", "Ping",
 
 const decodeMessages = Schema.decodeUnknownEither(Schema.NonEmptyArray(Schema.Union(StockRequest, Ignored)))
 
+const newline = 0x0a
+
+/** The parser waits for the end of a line; a body has no more to come, so its last line needs none. */
+const terminate = (bytes: Uint8Array): Uint8Array =>
+  bytes.at(-1) === newline ? bytes : concat([bytes, Uint8Array.of(newline)])
+
 /** How much is read of a body that is too long, so that its client can read the answer: so many times what it may have. */
 const drainedTimes = 16
 
@@ -102,7 +108,7 @@ export class RpcBody {
   private decode(bytes: Uint8Array): Either.Either<ReadonlyArray<StockRequest>, Response> {
     return Either.try(() => {
       if (this.serialization === RpcSerialization.msgPack) MsgPack.check(bytes)
-      const messages = this.parser.decode(bytes)
+      const messages = this.parser.decode(this.serialization === RpcSerialization.ndjson ? terminate(bytes) : bytes)
       // without frames a body is one message, or an array of them
       return this.framed ? messages : messages.flat()
     }).pipe(
