@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ActorClient, Metrics as ClientMetrics } from "@troupe/client"
 import { Actor, ConnectionError } from "@troupe/contract"
 import { ActorHost, Metrics } from "@troupe/server"
-import { MemoryTransport, TestStore, TestTime } from "@troupe/testing"
+import { MemoryTransport, TestKit, TestStore, TestTime } from "@troupe/testing"
 import {
   Cause,
   Context,
@@ -47,6 +47,22 @@ class Shop extends Actor.Tag<Shop>()("ObservedShop", {
   internal: RpcGroup.make(Rpc.make("Close", { payload: { fails: Schema.Boolean } })),
   events: { sold: Schema.Int }
 }) {}
+
+/** A part of it dies, the one that a connection names. */
+class Frail extends Actor.Tag<Frail>()("ObservedFrail", {
+  params: Schema.Struct({ part: Schema.Literal("onBeforeConnect", "onConnect", "release", "onDisconnect") })
+}) {}
+
+const FrailLive = Frail.toLayer({ state: Schema.Void, initialState: () => undefined }, (frail) => {
+  const dies = (part: string, named: { readonly part: string }) =>
+    part === named.part ? Effect.dieMessage(part) : Effect.void
+  return Effect.succeed(frail.behavior({
+    onBeforeConnect: ({ params }) => dies("onBeforeConnect", params),
+    onConnect: ({ params }) =>
+      Effect.zipRight(Effect.addFinalizer(() => dies("release", params)), dies("onConnect", params)),
+    onDisconnect: ({ params }) => dies("onDisconnect", params)
+  }))
+})
 
 /** What a test holds back, and what was logged. */
 class Desk extends Context.Tag("test/Desk")<Desk, {
@@ -544,4 +560,25 @@ describe("logs", () => {
       )
       assert.strictEqual(about("the handler of ObservedShop.Die died")[0]!["connection"], ids[0])
     }))
+
+  it.effect("a hook that dies is named, with the connection it was run for", () => {
+    const logs: Context.Tag.Service<Desk>["logs"] = []
+    const kit = TestKit.layer({ actors: [Frail], implementations: FrailLive })
+    const visit = (part: typeof Frail.definition.params.fields.part.Type) =>
+      Effect.zipRight(
+        Effect.exit(Effect.scoped(ActorClient.connect(Frail, "a", { params: { part } }))),
+        Effect.zipRight(TestTime.settle, Effect.sync(() => logs.splice(0)))
+      )
+    return Effect.gen(function*() {
+      for (const _ of [1, 2]) {
+        const [before] = yield* visit("onBeforeConnect")
+        assert.strictEqual(before?.message, "onBeforeConnect died")
+        for (const part of ["onConnect", "release", "onDisconnect"] as const) {
+          const [log] = yield* visit(part)
+          assert.match(log?.message ?? "", new RegExp(`${part}.* died`))
+          assert.isDefined(log?.annotations["connection"])
+        }
+      }
+    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(kit, keepLogs(logs))))
+  })
 })

@@ -126,16 +126,20 @@ export class Admission {
   }
 
   /** Why a hook that failed refuses the connection. */
-  private refusal(hook: "onBeforeConnect" | "onConnect", cause: Cause.Cause<unknown>): DisconnectReason {
+  private refusal(
+    hook: "onBeforeConnect" | "onConnect",
+    cause: Cause.Cause<unknown>,
+    connection?: ConnectionId
+  ): DisconnectReason {
     const { answers, registration, services: { options: { connectTimeoutMillis } } } = this.owner
     const failure = Cause.failureOption(cause)
-    if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report(hook, cause) }
+    if (failure._tag === "None") return { _tag: "Unavailable", defectId: answers.report(hook, cause, connection) }
     if (failure.value === hookTimeout) return { _tag: "ConnectTimeout", afterMillis: connectTimeoutMillis }
     const { connectError } = registration.codecs.contract
     const encoded = Either.try(() => Codec.encodeOrThrow(connectError, failure.value))
-    return Either.isRight(encoded)
-      ? { _tag: "Denied", error: encoded.right }
-      : { _tag: "Unavailable", defectId: answers.report(hook, Cause.sequential(cause, Cause.die(encoded.left))) }
+    if (Either.isRight(encoded)) return { _tag: "Denied", error: encoded.right }
+    const undenied = Cause.sequential(cause, Cause.die(encoded.left))
+    return { _tag: "Unavailable", defectId: answers.report(hook, undenied, connection) }
   }
 
   /**
@@ -200,7 +204,9 @@ export class Admission {
         this.leaving.delete(connection)
         if (Exit.isFailure(exit)) {
           if (!entered) return refuse({ _tag: "Superseded" })
-          return refuse(turns.stopped ? { _tag: "ActivationLost" } : this.refusal("onConnect", exit.cause))
+          return refuse(
+            turns.stopped ? { _tag: "ActivationLost" } : this.refusal("onConnect", exit.cause, connection.id)
+          )
         }
         turn.outputs.unshift(() => connection.open(attachment))
         const opened = () => Deferred.unsafeDone(outcome, Exit.succeed(connection))
@@ -261,7 +267,8 @@ export class Admission {
         },
         run: () => connection.refused ? Effect.void : this.onDisconnect(connection, reason),
         end: (exit, turn) => {
-          if (Exit.isFailure(exit)) answers.report("onDisconnect", exit.cause)
+          if (Exit.isFailure(exit))
+            answers.report("onDisconnect, or a release of onConnect,", exit.cause, connection.id)
           turns.complete(turn, exit, gone, gone)
         },
         // the activation is lost: the hooks run, but what they change and send is dropped
