@@ -16,7 +16,7 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
   readonly key: string
   /**
    * The actor's state. Inside a turn it reads and writes the turn's staged value, which is dropped if the turn fails.
-   * Outside of one (in `build`, in background fibers) each change is a turn of its own, after those that are waiting.
+   * Outside of one (in `build`, in background fibers) each change is a turn of its own, which waits for its place.
    */
   readonly state: Ref.Ref<State>
   /**
@@ -50,8 +50,8 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
   /** The alarms that are set, as the turn has left them so far: the next one first, those that are parked last. */
   readonly alarms: Effect.Effect<ReadonlyArray<PendingAlarm<InternalRpcs<D>["_tag"]>>>
   /**
-   * Sets a parked alarm again, as part of the turn: it fires with its payload, now, and is tried again as often as a new
-   * one. Returns false, and does nothing, if none with this id is parked.
+   * Sets a parked alarm again, as part of the turn: it fires with its payload, now, and is tried again as before. It is the
+   * same request, so that nothing is done twice elsewhere. Returns false, and does nothing, if none with this id is parked.
    */
   readonly retryAlarm: (id: string) => Effect.Effect<boolean>
   /**
@@ -67,8 +67,8 @@ export interface Activation<Self, D extends Definition, State, ConnectionState> 
     options?: { readonly except?: Connection<D, ConnectionState> }
   ) => Effect.Effect<void>
   /**
-   * Runs an effect as one turn, after those that are waiting: several changes of a forked handler, a stream or a
-   * background fiber together, or none of them. Inside a turn it is part of that one.
+   * Runs an effect as one turn, when it has its place: several changes of a forked handler, a stream or a background fiber
+   * together, or none of them. Inside a turn it is part of that one.
    */
   readonly turn: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Names a behaviour's type for inference; returns it unchanged. What would never be called does not compile. */

@@ -15,7 +15,7 @@ export class ActorOverloaded extends Schema.TaggedError<ActorOverloaded>("@troup
 
 /**
  * The actor could not be built, or its activation was lost before the call was committed. The call may have run only
- * if the activation was lost; the server's log has the cause under `defectId`.
+ * if the activation was lost; the server's log says why, under `defectId` or before it.
  */
 export class ActorUnavailable extends Schema.TaggedError<ActorUnavailable>("@troupe/contract/ActorUnavailable")(
   "ActorUnavailable",

@@ -46,6 +46,6 @@ export interface PendingAlarm<Tag extends string> {
   readonly tag: Tag
   /** When it fires, in milliseconds since the epoch; none if it is parked. */
   readonly due: Option.Option<number>
-  /** How often it has failed since it was set. */
+  /** How often it has failed since it was set; once, if it was parked and is tried again. */
   readonly failures: number
 }
