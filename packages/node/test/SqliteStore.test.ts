@@ -118,7 +118,57 @@ const version1 = `
   PRAGMA application_id = ${0x54727065};
   PRAGMA user_version = 1`
 
+/** What the third version of the tables had, with a row of each kind. */
+const version3 = `
+  CREATE TABLE epoch(reserved INTEGER NOT NULL);
+  INSERT INTO epoch VALUES(1024);
+  CREATE TABLE actor(name TEXT NOT NULL, key TEXT NOT NULL, incarnation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    version INTEGER NOT NULL, state TEXT, destroyed INTEGER, reply_seq INTEGER, reply_at INTEGER, reply_body TEXT,
+    PRIMARY KEY(name, key)) WITHOUT ROWID;
+  CREATE TABLE alarm(name TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL, due INTEGER, tag TEXT NOT NULL, payload TEXT,
+    attempt INTEGER NOT NULL, firing TEXT NOT NULL, PRIMARY KEY(name, key, id)) WITHOUT ROWID;
+  CREATE INDEX alarm_due ON alarm(name, due, key) WHERE due IS NOT NULL;
+  CREATE INDEX actor_destroyed ON actor(destroyed) WHERE destroyed IS NOT NULL;
+  CREATE INDEX actor_reply_at ON actor(reply_at) WHERE reply_at IS NOT NULL;
+  CREATE TABLE reply(name TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY(name, key, seq)) WITHOUT ROWID;
+  CREATE INDEX reply_at ON reply(at);
+  CREATE VIEW segment AS SELECT name, key, seq, at, body FROM reply
+    UNION ALL SELECT name, key, reply_seq, reply_at, reply_body FROM actor WHERE reply_seq IS NOT NULL;
+  INSERT INTO actor VALUES('Lab', 'alice', 2, 17, 4, '"kept"', NULL, 4, 40, '[["s",2,"{}"]]');
+  INSERT INTO actor VALUES('Lab', 'bob', 5, 18, 7, NULL, 30, NULL, NULL, NULL);
+  INSERT INTO reply VALUES('Lab', 'alice', 3, 30, '[["s",1,"{}"]]');
+  INSERT INTO alarm VALUES('Lab', 'alice', 'a', 9, 'Ring', '{"loud":true}', 1, '17.1');
+  INSERT INTO alarm VALUES('Lab', 'alice', 'b', NULL, 'Ring', NULL, 11, '17.2');
+  PRAGMA application_id = ${0x54727065};
+  PRAGMA user_version = 3`
+
 describe("a file of an earlier release", () => {
+  it.scoped("of the third version is brought up to date, with a row of each kind", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* sql(filename, version3)
+      for (const _ of [1, 2]) {
+        yield* using(filename, (store) =>
+          Effect.gen(function*() {
+            const claim = yield* store.claim(alice)
+            assert.deepInclude(claim, { version: 4, state: "\"kept\"", incarnation: 2 })
+            assert.sameDeepMembers([...claim.alarms], [
+              { id: "a", due: 9, tag: "Ring", payload: "{\"loud\":true}", attempt: 1, firing: "17.1" },
+              { id: "b", due: undefined, tag: "Ring", payload: undefined, attempt: 11, firing: "17.2" }
+            ])
+            assert.deepStrictEqual(yield* store.replies(alice), [
+              { seq: 3, replies: [{ session: "s", call: 1, exit: "{}" }] },
+              { seq: 4, replies: [{ session: "s", call: 2, exit: "{}" }] }
+            ])
+            assert.deepStrictEqual(yield* store.alarms({ contract: "Lab", after: undefined, max: 9 }), [
+              { due: 9, key: "alice" }
+            ])
+            assert.deepInclude(yield* store.claim(bob), { version: 7, state: undefined, incarnation: 5 })
+          }))
+      }
+    }))
+
   it.scoped("is brought up to date, with everything that is in it", () =>
     Effect.gen(function*() {
       const filename = yield* file
@@ -340,7 +390,7 @@ describe("a file that cannot be opened", () => {
     Effect.gen(function*() {
       const filename = yield* filled
       yield* sql(filename, "PRAGMA user_version = 99")
-      yield* refusedUnchanged(filename, /it has version 99, and this release .* knows 3 at most/)
+      yield* refusedUnchanged(filename, /it has version 99, and this release .* knows 4 at most/)
     }))
 
   it.scoped("is damaged", () =>

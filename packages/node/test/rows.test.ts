@@ -110,8 +110,13 @@ it.scopedLive("X3 rows that nobody of us has written are read, or refused withou
       Effect.sync(() => new Database(filename)),
       (db) => Effect.sync(() => db.close())
     )
-    const insertActor = db.prepare("INSERT INTO actor VALUES('Kept', ?, 0, 1, 1, ?, NULL, 1, ?, ?)")
-    const insertAlarm = db.prepare("INSERT INTO alarm VALUES('Kept', ?, 'a', ?, ?, ?, 0, '1.1')")
+    const insertActor = db.prepare(
+      `INSERT INTO actor(name, key, incarnation, epoch, version, state, reply_seq, reply_at, reply_body)
+       VALUES('Kept', ?, 0, 1, 1, ?, 1, ?, ?)`
+    )
+    const insertAlarm = db.prepare(
+      `INSERT INTO alarm(name, key, id, due, tag, payload, attempt, firing) VALUES('Kept', ?, 'a', ?, ?, ?, 0, '1.1')`
+    )
     const samples = fc.sample(rows, count)
     samples.forEach(({ body, due, payload, state, tag }, i) => {
       insertActor.run(`${i}`, state, Date.now(), body)

@@ -192,7 +192,9 @@ const makeAdvance = (db, rowless) => {
  */
 const makeCommit = (db, rowless) => {
   const advance = makeAdvance(db, rowless)
-  const setAlarm = db.prepare("INSERT OR REPLACE INTO alarm VALUES(?, ?, ?, ?, ?, ?, ?, ?)")
+  const setAlarm = db.prepare(
+    `INSERT OR REPLACE INTO alarm(name, key, id, due, tag, payload, attempt, firing) VALUES(?, ?, ?, ?, ?, ?, ?, ?)`
+  )
   const deleteAlarm = db.prepare("DELETE FROM alarm WHERE name = ? AND key = ? AND id = ?")
   // A trace stays, so that a client which comes back can be told that it was another life it called. The segment of the
   // commit that ends the actor stays with it.
