@@ -311,6 +311,20 @@ describe("the lock", () => {
       assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
     }))
 
+  it.scoped("L8 a store whose files were deleted leaves the lock of the next one alone when it closes", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      const directory = Path.dirname(filename)
+      const scope = yield* Scope.make()
+      yield* openIn(scope, filename)
+      for (const name of Fs.readdirSync(directory)) Fs.unlinkSync(`${directory}/${name}`)
+      const next = yield* open(filename)
+      yield* Scope.close(scope, Exit.void)
+      assert.include(Fs.readdirSync(directory), "store.db-lock")
+      assert.match(yield* refusal(filename), /in use by another/)
+      assert.deepStrictEqual(yield* next.commit([commitOf(yield* next.claim(alice))]), [{ _tag: "committed" }])
+    }))
+
   it.scopedLive(
     "L8 two processes: the second is refused while the first lives, and opens after its SIGKILL",
     () =>

@@ -123,7 +123,7 @@ const lock = (name) => {
     const db = new Database(name)
     try {
       db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE")
-      if (before !== undefined && inodeOf(name) === before) return { name, db }
+      if (before !== undefined && inodeOf(name) === before) return { name, inode: before, db }
     } catch (error) {
       db.close()
       throw error
@@ -133,10 +133,13 @@ const lock = (name) => {
   throw new Refused("InUse", inUse)
 }
 
-/** @param {ReturnType<typeof lock>} held */
-const unlock = ({ db, name }) => {
+/**
+ * If somebody has deleted or moved the lock file, another store may have one of that name by now, which is not ours to delete.
+ * @param {ReturnType<typeof lock>} held
+ */
+const unlock = ({ db, inode, name }) => {
   try {
-    fs.unlinkSync(name)
+    if (inodeOf(name) === inode) fs.unlinkSync(name)
   } catch {
     // Windows deletes no open file: the next owner takes it over.
   }
