@@ -20,7 +20,8 @@ import * as SqliteThread from "./internal/SqliteThread.ts"
 export interface Options {
   /**
    * The file. It is created if it does not exist; its directory must. SQLite keeps `-wal` and `-shm` files beside it, and
-   * the store a `-lock` file while it is open.
+   * the store a `-lock` file while it is open. Whatever else reads or copies them has to be another process: to close them in
+   * this one drops its locks.
    */
   readonly filename: string
   /**

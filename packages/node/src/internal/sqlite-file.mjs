@@ -1,4 +1,4 @@
-/** A store file: found fit, locked against a second store, brought to the newest version of its tables, and closed. */
+/** A store file: found fit, locked against a second store, brought to the newest version of its tables, watched, and closed. */
 import Database from "libsql"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -191,6 +191,29 @@ const setModes = (db) => {
 }
 
 /**
+ * Remembers which files a store has open. Each has a number that no other file gets while it is open, whatever its name.
+ * @param {string} name
+ */
+const makeWatch = (name) => {
+  const remember = (/** @type {string} */ name) => ({ name, inode: inodeOf(name) })
+  const file = remember(name)
+  const log = remember(`${name}-wal`)
+  return {
+    /**
+     * Why what is committed would be lost with the process: without its name, nobody finds the file again, or its log. SQLite
+     * does not look. A program that takes itself for the last to close the file deletes the log, and if this process has
+     * dropped its locks, by closing the file elsewhere, any program does.
+     */
+    whyLost: () => {
+      const gone = [file, log].find(({ inode, name }) => inode === undefined || inodeOf(name) !== inode)
+      return gone && `${path.basename(gone.name)} was deleted, moved or replaced while the store was open`
+    },
+    /** Somebody else has a log of this name, and so the file. */
+    isTakenOver: () => ![undefined, log.inode].includes(inodeOf(log.name))
+  }
+}
+
+/**
  * @template A
  * @param {string} name
  * @param {Retrying} retrying
@@ -203,7 +226,9 @@ const openDatabase = (name, retrying, use) => {
     retrying(() => versionOf(db))
     retrying(() => setModes(db))
     retrying(() => migrate(db))
-    return { db, result: use(db) }
+    const result = use(db)
+    // it has a log now
+    return { db, result, ...makeWatch(name) }
   } catch (error) {
     db.close()
     throw error
@@ -221,10 +246,11 @@ export const open = (filename, retrying, use) => {
   const name = inspectPath(filename)
   const held = lock(`${name}-lock`)
   try {
-    const { db, result } = openDatabase(name, retrying, use)
+    const { db, isTakenOver, result, whyLost } = openDatabase(name, retrying, use)
     const close = () => {
       try {
-        db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+        // a log without its name is saved that way; but it must not overwrite what another one has brought in
+        if (!isTakenOver()) db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
       } finally {
         try {
           db.close()
@@ -233,7 +259,7 @@ export const open = (filename, retrying, use) => {
         }
       }
     }
-    return { close, result }
+    return { close, result, whyLost }
   } catch (error) {
     unlock(held)
     throw error

@@ -339,5 +339,6 @@ export const make = (db, { retentionMillis }, retrying) => {
   return makeAnswer(attempt, retrying)
 }
 
-/** @param {Request} request */
-const isFsync = ({ argument, operation }) => operation === "commit" && argument.some(({ fsync }) => fsync)
+/** Whether a loss of power is to be survived. */
+export const isFsync = /** @param {Request} request */ ({ argument, operation }) =>
+  operation === "commit" && argument.some(({ fsync }) => fsync)

@@ -19,9 +19,41 @@ const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPor
 /** @param {Refusal | undefined} refusal */
 const tell = (refusal) => port.postMessage(/** @type {Opening} */ ({ refusal }))
 
+/** How long a look at the files is good for, but where a loss of power is to be survived: it costs some 5 microseconds. */
+const lookMillis = 50
+
+/**
+ * Answers only what lasts. Once something was lost, nothing more is done: whoever has the files' names now is not to be
+ * harmed.
+ * @param {(batch: Batch) => Array<Answer>} answer
+ * @param {() => string | undefined} whyLost
+ * @returns {(batch: Batch) => Array<Answer>}
+ */
+const makeLasting = (answer, whyLost) => {
+  /** @type {string | undefined} */
+  let lost
+  let lookedAt = -Infinity
+  return (batch) => {
+    const failed = (/** @type {string} */ error) => batch.requests.map(({ id }) => ({ id, error }))
+    if (lost !== undefined) return failed(lost)
+    const answers = answer(batch)
+    const now = performance.now()
+    if (now < lookedAt + lookMillis && !batch.requests.some(operations.isFsync)) return answers
+    try {
+      lost = whyLost()
+      lookedAt = now
+    } catch (error) {
+      // nobody knows: somebody has closed the directory, for example
+      return failed(messageOf(error))
+    }
+    return lost === undefined ? answers : failed(lost)
+  }
+}
+
 const start = () => {
   const retrying = makeRetrying(options)
-  const { close, result: answer } = open(options.filename, retrying, (db) => operations.make(db, options, retrying))
+  const { close, result, whyLost } = open(options.filename, retrying, (db) => operations.make(db, options, retrying))
+  const answer = makeLasting(result, whyLost)
   port.on("message", (/** @type {Batch} */ batch) => {
     const closing = batch.requests.find(({ operation }) => operation === "close")
     const answers = answer(batch)
