@@ -46,14 +46,23 @@ const unavailable = (response: Http.ServerResponse): boolean => {
 /** How long requests that are running may take when the server closes. */
 const closeTimeoutMillis = 1000
 
-/**
- * Node waits for every connection before a server is closed, also for those on which nothing was ever asked. It does not
- * know of those that were upgraded.
- */
-const closeInTime = (server: Http.Server, upgraded: Iterable<Duplex>): void => {
+/** The connections of a server, until it is closed. Node knows neither of those that were upgraded, nor of TLS before its handshake. */
+const collectSockets = (server: Http.Server): ReadonlySet<Net.Socket> => {
+  const sockets = new Set<Net.Socket>()
+  const add = (socket: Net.Socket): void => {
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  }
+  server.on("connection", add)
+  // it may be listened on again
+  server.once("close", () => server.off("connection", add))
+  return sockets
+}
+
+/** Node waits for every connection before a server is closed, also for those on which nothing was ever asked. */
+const closeInTime = (server: Http.Server, sockets: Iterable<Net.Socket>): void => {
   const timer = setTimeout(() => {
-    server.closeAllConnections()
-    for (const socket of upgraded) socket.destroy()
+    for (const socket of sockets) socket.destroy()
   }, closeTimeoutMillis)
   server.once("close", () => clearTimeout(timer))
 }
@@ -62,22 +71,18 @@ const closeInTime = (server: Http.Server, upgraded: Iterable<Duplex>): void => {
 const lingerMillis = 2000
 
 /** Of an upgrade that somebody else answers: Node has taken its listeners, and its timeouts, off the socket. */
-const watch = (socket: Duplex, upgraded: Set<Duplex>): void => {
+const watch = (socket: Duplex): void => {
   // a reset of the peer would end the process
   socket.on("error", ignore)
-  upgraded.add(socket)
   let timer: NodeJS.Timeout | undefined
   socket.once("finish", () => {
     timer = setTimeout(() => socket.destroy(), lingerMillis)
   })
-  socket.once("close", () => {
-    clearTimeout(timer)
-    upgraded.delete(socket)
-  })
+  socket.once("close", () => clearTimeout(timer))
 }
 
 /** Takes the upgrades of listened paths before anyone else on the server sees them. Returns how to stop. */
-const intercept = (server: Http.Server, endpoints: Endpoints, upgraded: Set<Duplex>): () => void => {
+const intercept = (server: Http.Server, endpoints: Endpoints): () => void => {
   const { emit } = server
   /** Whether an upgrade has been dealt with. */
   const take = (request: Http.IncomingMessage, socket: Duplex, head: Buffer): boolean => {
@@ -86,7 +91,7 @@ const intercept = (server: Http.Server, endpoints: Endpoints, upgraded: Set<Dupl
       endpoint.upgrade(request, socket, head)
       return true
     }
-    watch(socket, upgraded)
+    watch(socket)
     if (server.listenerCount("upgrade") === 1) refuse(socket, isServed(server) || endpoints.size > 0 ? 404 : 503)
     else return false
     return true
@@ -117,26 +122,28 @@ const listen = (endpoints: Endpoints, context: EndpointContext) => (options: Lin
   ))
 
 /** Accepts links on a server. Those that are left when the scope closes are cut, because the server waits for them. */
-const makeListener = (server: Http.Server): Effect.Effect<typeof LinkListener.Service, never, Scope.Scope> =>
+const makeListener = (
+  server: Http.Server,
+  sockets: Iterable<Net.Socket>
+): Effect.Effect<typeof LinkListener.Service, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const report = (message: string) => (cause: unknown) => void runFork(Effect.logError(message, Cause.die(cause)))
     const context: EndpointContext = { sockets: new Set(), report: report("a link failed") }
     const endpoints: Endpoints = new Map()
-    const upgraded = new Set<Duplex>()
     // what goes wrong while it serves, like too many open files, must not end the process
     const onError = report("the HTTP server failed")
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         server.on("error", onError)
-        return intercept(server, endpoints, upgraded)
+        return intercept(server, endpoints)
       }),
       (stop) =>
         Effect.sync(() => {
           stop()
           server.off("error", onError)
           for (const socket of context.sockets) socket.terminate()
-          closeInTime(server, upgraded)
+          closeInTime(server, sockets)
         })
     )
     return { listen: listen(endpoints, context) }
@@ -159,8 +166,9 @@ export const layer = (
 ): Layer.Layer<Platform | LinkListener, ServeError> =>
   Layer.unwrapEffect(Effect.sync(() => {
     const server = createServer()
+    const sockets = collectSockets(server)
     return Layer.provideMerge(
-      Layer.scoped(LinkListener, makeListener(server)),
+      Layer.scoped(LinkListener, makeListener(server, sockets)),
       Layer.mapError(NodeHttpServer.layer(() => server, options), withMessage)
     )
   }))

@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { NodeActors } from "@troupe/node"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { createServer } from "node:http"
+import { createServer as createSecureServer } from "node:https"
 import * as Net from "node:net"
 
 const portOf = (context: Context.Context<HttpServer.HttpServer>) => {
@@ -11,11 +12,14 @@ const portOf = (context: Context.Context<HttpServer.HttpServer>) => {
   return address._tag === "TcpAddress" ? address.port : 0
 }
 
-const listen = Effect.gen(function*() {
-  const scope = yield* Scope.make()
-  const layer = NodeActors.layer(createServer, { port: 0, host: "127.0.0.1" })
-  return { scope, port: portOf(yield* Layer.buildWithScope(layer, scope)) }
-})
+const listenWith = (create: typeof createServer) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const layer = NodeActors.layer(create, { port: 0, host: "127.0.0.1" })
+    return { scope, port: portOf(yield* Layer.buildWithScope(layer, scope)) }
+  })
+
+const listen = listenWith(createServer)
 
 const connected = (port: number) =>
   Effect.acquireRelease(
@@ -37,6 +41,21 @@ it.scopedLive(
       const closed = yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "30 seconds")
       assert.strictEqual(closed._tag, "Some")
       assert.isDefined(silent)
+    }),
+  60_000
+)
+
+it.scopedLive(
+  "real sockets: a server of https closes although a connection has never begun its handshake",
+  () =>
+    Effect.gen(function*() {
+      const { port, scope } = yield* listenWith(createSecureServer)
+      yield* connected(port)
+      const half = yield* connected(port)
+      // the beginning of a record of TLS
+      half.write(Uint8Array.of(0x16, 0x03, 0x01))
+      const closed = yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "30 seconds")
+      assert.strictEqual(closed._tag, "Some")
     }),
   60_000
 )
