@@ -631,6 +631,34 @@ it.scoped("an actor that was only looked at leaves no row", () =>
     assert.strictEqual(rows(filename, "actor"), 1)
   }))
 
+it.scoped(
+  "however many others are looked at, who has claimed an actor that was never stored can store it, and only one of them",
+  () =>
+    Effect.gen(function*() {
+      const store = yield* open(yield* file)
+      const [hers, stale, his] = [yield* store.claim(alice), yield* store.claim(bob), yield* store.claim(bob)]
+      yield* Effect.forEach(
+        Array.from({ length: 100_001 }, (_, i) => Address.make("Lab", `${i}`)),
+        (address) => store.claim(address),
+        { concurrency: 1000, discard: true }
+      )
+      assert.deepStrictEqual(yield* store.commit([commitOf(hers)]), [{ _tag: "committed" }])
+      // once
+      assert.deepStrictEqual(yield* store.commit([commitOf(hers)]), [{ _tag: "superseded" }])
+      assert.deepStrictEqual(yield* store.commit([commitOf({ ...hers, version: 1 })]), [{ _tag: "committed" }])
+      const results = yield* store.commit([his, stale].map((claim) => commitOf(claim, { address: bob })))
+      assert.deepStrictEqual(results, [{ _tag: "committed" }, { _tag: "superseded" }])
+      // an owner that is remembered keeps out those that were forgotten
+      const carol = Address.make("Lab", "0")
+      const late = yield* store.claim(carol)
+      assert.deepStrictEqual(yield* store.commit([commitOf({ ...late, epoch: hers.epoch }, { address: carol })]), [
+        { _tag: "superseded" }
+      ])
+      assert.deepStrictEqual(yield* store.commit([commitOf(late, { address: carol })]), [{ _tag: "committed" }])
+    }),
+  60_000
+)
+
 // --- other programs, and failures ------------------------------------------------------------------------------------
 
 it.scoped("other programs can read the file while the store is open", () =>

@@ -8,7 +8,7 @@ import { firstOf, makeAnswer, makeEpochs, makeTransaction } from "./sqlite-trans
  * @import { Db } from "./sqlite-file.mjs"
  */
 
-/** How many owners of actors that have no row are remembered. The oldest is forgotten first, and cannot commit then. */
+/** How many owners of actors that have no row are remembered. The oldest is forgotten first. */
 const rowlessMax = 100_000
 
 /** @typedef {Pick<Claim, "epoch" | "incarnation" | "version">} Owner */
@@ -19,6 +19,8 @@ const rowlessMax = 100_000
  */
 const makeRowless = () => {
   const owners = /** @type {Map<string, Owner>} */ (new Map())
+  /** Of the newest owner that was forgotten because there were too many. All others have later ones. */
+  let forgottenEpoch = 0
   const idOf = /** @param {ActorRow} actor */ ({ name, key }) => `${name.length}:${name}${key}`
   return {
     /**
@@ -29,15 +31,23 @@ const makeRowless = () => {
       const id = idOf(actor)
       owners.delete(id)
       owners.set(id, owner)
-      if (owners.size > rowlessMax) owners.delete(/** @type {string} */ (owners.keys().next().value))
+      if (owners.size <= rowlessMax) return
+      const [oldest, { epoch }] = /** @type {[string, Owner]} */ (owners.entries().next().value)
+      forgottenEpoch = epoch
+      owners.delete(oldest)
     },
     /**
      * How often the actor has been destroyed before, if this is a first commit of who owns it.
+     *
+     * One that may have been forgotten is believed, if no later claim is known: its commit counts only where there is no row, so
+     * that nobody has committed before it. If its actor was claimed again, and that claim is forgotten too, the first of the
+     * two that commits is the owner, and the other is superseded, as if it had come late.
      * @param {CommitRow} commit
      */
     incarnationFor: (commit) => {
       const owner = owners.get(idOf(commit))
-      return owner?.epoch === commit.epoch && owner.version === commit.version ? owner.incarnation : undefined
+      if (!owner) return commit.version === 0 && commit.epoch <= forgottenEpoch ? 0 : undefined
+      return owner.epoch === commit.epoch && owner.version === commit.version ? owner.incarnation : undefined
     },
     forget: /** @param {ActorRow} actor */ (actor) => owners.delete(idOf(actor))
   }
