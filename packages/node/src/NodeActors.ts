@@ -11,7 +11,7 @@ import type * as HttpServer from "@effect/platform/HttpServer"
 import { ServeError } from "@effect/platform/HttpServerError"
 import { LinkListener, type LinkOptions } from "@troupe/server/LinkListener"
 import * as Cause from "effect/Cause"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -21,6 +21,7 @@ import type * as Http from "node:http"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import { type EndpointContext, LinkEndpoint, refuse } from "./internal/LinkEndpoint.ts"
+import { unwrapConfig } from "./internal/unwrapConfig.ts"
 
 /** What `NodeHttpServer.layer` provides. */
 type Platform = HttpServer.HttpServer | HttpPlatform.HttpPlatform | Etag.Generator | NodeContext.NodeContext
@@ -178,4 +179,4 @@ export const layerConfig = (
   createServer: () => Http.Server,
   options: Config.Config.Wrap<Net.ListenOptions>
 ): Layer.Layer<Platform | LinkListener, ConfigError.ConfigError | ServeError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(options), (options) => layer(createServer, options)))
+  Layer.unwrapEffect(Effect.map(unwrapConfig(options), (options) => layer(createServer, options)))

@@ -5,7 +5,7 @@
 import type { Address } from "@troupe/contract/Address"
 import { withDefaults } from "@troupe/contract/Options"
 import { ActorStore, type Commit, type RecordedReply, type ReplySegment, StoreError } from "@troupe/server/ActorStore"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as path from "node:path"
 import type { ActorRow, CommitRow, Operations, SegmentRow } from "./internal/SqliteProtocol.ts"
 import * as SqliteThread from "./internal/SqliteThread.ts"
+import { unwrapConfig } from "./internal/unwrapConfig.ts"
 
 /** What the store can be told. */
 export interface Options {
@@ -193,4 +194,4 @@ export const layer = (options: Options): Layer.Layer<ActorStore, SqliteOpenError
 export const layerConfig = (
   options: Config.Config.Wrap<Options>
 ): Layer.Layer<ActorStore, ConfigError.ConfigError | SqliteOpenError> =>
-  Layer.scoped(ActorStore, Effect.flatMap(Config.unwrap(options), make))
+  Layer.scoped(ActorStore, Effect.flatMap(unwrapConfig(options), make))

@@ -42,3 +42,21 @@ it.scopedLive("the server listens where the configuration says", () =>
     const error = yield* Effect.flip(Layer.build(Layer.provide(Server, configured({ PORT: "none" }))))
     assert.include(error, { _op: "InvalidData" })
   }))
+
+it.scopedLive("options that are undefined are not given", () =>
+  Effect.gen(function*() {
+    const filename = `${yield* Directory.temporary}/store.db`
+    // as in a program whose compiler does not know `exactOptionalPropertyTypes`
+    const nothing = undefined as never
+    const store = SqliteStore.layerConfig({ filename: Config.succeed(filename), retention: nothing })
+    assert.strictEqual(Context.get(yield* Layer.build(store), ActorStore.ActorStore).retentionMillis, 86_400_000)
+    const server = NodeActors.layerConfig(() => Http.createServer(), { port: Config.succeed(0), host: nothing })
+    assert.include(Context.get(yield* Layer.build(server), HttpServer.HttpServer).address, { _tag: "TcpAddress" })
+  }))
+
+it.scopedLive("all options can be one configuration", () =>
+  Effect.gen(function*() {
+    const filename = `${yield* Directory.temporary}/store.db`
+    const store = SqliteStore.layerConfig(Config.succeed({ filename, retention: "1 hour" }))
+    assert.strictEqual(Context.get(yield* Layer.build(store), ActorStore.ActorStore).retentionMillis, 3_600_000)
+  }))
