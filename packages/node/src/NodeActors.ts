@@ -15,6 +15,7 @@ import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
@@ -151,27 +152,35 @@ const makeListener = (
   })
 
 /** The platform's error has no message of its own. */
-const withMessage = ({ cause }: ServeError): ServeError =>
+const serveError = (cause: unknown): ServeError =>
   Object.assign(new ServeError({ cause }), {
     message: `the HTTP server cannot listen: ${cause instanceof Error ? cause.message : String(cause)}`
   })
 
+/** Node throws at what nobody can listen on, like a port beyond 65535, which is a defect to the platform. */
+const toServeError = (cause: Cause.Cause<ServeError>): Cause.Cause<ServeError> => {
+  const thrown = Option.getOrUndefined(Cause.dieOption(cause))
+  return thrown instanceof Error && "code" in thrown ? Cause.fail(serveError(thrown)) : cause
+}
+
 /**
  * Node's HTTP server as `NodeHttpServer.layer` provides it, and the links of `ActorServer.layer` on the same port. Other
  * routes and other upgrades are left alone. Fails with `ServeError` if the server cannot listen, for example because the
- * port is in use.
+ * port is in use or there is no such port. A server that listens already is left as it is.
  */
 export const layer = (
   createServer: () => Http.Server,
   options: Net.ListenOptions
 ): Layer.Layer<Platform | LinkListener, ServeError> =>
-  Layer.unwrapEffect(Effect.sync(() => {
+  Layer.unwrapEffect(Effect.suspend(() => {
     const server = createServer()
+    if (server.listening) return Effect.fail(serveError("it listens already"))
     const sockets = collectSockets(server)
-    return Layer.provideMerge(
-      Layer.scoped(LinkListener, makeListener(server, sockets)),
-      Layer.mapError(NodeHttpServer.layer(() => server, options), withMessage)
+    const listening = NodeHttpServer.layer(() => server, options).pipe(
+      Layer.mapError(({ cause }) => serveError(cause)),
+      Layer.catchAllCause((cause) => Layer.failCause(toServeError(cause)))
     )
+    return Effect.succeed(Layer.provideMerge(Layer.scoped(LinkListener, makeListener(server, sockets)), listening))
   }))
 
 /** The same, with options from the configuration. */

@@ -352,6 +352,24 @@ describe("the server", () => {
       assert.include(Cause.pretty(Cause.fail(error)), `ServeError: ${message}`)
     }))
 
+  for (const options of [{ port: 70_000 }, { port: -1 }, { port: NaN }, { path: "" }, {}]) {
+    it.scopedLive(`says that nobody can listen on ${JSON.stringify(options)}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(NodeActors.layer(Http.createServer, options))))
+        assert.strictEqual(error._tag, "ServeError")
+        assert.match(error.message, /^the HTTP server cannot listen: /)
+      }))
+  }
+
+  it.scopedLive("says that it listens already, and goes on", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* serve()
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(NodeActors.layer(() => server, listenOn))))
+      assert.strictEqual(error._tag, "ServeError")
+      assert.strictEqual(error.message, "the HTTP server cannot listen: it listens already")
+      assert.strictEqual(yield* get(port, "/health"), "ok")
+    }))
+
   it.scopedLive("stops with its layer, also when links are left", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
