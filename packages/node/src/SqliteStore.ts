@@ -30,7 +30,10 @@ export interface Options {
    * Default: 24 hours.
    */
   readonly retention?: Duration.DurationInput
-  /** How often a transaction is tried again that failed for a passing reason, like a full disk. Default: 5. */
+  /**
+   * How often a transaction is tried again that failed for a passing reason, like a full disk; not when the store is closing.
+   * Default: 5.
+   */
   readonly retriesMax?: number
   /** The wait before the first of these; it doubles each time, up to a second. Default: 10 milliseconds. */
   readonly retryDelay?: Duration.DurationInput

@@ -708,6 +708,66 @@ it.scopedLive("a commit goes through when another program has finished in time",
     assert.deepStrictEqual(yield* committing, [{ _tag: "committed" }])
   }))
 
+for (
+  const options of [
+    { retriesMax: Infinity },
+    { retriesMax: Infinity, retryDelay: 0 },
+    { retriesMax: Infinity, retryDelay: "100 days" }
+  ] as const
+) {
+  it.scopedLive(
+    `a store closes beside another program that has its file: ${JSON.stringify(options)}`,
+    () =>
+      Effect.gen(function*() {
+        const filename = yield* file
+        const scope = yield* Scope.make()
+        const store = yield* openIn(scope, filename, options)
+        const claim = yield* store.claim(alice)
+        const other = yield* Effect.acquireRelease(
+          Effect.sync(() => new Database(filename)),
+          (db) => Effect.sync(() => db.close())
+        )
+        other.exec("BEGIN IMMEDIATE")
+        const committing = yield* Effect.fork(Effect.flip(store.commit([commitOf(claim)])))
+        yield* Effect.sleep("100 millis")
+        assert.isTrue(Option.isNone(yield* Fiber.poll(committing)))
+        const [time] = yield* Effect.timed(Scope.close(scope, Exit.void))
+        assert.isBelow(Duration.toMillis(time), 5000)
+        assert.match((yield* committing).message, /it is in use/)
+      }),
+    20_000
+  )
+}
+
+it.scopedLive("a long delay is a second, and a number of retries that is none is 0", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const other = () => {
+      const db = new Database(filename)
+      db.exec("BEGIN IMMEDIATE")
+      return Effect.sync(() => {
+        db.exec("ROLLBACK")
+        db.close()
+      })
+    }
+    yield* using(filename, (store) =>
+      Effect.gen(function*() {
+        const claim = yield* store.claim(alice)
+        const end = other()
+        const committing = yield* Effect.fork(store.commit([commitOf(claim)]))
+        yield* Effect.sleep("100 millis")
+        yield* end
+        assert.deepStrictEqual(yield* committing, [{ _tag: "committed" }])
+      }), { retryDelay: Duration.infinity })
+    yield* using(filename, (store) =>
+      Effect.gen(function*() {
+        const claim = yield* store.claim(alice)
+        const end = other()
+        assert.match((yield* Effect.flip(store.commit([commitOf(claim)]))).message, /it is in use/)
+        yield* end
+      }), { retriesMax: NaN })
+  }), 20_000)
+
 it.scoped("what one actor fails at is undone, and the others of its transaction stand", () =>
   Effect.gen(function*() {
     const filename = yield* filled

@@ -8,6 +8,8 @@ export interface WorkerOptions {
   readonly retentionMillis: number
   readonly retriesMax: number
   readonly retryDelayMillis: number
+  /** Shared. It holds 1 once the thread is to be closed, and whoever waits for it is woken then. */
+  readonly closing: Int32Array
 }
 
 /** Why a file was not opened: in one word for programs, and in a sentence for people. */

@@ -20,6 +20,7 @@ export class SqliteThread {
 
   constructor(
     readonly worker: Worker,
+    private readonly closing: Int32Array,
     private readonly clock: Clock.Clock,
     private readonly schedule: (task: () => void) => void,
     onOpening: (refusal: Refusal | undefined) => void
@@ -59,10 +60,12 @@ export class SqliteThread {
   }
 
   /**
-   * Waits until all that was asked is done, the file is closed and the thread has ended, by itself: to end it could meet an
-   * error of SQLite on its way, and that would end the process.
+   * Waits until all that was asked is done, or has failed once, the file is closed and the thread has ended, by itself: to end
+   * it could meet an error of SQLite on its way, and that would end the process.
    */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    Atomics.store(this.closing, 0, 1)
+    Atomics.notify(this.closing, 0)
     const closing = this.ask("close", undefined)
     return Effect.zipRight(Effect.ignore(closing), Effect.promise(() => this.exited))
   })
@@ -89,19 +92,23 @@ export class SqliteThread {
 }
 
 const start = (
-  options: WorkerOptions,
+  options: Omit<WorkerOptions, "closing">,
   clock: Clock.Clock,
   schedule: (task: () => void) => void
 ): Effect.Effect<SqliteThread, Refusal> =>
   Effect.async((resume) => {
+    const closing = new Int32Array(new SharedArrayBuffer(4))
+    const workerData: WorkerOptions = { ...options, closing }
     // without the parent's flags: a loader of TypeScript, for example, is of no use in there
-    const worker = new Worker(new URL("./sqlite-worker.mjs", import.meta.url), { workerData: options, execArgv: [] })
-    const thread = new SqliteThread(worker, clock, schedule, (refusal) =>
+    const worker = new Worker(new URL("./sqlite-worker.mjs", import.meta.url), { workerData, execArgv: [] })
+    const thread = new SqliteThread(worker, closing, clock, schedule, (refusal) =>
       resume(refusal ? Effect.fail(refusal) : Effect.succeed(thread)))
   })
 
 /** Opens a file in a thread of its own, until the scope closes. */
-export const open = (options: WorkerOptions): Effect.Effect<SqliteThread, Refusal, Scope.Scope> =>
+export const open = (
+  options: Omit<WorkerOptions, "closing">
+): Effect.Effect<SqliteThread, Refusal, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const { schedule } = yield* Flush

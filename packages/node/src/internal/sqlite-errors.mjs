@@ -74,24 +74,27 @@ const isPassing = /** @param {unknown} error */ (error) =>
 /** Nothing is answered meanwhile. */
 const waitMillisMax = 1000
 
-const sleeper = new Int32Array(new SharedArrayBuffer(4))
-
 /**
- * Does something, and again if it fails for a passing reason, with delays that double, up to a second.
+ * Does something, and again if it fails for a passing reason, with delays that double, up to a second. Not when the store is
+ * to be closed: whoever does that waits for it.
  * @typedef {<A>(attempt: () => A) => A} Retrying
  */
 
 /**
- * @param {Pick<WorkerOptions, "retriesMax" | "retryDelayMillis">} options
+ * @param {Pick<WorkerOptions, "closing" | "retriesMax" | "retryDelayMillis">} options
  * @returns {Retrying}
  */
-export const makeRetrying = ({ retriesMax, retryDelayMillis }) => (attempt) => {
+export const makeRetrying = ({ closing, retriesMax, retryDelayMillis }) => (attempt) => {
+  let delayMillis = retryDelayMillis
   for (let retry = 0;; retry++) {
     try {
       return attempt()
     } catch (error) {
-      if (retry >= retriesMax || !isPassing(error)) throw error
-      Atomics.wait(sleeper, 0, 0, Math.min(retryDelayMillis * 2 ** retry, Math.max(retryDelayMillis, waitMillisMax)))
+      // it may be NaN
+      if (!(retry < retriesMax) || !isPassing(error)) throw error
+      Atomics.wait(closing, 0, 0, Math.min(delayMillis, waitMillisMax))
+      if (Atomics.load(closing, 0) !== 0) throw error
+      delayMillis *= 2
     }
   }
 }
