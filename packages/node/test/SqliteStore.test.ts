@@ -7,6 +7,7 @@ import * as StoreLaws from "@troupe/testing/StoreLaws"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "effect"
 import Database from "libsql"
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import * as Path from "node:path"
 import type { Worker } from "node:worker_threads"
 import * as Directory from "./utils/Directory.ts"
@@ -360,6 +361,31 @@ describe("a file that cannot be opened", () => {
     Effect.gen(function*() {
       const directory = yield* Directory.temporary
       assert.strictEqual(yield* refusal(directory), "it is a directory")
+    }))
+
+  it.scopedLive("is a socket", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* Effect.acquireRelease(
+        Effect.async<Net.Server>((resume) => {
+          const server = Net.createServer()
+          server.listen(filename, () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      assert.strictEqual(yield* refusal(filename), "it is no ordinary file")
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(filename)), ["store.db"])
+    }))
+
+  it.scoped("has a lock file that somebody has written to, which is named", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      for (const content of ["x".repeat(2000), Buffer.from(Fs.readFileSync(filename)).fill(0xa5, 100, 4096)]) {
+        Fs.writeFileSync(`${filename}-lock`, content)
+        yield* refusedUnchanged(filename, /^something has written to its lock file store\.db-lock: delete that/)
+      }
+      Fs.unlinkSync(`${filename}-lock`)
+      assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
     }))
 
   it.effect("is no file at all", () =>

@@ -63,6 +63,9 @@ export const toRefusal = (error) => {
   return { kind: kind ?? "Failed", reason: messageOf(error) }
 }
 
+/** The file has another content than SQLite has written. */
+export const isSpoiled = /** @param {unknown} error */ (error) => /^SQLITE_(NOTADB|CORRUPT)/.test(codeOf(error))
+
 /** The reason is the file, not what was asked: whoever asks will hear the same. */
 export const isOfTheFile = /** @param {unknown} error */ (error) =>
   isPassing(error) || /^SQLITE_(READONLY|NOTADB|CANTOPEN|INTERRUPT)/.test(codeOf(error))

@@ -2,7 +2,7 @@
 import Database from "libsql"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { inUse, notADatabase, Refused } from "./sqlite-errors.mjs"
+import { inUse, isSpoiled, notADatabase, Refused } from "./sqlite-errors.mjs"
 import { makeTransaction } from "./sqlite-transactions.mjs"
 
 /**
@@ -71,6 +71,13 @@ const migrations = [
 /** The smallest page of SQLite, and so the smallest database that is not empty. */
 const pageBytesMin = 512
 
+/**
+ * The store may be sound: nobody is to restore it because of its lock.
+ * @param {string} name
+ */
+const spoiledLock = (name) =>
+  `something has written to its lock file ${path.basename(name)}: delete that if no store has it open`
+
 /** How often the lock file may be replaced under us before we give up. */
 const lockAttempts = 10
 
@@ -98,6 +105,7 @@ const inspectPath = (filename) => {
     return path.join(fs.realpathSync(directory), path.basename(filename))
   }
   if (file.isDirectory()) throw new Refused("NotADatabase", "it is a directory")
+  if (!file.isFile()) throw new Refused("NotADatabase", "it is no ordinary file")
   // SQLite takes a file of one byte for an empty one, and writes to it.
   if (file.size > 0 && file.size < pageBytesMin) throw new Refused("NotADatabase", notADatabase)
   // SQLite finds a log by the name of its file, so a second name is a second log, and the end of the data.
@@ -126,7 +134,7 @@ const lock = (name) => {
       if (before !== undefined && inodeOf(name) === before) return { name, inode: before, db }
     } catch (error) {
       db.close()
-      throw error
+      throw isSpoiled(error) ? new Refused("NotAccessible", spoiledLock(name)) : error
     }
     db.close()
   }
