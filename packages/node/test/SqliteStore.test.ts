@@ -388,6 +388,23 @@ describe("a file that cannot be opened", () => {
       assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
     }))
 
+  it.scoped("is missing or empty beside a log that is not", () =>
+    Effect.gen(function*() {
+      const filename = yield* filled
+      const reason = /^it is missing or empty, and its log store\.db-wal is not: put the file back, or delete the log/
+      const bytes = Fs.readFileSync(filename)
+      Fs.writeFileSync(`${filename}-wal`, "all that was stored")
+      Fs.writeFileSync(filename, "")
+      yield* refusedUnchanged(filename, reason)
+      Fs.unlinkSync(filename)
+      assert.match(yield* refusal(filename), reason)
+      assert.deepStrictEqual(Fs.readdirSync(Path.dirname(filename)), ["store.db-wal"])
+      assert.strictEqual(Fs.readFileSync(`${filename}-wal`, "utf8"), "all that was stored")
+      // SQLite does not believe this log, and a file that is put back is opened
+      Fs.writeFileSync(filename, bytes)
+      assert.strictEqual((yield* using(filename, (store) => store.claim(alice))).version, 1)
+    }))
+
   it.effect("is no file at all", () =>
     Effect.gen(function*() {
       assert.match(yield* refusal(""), /no file/)

@@ -155,6 +155,20 @@ const unlock = ({ db, inode, name }) => {
 }
 
 /**
+ * SQLite deletes a log that it finds beside an empty file, or beside none. All that was stored may be in it.
+ * @param {string} name
+ */
+const inspectLog = (name) => {
+  const bytesOf = (/** @type {string} */ name) => fs.statSync(name, { throwIfNoEntry: false })?.size ?? 0
+  if (bytesOf(name) > 0 || bytesOf(`${name}-wal`) === 0) return
+  const log = `${path.basename(name)}-wal`
+  throw new Refused(
+    "Damaged",
+    `it is missing or empty, and its log ${log} is not: put the file back, or delete the log too`
+  )
+}
+
+/**
  * The only column of the only row.
  * @param {Db} db
  * @param {string} sql
@@ -254,6 +268,7 @@ export const open = (filename, retrying, use) => {
   const name = inspectPath(filename)
   const held = lock(`${name}-lock`)
   try {
+    inspectLog(name)
     const { db, isTakenOver, result, whyLost } = openDatabase(name, retrying, use)
     const close = () => {
       try {
