@@ -702,6 +702,33 @@ it.scoped(
   60_000
 )
 
+it.scoped("the log shrinks again when a program has gone that was reading all the time", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    const store = yield* open(filename)
+    const claim = yield* store.claim(alice)
+    const megabytes = () => Fs.statSync(`${filename}-wal`).size / 1024 / 1024
+    let version = 0
+    const commit = (times: number) =>
+      Effect.repeatN(
+        Effect.suspend(() => {
+          const state = JSON.stringify(`${version % 10}`.repeat(1024 * 1024))
+          return store.commit([commitOf({ ...claim, version: version++ }, { state })])
+        }),
+        times
+      )
+    yield* commit(1)
+    const other = new Database(filename)
+    other.exec("BEGIN")
+    other.prepare("SELECT count(*) FROM actor").all()
+    yield* commit(80)
+    assert.isAbove(megabytes(), 80)
+    other.exec("COMMIT")
+    other.close()
+    yield* commit(20)
+    assert.isAtMost(megabytes(), 64)
+  }))
+
 // --- other programs, and failures ------------------------------------------------------------------------------------
 
 it.scoped("other programs can read the file while the store is open", () =>

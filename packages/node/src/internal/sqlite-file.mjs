@@ -205,11 +205,17 @@ const migrate = (db) => {
   }
 }
 
+/**
+ * What is kept of a log that had to grow, because another program was reading: nothing is brought into the file that a reader
+ * must not see yet.
+ */
+const logBytesMax = 64 * 1024 * 1024
+
 /** @param {Db} db */
 const setModes = (db) => {
   const mode = valueOf(db, "PRAGMA journal_mode = WAL")
   if (mode !== "wal") throw new Refused("Failed", "its file system cannot hold a write-ahead log")
-  db.exec("PRAGMA synchronous = NORMAL")
+  db.exec(`PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = ${logBytesMax}`)
 }
 
 /**
