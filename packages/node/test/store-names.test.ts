@@ -50,7 +50,7 @@ it.scopedLive("a link to a file that is not there yet is no second name of it", 
   }))
 
 for (const key of ["a\u0000b", "\u0000", "\ufeff", "a".repeat(5000), "/", "%00", "\uffff"]) {
-  it.scopedLive(`alarms of the key ${JSON.stringify(key.slice(0, 20))}`, () =>
+  it.scopedLive(`alarms of the key, the id and the tag ${JSON.stringify(key.slice(0, 20))}`, () =>
     Effect.gen(function*() {
       const filename = `${yield* Directory.temporary}/store.db`
       const store = yield* openIn(yield* Effect.scope, { filename })
@@ -59,7 +59,7 @@ for (const key of ["a\u0000b", "\u0000", "\ufeff", "a".repeat(5000), "/", "%00",
       const alarm = {
         id: key,
         due: Number.MAX_SAFE_INTEGER,
-        tag: "t",
+        tag: key,
         payload: JSON.stringify(key),
         attempt: 0,
         firing: "1.1"

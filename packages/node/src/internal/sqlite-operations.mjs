@@ -53,7 +53,7 @@ const makeRowless = () => {
   }
 }
 
-/** @typedef {Omit<Alarm, "id" | "due" | "payload"> & { readonly id: Uint8Array, readonly due: number | null, readonly payload: string | null }} AlarmRow */
+/** @typedef {Omit<Alarm, "id" | "tag" | "due" | "payload"> & { readonly id: Uint8Array, readonly tag: Uint8Array, readonly due: number | null, readonly payload: string | null }} AlarmRow */
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
@@ -67,9 +67,10 @@ const textOf = (bytes) => decoder.decode(bytes)
  * @param {AlarmRow} row
  * @returns {Alarm}
  */
-const toAlarm = ({ due, id, payload, ...rest }) => ({
+const toAlarm = ({ due, id, payload, tag, ...rest }) => ({
   ...rest,
   id: textOf(id),
+  tag: textOf(tag),
   due: due ?? undefined,
   payload: payload ?? undefined
 })
@@ -86,7 +87,8 @@ const makeClaim = (db, nextEpoch) => {
      WHERE name = ? AND key = ? RETURNING version, incarnation, state`
   )
   const readAlarms = db.prepare(
-    "SELECT CAST(id AS BLOB) AS id, due, tag, payload, attempt, firing FROM alarm WHERE name = ? AND key = ?"
+    `SELECT CAST(id AS BLOB) AS id, due, CAST(tag AS BLOB) AS tag, payload, attempt, firing FROM alarm
+     WHERE name = ? AND key = ?`
   )
   /**
    * @param {ActorRow} actor
