@@ -231,6 +231,24 @@ describe("a link", () => {
       yield* until(() => accepted[1]!.texts.length === 2)
     }))
 
+  for (const messageBytesMax of [0, -1, NaN]) {
+    it.scopedLive(`whose messages may have ${messageBytesMax} bytes reads no longer ones than of one`, () =>
+      Effect.gen(function*() {
+        const { accepted, listen, port } = yield* serve()
+        yield* listen({ messageBytesMax })
+        yield* listen({ path: "/later" })
+        for (const path of ["/links", "/later"]) {
+          const socket = yield* dial(port, path)
+          const side = accepted[accepted.length - 1]!
+          if (path === "/later") side.link.allow!(messageBytesMax)
+          socket.send("xy")
+          yield* until(() => socket.side.closes.length === 1 && side.closes.length === 1)
+          assert.strictEqual(socket.side.closes[0]!.code, 1009)
+          assert.deepStrictEqual(side.texts, [])
+        }
+      }))
+  }
+
   it.scopedLive("ends with 1003 when a message is binary", () =>
     Effect.gen(function*() {
       const { accepted, listen, port } = yield* serve()

@@ -43,10 +43,13 @@ export const refuse = (socket: Duplex, status: number): void => {
 const isSendable = (code: number): boolean =>
   (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
 
+/** To `ws` 0, less, and NaN are no bound at all. */
+const toBound = (messageBytesMax: number): number => messageBytesMax >= 1 ? messageBytesMax : 1
+
 /** `ws` sets the bound of a socket's messages once; a test sees that it can be set later. */
 const allow = (socket: WebSocket, messageBytesMax: number): void => {
   const { _receiver: receiver } = socket as unknown as { readonly _receiver: { _maxPayload: number } }
-  receiver._maxPayload = messageBytesMax
+  receiver._maxPayload = toBound(messageBytesMax)
 }
 
 /** A `ws` socket as a link. */
@@ -89,7 +92,7 @@ export class LinkEndpoint {
       ...socketOptions,
       noServer: true,
       clientTracking: false,
-      maxPayload: options.messageBytesMax
+      maxPayload: toBound(options.messageBytesMax)
     })
   }
 
