@@ -6,7 +6,7 @@ import { Actor, HttpRpc } from "@troupe/contract"
 import * as Frame from "@troupe/contract/protocol/Frame"
 import { NodeActors } from "@troupe/node"
 import { ActorHost, ActorHttp, ActorServer, ActorStore } from "@troupe/server"
-import { Duration, Effect, Either, Layer, Logger, Schema } from "effect"
+import { Cause, Duration, Effect, Either, Layer, Logger, Schema, type Scope } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import { WebSocket } from "ws"
@@ -61,15 +61,41 @@ for (const key of ["a", "a\u0000b", "%2f", "\ufeff"]) {
 }
 
 /** Makes a call, and returns what it is answered. */
-const post = (port: number) =>
+const post = (port: number, path = "/actors") =>
   Effect.promise(async () => {
-    const response = await fetch(`http://127.0.0.1:${port}/actors${HttpRpc.pathOf(Room, "a")}`, {
+    const response = await fetch(`http://127.0.0.1:${port}${path}${HttpRpc.pathOf(Room, "a")}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify([{ _tag: "Request", id: "1", tag: "Hello", headers: [] }])
     })
     return response.text()
   })
+
+for (const path of ["/räume", "/my actors", "/a%20b", "/a/../b", "//a", "/+$&,=@", "/a(b)", "/[a]"] as const) {
+  it.scopedLive(`actors can be served at ${path}`, () =>
+    Effect.gen(function*() {
+      const port = yield* serve({ path }, { path })
+      assert.include(yield* post(port, path), "Success")
+      yield* Effect.async<void, Error>((resume) => {
+        const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`)
+        socket.on("open", () => {
+          socket.terminate()
+          resume(Effect.void)
+        })
+        socket.on("error", (error) => resume(Effect.fail(error)))
+      })
+    }))
+}
+
+for (const path of ["/a?b", "/a#b", "/a/*", "/:tenant/actors", "/a:b", "/a;b", "/100%", "/a%2Fb", "/a%2Ab"] as const) {
+  it.scopedLive(`actors cannot be served at ${path}, and whoever tries is told so`, () =>
+    Effect.gen(function*() {
+      for (const serving of [serve({ path }), serve({}, { path })]) {
+        const cause = yield* Effect.flip(Effect.sandbox(serving as Effect.Effect<number, never, Scope.Scope>))
+        assert.include(Cause.pretty(cause), `the path ${path} cannot be served`)
+      }
+    }))
+}
 
 it.scopedLive("options of a gateway that are undefined have their defaults", () =>
   Effect.gen(function*() {

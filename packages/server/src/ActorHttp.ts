@@ -27,6 +27,7 @@ import type { Connections } from "./Connections.ts"
 import * as Gateway from "./Gateway.ts"
 import { HttpCalls } from "./internal/HttpCalls.ts"
 import { toMillis } from "./internal/Limits.ts"
+import { toPattern, toTarget } from "./internal/RoutePath.ts"
 import * as RpcBody from "./internal/RpcBody.ts"
 import * as ShortConnection from "./internal/ShortConnection.ts"
 import type { StockRequest } from "./internal/ShortConnection.ts"
@@ -34,7 +35,7 @@ import * as Origin from "./Origin.ts"
 
 /** What the routes can be told. */
 export interface Options<Actors extends ReadonlyArray<Any>> {
-  /** Below which path the actors are called. Default: `/actors`. */
+  /** Below which path the actors are called. It has none of `?#*:;`, which would be a defect. Default: `/actors`. */
   readonly path?: `/${string}`
   /** The contracts that can be called. Each must be implemented, or the layer does not compile. */
   readonly actors: Actors
@@ -119,7 +120,7 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
       const redacted = yield* FiberRef.get(Headers.currentRedactedNames)
       yield* Effect.locallyScoped(Headers.currentRedactedNames, [...redacted, HttpRpc.paramsHeader])
       // before a slash that each of the patterns and paths below begins with
-      const path = (options.path ?? "/actors").replace(/\/$/, "") as `/${string}` | ""
+      const path = toTarget(options.path ?? "/actors").replace(/\/$/, "") as `/${string}` | ""
       const limits = withDefaults(defaults, options)
       const gateway = yield* Gateway.make({
         actors: options.actors,
@@ -163,7 +164,7 @@ export const layer = <const Actors extends ReadonlyArray<Any>>(
         })
       })
 
-      yield* router.add("POST", `${path}/*`, (request) => {
+      yield* router.add("POST", `${toPattern(path)}/*`, (request) => {
         const body = RpcBody.RpcBody.of(request.headers["content-type"] ?? "")
         return body
           ? Effect.merge(respond(request, body))

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 
 /** What a gateway wants to hear of. */
 export interface LinkOptions {
-  /** The path of the links. Upgrades of other paths are left to the rest of the application. */
+  /** The path of the links, as it stands in requests. Upgrades of other paths are left to the rest of the application. */
   readonly path: `/${string}`
   /** Messages longer than this, in bytes, end their link before they are read, unless the link has been told otherwise. */
   readonly messageBytesMax: number
