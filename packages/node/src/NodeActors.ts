@@ -48,7 +48,10 @@ const unavailable = (response: Http.ServerResponse): boolean => {
 /** How long requests that are running may take when the server closes. */
 const closeTimeoutMillis = 1000
 
-/** The connections of a server, until it is closed. Node knows neither of those that were upgraded, nor of TLS before its handshake. */
+/**
+ * The connections of a server, until it is closed. Node does not know of those that were upgraded, nor of those of TLS before
+ * their handshake.
+ */
 const collectSockets = (server: Http.Server): ReadonlySet<Net.Socket> => {
   const sockets = new Set<Net.Socket>()
   const add = (socket: Net.Socket): void => {

@@ -1,4 +1,4 @@
-/** A store whose files are deleted, moved or replaced while it is open, for real: it does not say that it has stored anything. */
+/** A store whose files are deleted, moved or replaced while it is open, for real: it does not say that it stores anything. */
 import { assert, it } from "@effect/vitest"
 import { Address } from "@troupe/contract"
 import { SqliteStore } from "@troupe/node"

@@ -1,4 +1,4 @@
-/** A store file: found fit, locked against a second store, brought to the newest version of its tables, watched, and closed. */
+/** A store file: found fit, locked against a second store, brought to the newest tables, watched while in use, and closed. */
 import Database from "libsql"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -142,7 +142,7 @@ const lock = (name) => {
 }
 
 /**
- * If somebody has deleted or moved the lock file, another store may have one of that name by now, which is not ours to delete.
+ * If somebody has deleted or moved the lock file, another store may have one of that name by now: that is not deleted.
  * @param {ReturnType<typeof lock>} held
  */
 const unlock = ({ db, inode, name }) => {
