@@ -17,7 +17,8 @@ const file = Effect.map(Directory.temporary, (directory) => `${directory}/store.
 
 StoreLaws.register("SqliteStore.layer", {
   make: Effect.map(file, (filename) => SqliteStore.layer({ filename })),
-  reopens: true
+  reopens: true,
+  expiring: Effect.map(file, (filename) => SqliteStore.layer({ filename, retention: "100 millis" }))
 })
 
 const alice = Address.make("Lab", "alice")
