@@ -1,14 +1,16 @@
 /**
  * What every `Transport` has to keep to, together with what accepts its links. Not exported from the index, because it
- * registers tests: import the module from a test file and call `register`.
+ * needs vitest: import the module from a test file and call `register`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { ConnectRequest } from "@troupe/contract/Behavior"
-import type * as Link from "@troupe/contract/Link"
+import * as Link from "@troupe/contract/Link"
 import { DialError, type Transport } from "@troupe/contract/Transport"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import { soon } from "./internal/Patience.ts"
 
 /** Both sides of a transport. */
 export interface Harness {
@@ -28,31 +30,28 @@ export interface Subject {
   readonly patienceMillis?: number
 }
 
-const textUnits = 1024 * 1024
-const textsInRow = 200
+const textUnits = 2 * 1024 * 1024
+const textBytesMax = 4 * textUnits
+const textsInRow = 2000
+const textsUnread = 200
 /** It begins with what decoders take for a byte order mark if they are not told otherwise. */
 const oddText = "\ufeff'\"\\ \u0000\n\u2028\ufeff é 漢字 😀"
 /** A code of the application, which browsers allow too. */
 const codeOwn = 3001
 
+/**
+ * The codes of `Link` that each side closes with. A browser does not let a page choose one of the protocol, so for a client
+ * it is the ordinary one.
+ */
+const codesOfTroupe = {
+  client: [Link.codeNormal],
+  server: [Link.codeNormal, Link.codeGoAway, Link.codeViolation, Link.codeTryAgain]
+}
+
 const patienceMillisDefault = 10_000
 
 /** A law may wait several times. */
 const timeoutMillis = 60_000
-
-/** A defect that says what has not come. Real time, because laws run under `TestClock`. */
-const soon = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  patienceMillis: number,
-  missing: () => string
-): Effect.Effect<A, E, R> =>
-  Effect.raceFirst(
-    effect,
-    Effect.async<never>((resume) => {
-      const timer = setTimeout(() => resume(Effect.dieMessage(missing())), patienceMillis)
-      return Effect.sync(() => clearTimeout(timer))
-    })
-  )
 
 /** Remembers what one side of a link hears, and waits for it. */
 class Ear implements Link.LinkHandler {
@@ -115,13 +114,16 @@ const other = (side: typeof sides[number]) => side === "client" ? "server" : "cl
 interface World {
   /** Opens a link, until the scope closes; `client` dialled it, `server` accepted it. */
   readonly connect: Effect.Effect<{ readonly client: Side; readonly server: Side }, DialError, Scope.Scope>
-  /** Opens a link in a scope of its own. */
+  /** Opens a link in a scope of its own, which ends with the law at the latest. */
   readonly connectScoped: Effect.Effect<
     { readonly client: Side; readonly server: Side; readonly close: Effect.Effect<void> },
-    DialError
+    DialError,
+    Scope.Scope
   >
   /** All links that were accepted. */
   readonly accepted: ReadonlyArray<Side>
+  /** What these links were accepted with. */
+  readonly requests: ReadonlyArray<ConnectRequest>
   readonly harness: Harness
   /** What has heard something of a link, or may yet. */
   readonly ears: ReadonlyArray<Ear>
@@ -136,6 +138,7 @@ const makeWorld = (
   Effect.gen(function*() {
     const harness = yield* make
     const accepted: Array<Side> = []
+    const requests: Array<ConnectRequest> = []
     const ears: Array<Ear> = []
     const newEar = () => {
       const ear = new Ear(patienceMillis)
@@ -153,18 +156,20 @@ const makeWorld = (
     const world: World = {
       connect,
       connectScoped: Effect.gen(function*() {
-        const scope = yield* Scope.make()
+        const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
         return { ...(yield* Scope.extend(connect, scope)), close: Scope.close(scope, Exit.void) }
       }),
       accepted,
+      requests,
       harness,
       ears,
       newEar,
       onAccept: () => {}
     }
-    yield* harness.listen((link) => {
+    yield* harness.listen((link, request) => {
       const side = { link, ear: newEar() }
       accepted.push(side)
+      requests.push(request)
       world.onAccept(side)
       // in a turn of its own, because the handler is not known to the link before this returns
       arrivals.onMessage("accepted")
@@ -185,8 +190,8 @@ const settle = (world: World): Effect.Effect<void, DialError> =>
     }
   }))
 
-const numbered = (prefix: string): ReadonlyArray<string> =>
-  Array.from({ length: textsInRow }, (_, i) => `${prefix}${i}`)
+const numbered = (prefix: string, count = textsUnread): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i}`)
 
 /** What a transport has to keep to. */
 export interface Law {
@@ -219,10 +224,10 @@ export const laws = (subject: Subject): ReadonlyArray<Law> => {
   return all
 }
 
-/** Registers the laws for one transport, as tests. */
+/** Registers the laws for one transport, as tests. Time passes in them. */
 export const register = (name: string, subject: Subject): void => {
   describe(name, () => {
-    for (const { check, title } of laws(subject)) it.scoped(title, () => check, timeoutMillis)
+    for (const { check, title } of laws(subject)) it.scopedLive(title, () => check, timeoutMillis)
   })
 }
 
@@ -230,17 +235,18 @@ const textLaws = (law: Enact) => {
   law("texts arrive in order, in both directions at once", (world) =>
     Effect.gen(function*() {
       const { client, server } = yield* world.connect
-      numbered("").forEach((number) => {
+      numbered("", textsInRow).forEach((number) => {
         client.link.send(`up ${number}`)
         server.link.send(`down ${number}`)
       })
-      assert.deepStrictEqual(yield* server.ear.heard(textsInRow), numbered("up "))
-      assert.deepStrictEqual(yield* client.ear.heard(textsInRow), numbered("down "))
+      assert.deepStrictEqual(yield* server.ear.heard(textsInRow), numbered("up ", textsInRow))
+      assert.deepStrictEqual(yield* client.ear.heard(textsInRow), numbered("down ", textsInRow))
     }))
 
-  law("a text of 1 MiB, an empty one and every kind of character arrive intact", (world) =>
+  law("a text of 2 MiB, an empty one and every kind of character arrive intact", (world) =>
     Effect.gen(function*() {
       const { client, server } = yield* world.connect
+      for (const { link } of [client, server]) link.allow?.(textBytesMax)
       const texts = ["x".repeat(textUnits), "", oddText, "😀".repeat(textUnits / 8), "{\"a\":1}"]
       for (const text of texts) {
         client.link.send(text)
@@ -290,7 +296,7 @@ const textLaws = (law: Enact) => {
           assert.isEmpty(ear.texts)
           link.setReading(true)
           for (const text of numbered("b")) sender.send(text)
-          assert.deepStrictEqual(yield* ear.heard(2 * textsInRow), [...numbered("a"), ...numbered("b")])
+          assert.deepStrictEqual(yield* ear.heard(2 * textsUnread), [...numbered("a"), ...numbered("b")])
         }
       })
   )
@@ -298,6 +304,7 @@ const textLaws = (law: Enact) => {
   law("nothing is buffered once everything has arrived", (world) =>
     Effect.gen(function*() {
       const { client, server } = yield* world.connect
+      for (const { link } of [client, server]) link.allow?.(textBytesMax)
       assert.strictEqual(client.link.buffered(), 0)
       client.link.send("x".repeat(textUnits))
       server.link.send("x".repeat(textUnits))
@@ -373,6 +380,18 @@ const closeLaws = (law: Enact) => {
     )
   }
 
+  for (const [closer, codes] of Object.entries(codesOfTroupe) as Array<[typeof sides[number], ReadonlyArray<number>]>) {
+    law(`the codes that a ${closer} of Troupe closes with arrive`, (world) =>
+      Effect.gen(function*() {
+        for (const code of codes) {
+          const link = yield* world.connect
+          link[closer].link.close(code, `${code}`)
+          assert.deepStrictEqual((yield* link[other(closer)].ear.closed).code, code)
+          assert.deepStrictEqual((yield* link[closer].ear.closed).code, code)
+        }
+      }))
+  }
+
   law("both sides closing at once is seen once by each", (world) =>
     Effect.gen(function*() {
       const { client, server } = yield* world.connect
@@ -431,6 +450,38 @@ const dialLaws = (law: Enact, { patienceMillis = patienceMillisDefault, unreacha
       assert.deepInclude(yield* client.ear.closed, { code: codeOwn, reason: "go away" })
       yield* server.ear.closed
     }))
+
+  law(
+    "a link is accepted with the request it was opened with, as far as that is known",
+    (world) =>
+      Effect.gen(function*() {
+        yield* world.connect
+        const request = world.requests[0]
+        assert.isObject(request, "the request")
+        const { headers, remoteAddress, url } = request!
+        assert.isObject(headers, "the headers")
+        for (const [name, value] of Object.entries(headers)) {
+          assert.strictEqual(name, name.toLowerCase(), "the name of a header")
+          assert.isString(value, `the header ${name}`)
+        }
+        assert.isString(url, "the url")
+        assert.isNotEmpty(url, "the url")
+        if (remoteAddress === undefined) return
+        assert.isString(remoteAddress, "the remote address")
+        assert.isNotEmpty(remoteAddress, "the remote address")
+      })
+  )
+
+  law(
+    "opportunities can be listened for, and until a scope closes",
+    ({ harness: { transport } }) =>
+      Effect.gen(function*() {
+        for (let times = 0; times < 3; times++) {
+          const listening = Effect.scoped(transport.onOpportunity(() => {}))
+          yield* soon(listening, patienceMillis, () => "onOpportunity has not ended")
+        }
+      })
+  )
 
   law("interrupting a dial at any moment leaves nothing behind", (world) =>
     Effect.gen(function*() {
