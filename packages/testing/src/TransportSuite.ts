@@ -1,6 +1,7 @@
 /**
  * What connections do, as a suite of tests for transports. It needs no `TestClock`, so that it can be run over real
- * sockets: every transport, with all of Troupe above and below it, has to behave the same.
+ * sockets: every transport, with all of Troupe above and below it, has to behave the same. It does not replace
+ * `TransportLaws`, which see what connections put right.
  */
 import * as Rpc from "@effect/rpc/Rpc"
 import * as RpcGroup from "@effect/rpc/RpcGroup"
@@ -13,7 +14,7 @@ import { ConnectionClosed } from "@troupe/contract/ConnectionError"
 import type { DefinitionOf } from "@troupe/contract/Definition"
 import * as Gap from "@troupe/contract/Gap"
 import { ServerDefect } from "@troupe/contract/ServerDefect"
-import type { Transport } from "@troupe/contract/Transport"
+import { Transport } from "@troupe/contract/Transport"
 import * as ActorHost from "@troupe/server/ActorHost"
 import * as ActorStore from "@troupe/server/ActorStore"
 import type { Connections } from "@troupe/server/Connections"
@@ -29,9 +30,11 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import { Links } from "./internal/Links.ts"
+import { Waits } from "./internal/Patience.ts"
 
 /** What the suite's actors refuse a connection with. */
 export class Denied extends Schema.TaggedError<Denied>("@troupe/testing/Denied")("Denied", { reason: Schema.String }) {}
@@ -77,20 +80,47 @@ export interface Options<R, E> {
   readonly transport: Layer.Layer<Transport | R, E, Connections | SuiteRoom | SuiteHall>
   /** Cuts all links without a word. Without it the tests that need it are left out. */
   readonly cut?: Effect.Effect<unknown, never, R>
+  /** How long a case waits when nothing comes, in milliseconds of real time. Default: 10 seconds. */
+  readonly patienceMillis?: number
 }
 
+const patienceMillisDefault = 10_000
+
+/** A case waits many times. */
+const timeoutMillis = 60_000
+
+const callsInRow = 1000
+
+/** 512 KiB, of characters of every length. */
+const largeText = "x".repeat(256 * 1024) + "é".repeat(64 * 1024) + "😀".repeat(32 * 1024)
+
+const oddTexts = ["", " ", "\ufeff'\"\\ \u0000\r\n\u2028\ufeff é 漢字 😀", "{\"a\":1}", largeText]
+
+type Client = typeof ActorClient.ActorClient.Service
 type Room = Connection<DefinitionOf<SuiteRoom>>
 
-/** What hooks and handlers did, and gates that handlers wait at. */
+/** What hooks and handlers did, gates that handlers wait at, what the case waits for, and its links. */
 class Probe extends Context.Tag("@troupe/testing/TransportSuite/Probe")<Probe, {
   readonly log: SubscriptionRef.SubscriptionRef<ReadonlyArray<string>>
   readonly gates: Map<string, Deferred.Deferred<void>>
+  readonly waits: Waits
+  readonly links: Links
 }>() {
-  static readonly layer = Layer.effect(
-    Probe,
-    Effect.map(SubscriptionRef.make<ReadonlyArray<string>>([]), (log) => ({ log, gates: new Map() }))
-  )
+  static readonly layer = (waits: Waits) =>
+    Layer.effect(
+      Probe,
+      Effect.map(SubscriptionRef.make<ReadonlyArray<string>>([]), (log) => ({
+        log,
+        gates: new Map(),
+        waits,
+        links: new Links()
+      }))
+    )
 }
+
+/** Waits for something that has a name. */
+const waitFor = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Probe, ({ waits }) => waits.for(name, effect))
 
 const note = (entry: string) =>
   Effect.flatMap(Probe, ({ log }) => SubscriptionRef.update(log, (entries) => [...entries, entry]))
@@ -99,13 +129,13 @@ const noted = Effect.flatMap(Probe, ({ log }) => SubscriptionRef.get(log))
 
 /** Waits until an entry has been noted, so many times. */
 const untilNoted = (entry: string, times = 1) =>
-  Effect.flatMap(
-    Probe,
-    ({ log }) =>
+  Effect.flatMap(Probe, ({ log }) =>
+    waitFor(
+      `the server to note "${entry}"`,
       Stream.runDrain(
         Stream.takeUntil(log.changes, (entries) => entries.filter((other) => other === entry).length >= times)
       )
-  )
+    ))
 
 const gate = (name: string) =>
   Effect.map(Probe, ({ gates }) => {
@@ -175,41 +205,62 @@ const implement = <Self>(contract: typeof SuiteRoom | typeof SuiteHall) =>
       })
   ) as unknown as Layer.Layer<Self, never, ActorHost.ActorHost | Probe>
 
-const layerServer = Layer.mergeAll(implement<SuiteRoom>(SuiteRoom), implement<SuiteHall>(SuiteHall)).pipe(
-  Layer.provideMerge(ActorHost.layer()),
-  Layer.provideMerge(Layer.merge(ActorStore.layerMemory, Probe.layer))
-)
+const layerServer = (waits: Waits) =>
+  Layer.mergeAll(implement<SuiteRoom>(SuiteRoom), implement<SuiteHall>(SuiteHall)).pipe(
+    Layer.provideMerge(ActorHost.layer()),
+    Layer.provideMerge(Layer.merge(ActorStore.layerMemory, Probe.layer(waits)))
+  )
+
+/** The same connection, whose answers have names. */
+const named = (waits: Waits, room: Room): Room => {
+  const rpcs = Object.entries(room.rpc) as Array<[string, (payload: never) => Effect.Effect<unknown, unknown>]>
+  const rpc = rpcs.map(([tag, call]) => [tag, (payload: never) => waits.for(`the answer to ${tag}`, call(payload))])
+  return {
+    rpc: Object.fromEntries(rpc),
+    events: (name) => waits.for(`the subscription to ${name}`, room.events(name)),
+    status: room.status,
+    pending: room.pending
+  }
+}
 
 /** Another client of the same server. */
-const newClient = Effect.map(
-  Layer.build(Layer.fresh(ActorClient.layer({ schedule: Schedule.spaced("5 millis") }))),
-  (context) => Context.get(context, ActorClient.ActorClient)
-)
+const newClient = Effect.gen(function*() {
+  const { waits } = yield* Probe
+  const building = Layer.build(Layer.fresh(ActorClient.layer({ schedule: Schedule.spaced("5 millis") })))
+  const client = Context.get(yield* waits.for("a client to be built", building), ActorClient.ActorClient)
+  const connect = (...[contract, key, options]: Parameters<Client["connect"]>) =>
+    Effect.map(
+      waits.for(`a connection to ${key}`, client.connect(contract, key, options)),
+      (room) => named(waits, room as never)
+    )
+  return { ...client, connect: connect as Client["connect"] }
+})
 
 const join = (token: string, key = "lobby") =>
   Effect.flatMap(newClient, (client) => client.connect(SuiteRoom, key, { params: { token } }))
 
 /** Waits for a status. */
-const until = ({ status }: Pick<Room, "status">, is: (status: ConnectionStatus) => boolean) =>
-  Effect.flatMap(Stream.runHead(Stream.filter(status.changes, is)), (found) => Effect.orDie(found))
-
-const isUp = (status: ConnectionStatus) => status._tag === "Connected"
+const until = ({ status }: Pick<Room, "status">, tag: ConnectionStatus["_tag"]) =>
+  waitFor(
+    `the status ${tag}`,
+    Effect.flatMap(Stream.runHead(Stream.filter(status.changes, ({ _tag }) => _tag === tag)), (found) =>
+      Effect.orDie(found))
+  )
 
 /** Until it is known to the server that it has the connection again. */
-const resumed = (client: typeof ActorClient.ActorClient.Service, room: Room) =>
-  Effect.zipRight(client.resume, until(room, isUp))
+const resumed = (client: Client, room: Room) => Effect.zipRight(client.resume, until(room, "Connected"))
 
 const takeSaid = (stream: Stream.Stream<(typeof said)["Type"] | Gap.Gap, unknown>, count: number) =>
-  Stream.runCollect(Stream.take(Gap.ignore(stream), count)).pipe(
+  waitFor(`${count} events`, Stream.runCollect(Stream.take(Gap.ignore(stream), count))).pipe(
     Effect.map((items) => Chunk.toReadonlyArray(items).map(({ text }) => text)),
     Effect.orDie
   )
 
-type Needs = ActorClient.ActorClient | Probe | Transport | Scope.Scope
+type Needs = Probe | Transport | Scope.Scope
 
 const texts = (count: number, prefix = "") => Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`)
 
-const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
+const withoutCuts: Record<string, Effect.Effect<void, unknown, Needs>> = {
   "A1 parameters are decoded before any hook; bad ones are refused with a readable error": Effect.gen(function*() {
     const client = yield* newClient
     const connecting = client.connect(LooseRoom, "lobby", { params: { token: 7 } })
@@ -250,7 +301,7 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
       yield* open(`gate ${reason}`)
       yield* Fiber.join(waiting)
       yield* Fiber.join(kicking)
-      const closed = yield* until(ann, ({ _tag }) => _tag === "Closed")
+      const closed = yield* until(ann, "Closed")
       assert.deepStrictEqual(
         closed,
         { _tag: "Closed", reason: { _tag: "Disconnected", ...(reason === undefined ? {} : { reason }) } } as never
@@ -329,6 +380,28 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
     assert.deepStrictEqual(yield* room.rpc.Texts(), expected)
   }),
 
+  "B3 texts of 512 KiB and of every kind arrive as they went, in calls, events and answers": Effect.gen(function*() {
+    const ann = yield* join("ann")
+    const bob = yield* join("bob")
+    const events = yield* bob.events("said")
+    const heard: Array<string> = []
+    for (const [i, text] of oddTexts.entries()) {
+      assert.strictEqual(yield* ann.rpc.Say({ text }), i + 1)
+      heard.push(...yield* takeSaid(events, 1))
+    }
+    const kept = yield* bob.rpc.Texts()
+    for (const [i, text] of oddTexts.entries()) {
+      assert.isTrue(kept[i] === text, `text ${i} has changed on its way there, or in an answer`)
+      assert.isTrue(heard[i] === text, `text ${i} has changed in an event`)
+    }
+  }),
+
+  "B3 1000 calls one after another take one link": Effect.gen(function*() {
+    const room = yield* join("0")
+    for (let i = 0; i < callsInRow; i++) assert.strictEqual(yield* room.rpc.Rename({ name: `${i + 1}` }), `${i}`)
+    assert.strictEqual((yield* Probe).links.dials, 1, "so many dials were needed")
+  }),
+
   "B4 interrupting a call interrupts its handler; one that is queued never runs": Effect.gen(function*() {
     const room = yield* join("ann")
     for (const times of [1, 2]) {
@@ -373,7 +446,7 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
       yield* Effect.yieldNow()
       assert.strictEqual(yield* room.pending.get, 20)
       yield* client.resume
-      yield* until(room, isUp)
+      yield* until(room, "Connected")
       const newer = yield* room.rpc.Say({ text: `${round} newer` })
       expected.push(...texts(20, round), `${round} newer`)
       assert.strictEqual(newer, expected.length)
@@ -439,8 +512,30 @@ const cases: Record<string, Effect.Effect<void, unknown, Needs>> = {
       yield* untilNoted("release ann", times)
       yield* untilNoted("interrupted never", times)
     }
+  }),
+
+  "C11 the link of a client goes with it, and leaves those of others alone": Effect.gen(function*() {
+    const { links } = yield* Probe
+    const bob = yield* join("bob")
+    for (const times of [1, 2]) {
+      yield* Effect.scoped(join("ann", `room ${times}`))
+      yield* waitFor("the link of a client that has left to close", links.standingAtMost(1))
+      yield* untilNoted("release ann", times)
+      assert.strictEqual((yield* bob.rpc.WhoAmI()).name, "bob")
+      assert.strictEqual(links.dials, 1 + times, "so many dials were needed")
+    }
   })
 }
+
+/** Cuts the links, and then waits until they are known to be cut: a cut that cuts nothing would prove nothing. */
+const cutting = (cut: Effect.Effect<unknown>) => (meanwhile: Effect.Effect<unknown, unknown> = Effect.void) =>
+  Effect.gen(function*() {
+    const { links } = yield* Probe
+    const { standing } = links
+    yield* cut
+    yield* meanwhile
+    yield* waitFor("the links that `cut` was to cut to close", links.standingAtMost(0, standing))
+  })
 
 const withCuts = (cut: Effect.Effect<unknown>): Record<string, Effect.Effect<void, unknown, Needs>> => ({
   "C4 C7 E2 S1 calls and events survive cuts: once, in order, over one connection": Effect.gen(function*() {
@@ -453,7 +548,7 @@ const withCuts = (cut: Effect.Effect<unknown>): Record<string, Effect.Effect<voi
       const batch = texts(10, `${round}.`)
       const calls = yield* Effect.forEach(batch, (text) => Effect.fork(bob.rpc.Say({ text })))
       yield* Effect.repeatN(Effect.yieldNow(), Number(round))
-      yield* cut
+      yield* cutting(cut)()
       expected.push(...batch)
       for (const call of calls) yield* Fiber.join(call)
     }
@@ -468,8 +563,7 @@ const withCuts = (cut: Effect.Effect<unknown>): Record<string, Effect.Effect<voi
     for (const gate of ["one", "two"]) {
       const waiting = yield* Effect.fork(room.rpc.Wait({ gate }))
       yield* untilNoted(`wait ${gate}`)
-      yield* cut
-      yield* cut
+      yield* cutting(cut)(cut)
       yield* open(gate)
       yield* Fiber.join(waiting)
       assert.lengthOf((yield* noted).filter((entry) => entry === `wait ${gate}`), 1)
@@ -481,28 +575,62 @@ const withCuts = (cut: Effect.Effect<unknown>): Record<string, Effect.Effect<voi
     for (const times of [1, 2]) {
       const waiting = yield* Effect.fork(room.rpc.Wait({ gate: "never" }))
       yield* untilNoted("wait never", times)
-      yield* cut
-      yield* Fiber.interrupt(waiting)
+      yield* cutting(cut)(Fiber.interrupt(waiting))
       assert.strictEqual(yield* room.rpc.Say({ text: "next" }), times)
       yield* untilNoted("interrupted never", times)
     }
   })
 })
 
-/** Declares the suite. Each test builds its own server, and the transport to it. */
-export const register = <R = never, E = never>(name: string, { cut, transport }: Options<R, E>): void => {
-  const layer = ActorClient.layer({ schedule: Schedule.spaced("5 millis") }).pipe(
-    Layer.provideMerge(transport),
-    Layer.provideMerge(layerServer)
+/** One test of the suite. */
+export interface Case {
+  readonly title: string
+  /** Fails, or is a defect, if the transport does not do what it has to. */
+  readonly check: Effect.Effect<void, unknown>
+}
+
+/** The suite for one transport. Each case builds its own server, and the transport to it. */
+export const cases = <R = never, E = never>(
+  { cut, patienceMillis = patienceMillisDefault, transport }: Options<R, E>
+): ReadonlyArray<Case> => {
+  const watched = Layer.effect(
+    Transport,
+    Effect.flatMap(Probe, ({ links }) => Effect.map(Transport, (transport) => links.watch(transport)))
   )
-  const declare = (title: string, test: Effect.Effect<void, unknown, Needs | R>) =>
-    it.scopedLive(title, () => Effect.provide(test, Layer.orDie(layer)))
+
+  const run = (test: Effect.Effect<void, unknown, Needs | R>, waits: Waits) =>
+    Effect.gen(function*() {
+      const layer = watched.pipe(Layer.provideMerge(transport), Layer.provideMerge(layerServer(waits)))
+      const context = yield* waits.for("the transport and its server to be built", Layer.build(layer))
+      yield* Effect.provide(test, context)
+      assert.deepStrictEqual(Context.get(context, Probe).links.problems, [])
+    })
+
+  const toCase = ([title, test]: readonly [string, Effect.Effect<void, unknown, Needs | R>]): Case => ({
+    title,
+    check: Effect.suspend(() => {
+      const waits = new Waits(patienceMillis)
+      return waits.guard(Effect.acquireUseRelease(
+        Scope.make(),
+        (scope) => Scope.extend(run(test, waits), scope),
+        (scope, exit) => waits.for("the clients and their server to close", Scope.close(scope, exit))
+      ))
+    })
+  })
+
+  const cutCase = (title: string): Case =>
+    toCase([
+      title,
+      Effect.flatMap(Effect.context<R>(), (context) => withCuts(Effect.provide(cut!, context))[title]!)
+    ])
+
+  const simple = Object.entries(withoutCuts).map(toCase)
+  return cut ? [...simple, ...Object.keys(withCuts(Effect.void)).map(cutCase)] : simple
+}
+
+/** Registers the suite for one transport, as tests. */
+export const register = <R = never, E = never>(name: string, options: Options<R, E>): void => {
   describe(name, () => {
-    for (const [title, test] of Object.entries(cases)) declare(title, test)
-    if (!cut) return
-    const titles = Object.keys(withCuts(Effect.void))
-    for (const title of titles) {
-      declare(title, Effect.flatMap(Effect.context<R>(), (context) => withCuts(Effect.provide(cut, context))[title]!))
-    }
+    for (const { check, title } of cases(options)) it.live(title, () => check, timeoutMillis)
   })
 }
