@@ -850,8 +850,8 @@ const run = (store: Store, steps: ReadonlyArray<Step>) =>
     return said
   })
 
-/** A history that fails is made shorter for as long as this. */
-const shrinkingMillis = 30_000
+/** Histories are tried for so long, and one that fails is made shorter. */
+const historiesMillis = 30_000
 
 const modelLaw = (subject: Subject, opened: Opened): Law => {
   const compare = (steps: ReadonlyArray<Step>) =>
@@ -869,7 +869,7 @@ const modelLaw = (subject: Subject, opened: Opened): Law => {
             FastCheck.array(step, { minLength: 1, maxLength: 40 }),
             (steps) => Runtime.runPromise(runtime, compare(steps), { signal })
           ),
-          { numRuns: 30, interruptAfterTimeLimit: shrinkingMillis }
+          { numRuns: 30, interruptAfterTimeLimit: historiesMillis }
         )
       ))
   }

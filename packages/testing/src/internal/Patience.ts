@@ -37,10 +37,13 @@ export const soon = <A, E, R>(
     return () => clearTimeout(timer)
   })
 
+/** How often it is looked whether something has come: once would find nothing when the whole process has stood still. */
+const looks = 10
+
 /** Everything that is waited for at a time, each with a name: it may take long, as long as something of it comes. */
 export class Waits {
   private readonly names = new Set<{ readonly name: string }>()
-  private lastMove = 0
+  private moves = 0
 
   constructor(private readonly patienceMillis: number) {}
 
@@ -49,12 +52,12 @@ export class Waits {
     return Effect.suspend(() => {
       const entry = { name }
       this.names.add(entry)
-      this.move()
+      this.moves++
       return Effect.ensuring(
         effect,
         Effect.sync(() => {
           this.names.delete(entry)
-          this.move()
+          this.moves++
         })
       )
     })
@@ -63,20 +66,15 @@ export class Waits {
   /** A defect that says what is waited for, when nothing of it has come for so long. */
   guard<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return unless(effect, (giveUp) => {
-      this.move()
-      let timer: ReturnType<typeof setTimeout>
-      const check = () => {
-        const left = this.lastMove + this.patienceMillis - performance.now()
-        if (left <= 0 && this.names.size > 0) giveUp(this.missing())
-        else timer = setTimeout(check, left > 0 ? left : this.patienceMillis)
-      }
-      timer = setTimeout(check, this.patienceMillis)
-      return () => clearTimeout(timer)
+      let seen = this.moves
+      let idle = 0
+      const timer = setInterval(() => {
+        idle = this.moves === seen && this.names.size > 0 ? idle + 1 : 0
+        seen = this.moves
+        if (idle === looks) giveUp(this.missing())
+      }, this.patienceMillis / looks)
+      return () => clearInterval(timer)
     })
-  }
-
-  private move(): void {
-    this.lastMove = performance.now()
   }
 
   private missing(): string {
