@@ -560,7 +560,9 @@ const alarmLaws = (law: Enact) => {
   law("alarms come back as they went, whatever is in them", (store) =>
     Effect.gen(function*() {
       const alarms = [
-        ...oddNames.map((id, i) => alarm(id, today + i, { tag: id.includes("a") ? "ring" : "Läuten", firing: `${i}` })),
+        ...oddNames.map((id, i) =>
+          alarm(id, today + i, { tag: id.includes("a") ? "ring" : "Läu\u0000ten", firing: `${i}` })
+        ),
         alarm("tries", 1, { attempt: 65_537, firing: "é".repeat(1000) }),
         alarm("far", Number.MAX_SAFE_INTEGER, { attempt: 11, tag: "R".repeat(300) }),
         alarm("long", undefined, { attempt: 4, payload: JSON.stringify("é".repeat(largeUnits)) })
