@@ -17,23 +17,26 @@ import type * as Gateway from "@troupe/server/Gateway"
 import type * as HostOptions from "@troupe/server/HostOptions"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Checked from "./internal/Checked.ts"
 import type { Sent } from "./internal/Sent.ts"
 import * as Server from "./internal/Server.ts"
-import { Dice } from "./internal/simulation/Dice.ts"
+import { beside, Dice } from "./internal/simulation/Dice.ts"
 import * as Faults from "./internal/simulation/Faults.ts"
 import { Hosts } from "./internal/simulation/Hosts.ts"
+import { inOneLine } from "./internal/simulation/Logged.ts"
+import { Endless } from "./internal/simulation/VirtualTime.ts"
 import { World } from "./internal/simulation/World.ts"
 
 export type { Faults } from "./internal/simulation/Faults.ts"
 
 /** What is simulated. */
 export interface Options<Actors extends ReadonlyArray<Any>> {
-  /** Everything that happens follows from it. A whole number. */
+  /** Everything that happens follows from it. A whole number from 0 on. */
   readonly seed: number
   /** The contracts that clients can reach. */
   readonly actors: Actors
@@ -48,12 +51,17 @@ export interface Options<Actors extends ReadonlyArray<Any>> {
   readonly afterwards?: Effect.Effect<void, never, ActorClient.ActorClient | Scope.Scope>
   /** At least 1, which is the default. */
   readonly hosts?: number
-  /** What goes wrong. What is left out is drawn from the seed. */
+  /** What goes wrong. What is left out, or `undefined`, is drawn from the seed. */
   readonly faults?: Partial<Faults.Faults>
   /** For how long things go wrong, at most. Default: 1 minute. */
   readonly faultsFor?: Duration.DurationInput
   /** How long after that everything must have ended. Default: 15 minutes. */
   readonly settleWithin?: Duration.DurationInput
+  /**
+   * How many tasks of fibers, of the network and of the store are run at most: what goes on for ever is a problem. A client
+   * that makes 20 calls takes some thousand of them. Default: 2 million.
+   */
+  readonly tasksMax?: number
   readonly host?: HostOptions.Options
   readonly gateway?: Omit<Gateway.Options, "actors">
   readonly client?: ActorClient.Options
@@ -81,23 +89,71 @@ export interface Report {
   readonly crashes: number
 }
 
-/** Runs a simulation to its end, in one go: nothing else runs in the process meanwhile. */
+/**
+ * Runs a simulation to its end, in one go: nothing else runs in the process meanwhile. An option that makes no sense is a
+ * defect, before anything has happened.
+ */
 export const run = <const Actors extends ReadonlyArray<Any>>(options: Options<Actors>): Effect.Effect<Report> =>
   Effect.sync(() => new Run(options).report())
+
+/**
+ * Runs a simulation twice, with all that is around it in the effect. It is a problem if the second is another run: then
+ * something in it comes neither from the seed nor from the simulation's time, and what it finds cannot be found again. The
+ * report is that of the second run. With `keepTrace` it says where they part.
+ *
+ * ```ts
+ * import { Simulation } from "@troupe/testing"
+ * import type { Effect } from "effect"
+ *
+ * declare const runSeed: (seed: number) => Effect.Effect<Simulation.Report>
+ *
+ * export const report = Simulation.twice(runSeed(1))
+ * ```
+ */
+export const twice = <E, R>(simulation: Effect.Effect<Report, E, R>): Effect.Effect<Report, E, R> =>
+  Effect.zipWith(
+    simulation,
+    simulation,
+    (once, again) =>
+      once.digest === again.digest && once.traceLength === again.traceLength
+        ? again
+        : { ...again, problems: [`the same seed was not the same run: ${partingOf(once, again)}`, ...again.problems] }
+  )
+
+const partingOf = ({ trace: once, traceLength }: Report, { trace: again }: Report): string => {
+  const differs = Array.from({ length: Math.max(once.length, again.length) }).findIndex((_, i) => once[i] !== again[i])
+  if (differs === -1) return `\`keepTrace\` shows where the ${traceLength} lines of its trace change`
+  const [here, there] = [once, again].map((trace) => trace[differs] ?? "nothing")
+  return `line ${differs + 1} of its trace was "${here}", and then "${there}"`
+}
 
 /** So that what waits for a time of its own, an actor's sleep, is over. */
 const quietMillis = 5 * 60_000
 
+/** Why something may not end where nothing else is known. */
+const outside =
+  "it waits for another, goes round for ever, or waits for what is outside of the simulation, as a promise is"
+
 class Run<Actors extends ReadonlyArray<Any>> {
   private readonly world: World
   private readonly problems: Array<string> = []
-  private hosts!: Hosts
+  private hosts: Hosts | undefined
+  private readonly faults: Faults.Faults
+  private readonly hostCount: number
+  private readonly faultsForMillis: number
+  private readonly settleMillis: number
 
   constructor(private readonly options: Options<Actors>) {
-    const { keepTrace = false, onCommit = () => {}, onMessage, seed } = options
+    const { keepTrace = false, onCommit = () => {}, onMessage } = options
+    const seed = Checked.seed(options.seed)
+    this.faults = { ...Faults.draw(new Dice(beside(seed))), ...Faults.given(options.faults ?? {}) }
+    this.hostCount = Checked.whole("hosts", options.hosts ?? 1, 1)
+    this.faultsForMillis = Checked.millis("faultsFor", options.faultsFor ?? "1 minute")
+    this.settleMillis = Checked.millis("settleWithin", options.settleWithin ?? "15 minutes")
     this.world = new World({
       seed,
       keepTrace,
+      tasksMax: Checked.whole("tasksMax", options.tasksMax ?? 2_000_000, 1),
       onCommit,
       onMessage: (sent) => {
         const issue = onMessage?.(sent)
@@ -106,25 +162,26 @@ class Run<Actors extends ReadonlyArray<Any>> {
     })
   }
 
-  private problem(text: string): void {
-    this.world.trace.add("problem", text)
+  /** `traced`: how it is told in the trace, which is the same whenever the seed is run. */
+  private problem(text: string, traced = text): void {
+    this.world.trace.add("problem", traced)
     this.problems.push(text)
   }
 
   report(): Report {
-    const { seed } = this.options
     const { time, trace } = this.world
     const begun = time.now
-    const faults = { ...Faults.draw(new Dice(seed ^ 0x5eed)), ...this.options.faults }
     try {
-      this.live(faults)
+      this.live()
     } catch (error) {
-      this.problem(error instanceof Error ? error.stack ?? error.message : String(error))
+      const what = error instanceof Error ? error.message : String(error)
+      const where = error instanceof Error && !(error instanceof Endless) ? error.stack ?? what : what
+      this.problem(`${where}\nthe last line of the trace: ${trace.last}`, what)
     }
     return {
-      seed,
+      seed: this.options.seed,
       problems: this.problems,
-      faults,
+      faults: this.faults,
       trace: trace.lines,
       traceLength: trace.length,
       digest: trace.digest,
@@ -133,44 +190,51 @@ class Run<Actors extends ReadonlyArray<Any>> {
     }
   }
 
-  private live(faults: Faults.Faults): void {
-    const { faultsFor = "1 minute", settleWithin = "15 minutes" } = this.options
+  private live(): void {
     const { time } = this.world
-    this.hosts = Hosts.make(this.world, Math.max(1, this.options.hosts ?? 1), this.serverOf)
-    this.must("the hosts start", this.hosts.start)
-    this.world.faults = faults
-    const fates = Object.entries({
-      "what happens to the hosts": this.world.begin(this.hosts.live),
-      "what happens to the clock": this.world.begin(this.jumps)
+    const hosts = this.hosts = Hosts.make(this.world, this.hostCount, this.serverOf)
+    if (!this.succeeds("the start of the hosts", hosts.start)) return
+    this.world.faults = this.faults
+    const fates = Object.entries({ "what happens to the hosts": hosts.live, "what happens to the clock": this.jumps })
+      .map(([what, fate]) => [what, this.world.begin(what, fate)] as const)
+    const clients = this.options.clients.map((program, i) => {
+      const name = `client ${i + 1}`
+      return this.world.begin(name, this.asClient(name, program))
     })
-    const clients = this.options.clients.map((program, i) =>
-      this.world.begin(this.asClient(`client ${i + 1}`, program))
-    )
     const ended = () => clients.every(({ exit }) => exit() !== null)
-    time.run(ended, time.now + Duration.toMillis(faultsFor))
+    time.run(ended, time.now + this.faultsForMillis)
     this.world.heal()
     const settled = () => ended() && fates.every(([, { exit }]) => exit() !== null)
-    time.run(settled, time.now + Duration.toMillis(settleWithin))
+    time.run(settled, time.now + this.settleMillis)
     clients.forEach(({ exit }, i) => this.expect(`client ${i + 1}`, exit()))
     for (const [what, { exit }] of fates) this.expect(what, exit())
     const { afterwards } = this.options
-    if (this.problems.length === 0 && afterwards)
-      this.must("what is done afterwards", this.asClient("client 0", afterwards))
-    this.must("the hosts stop", Effect.zipRight(Effect.sleep(quietMillis), this.hosts.stop))
+    if (this.problems.length === 0 && afterwards) {
+      const done = this.asClient("client 0", afterwards)
+      if (!this.succeeds("what is done afterwards", done)) return
+    }
+    if (!this.succeeds("the end of the hosts", Effect.zipRight(Effect.sleep(quietMillis), hosts.stop))) return
     time.run(() => false, time.now + quietMillis)
-    if (this.problems.length === 0 && time.pending > 0) this.problem(`${time.pending} things still wait for a time`)
+    if (this.problems.length === 0 && time.pending > 0)
+      this.problem(`${time.pending} things still wait for a time: of ${time.whoWaits}`)
   }
 
-  private must<A>(what: string, effect: Effect.Effect<A>): A {
-    const exit = this.world.finish(effect, 2 * quietMillis)
-    this.expect(what, exit ?? null)
-    if (exit && Exit.isSuccess(exit)) return exit.value
-    throw new Error(`${what}: that did not come to an end`)
+  private succeeds(what: string, effect: Effect.Effect<unknown>): boolean {
+    const exit = this.world.finish(what, effect, 2 * quietMillis)
+    this.expect(what, exit)
+    return exit !== null && Exit.isSuccess(exit)
   }
 
   private expect(who: string, exit: Exit.Exit<unknown, unknown> | null): void {
-    if (exit === null) this.problem(`${who} has not come to an end`)
-    else if (Exit.isFailure(exit)) this.problem(`${who} has failed: ${Cause.pretty(exit.cause)}`)
+    const { logged } = this.world
+    if (exit === null) {
+      const endless = `${who} has not come to an end`
+      this.problem(`${endless}: ${logged.suspect ?? outside}`, endless)
+    } else if (Exit.isFailure(exit)) {
+      const failed = `${who} has failed: `
+      const cause = Cause.pretty(exit.cause)
+      this.problem(`${failed}${cause}${logged.defectsIn(cause)}`, failed + inOneLine(exit.cause))
+    }
   }
 
   private readonly serverOf = (name: string) => Server.build({ ...this.options, name })

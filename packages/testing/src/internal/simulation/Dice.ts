@@ -1,11 +1,18 @@
 /** Chance in a simulation: all of it comes from the seed. */
 import * as Utils from "effect/Utils"
 
+/** Another seed, of which each seed has its own. */
+export const beside = (seed: number): number => {
+  const low = seed >>> 0
+  return seed - low + ((low ^ 0x5eed) >>> 0)
+}
+
 export class Dice {
   private readonly random: Utils.PCGRandom
 
+  /** Of a whole number from 0 on, of which all 53 bits count. */
   constructor(seed: number) {
-    this.random = new Utils.PCGRandom(seed)
+    this.random = new Utils.PCGRandom(Math.floor(seed / 2 ** 32), seed >>> 0)
   }
 
   /** At least 0, less than 1. */

@@ -1,4 +1,5 @@
 /** What goes wrong in a simulation, and how often. */
+import * as Checked from "../Checked.ts"
 import type { Dice } from "./Dice.ts"
 
 /**
@@ -66,6 +67,30 @@ export const none: Faults = {
   switchMean: 0,
   jumpMean: 0,
   jumpMax: 0
+}
+
+const probabilities: ReadonlySet<string> = new Set<keyof Faults>([
+  "cut",
+  "silence",
+  "stall",
+  "slow",
+  "refusal",
+  "hang",
+  "storeError",
+  "storeLoss",
+  "storeRepeat",
+  "storeHang"
+])
+
+/** Those that are given. Throws if one is no probability, or no time. */
+export const given = (faults: Partial<Faults>): Partial<Faults> => {
+  const all = Checked.given(faults)
+  for (const [name, value] of Object.entries(all)) {
+    if (!(name in none)) throw new Error(`there is no fault ${name}`)
+    if (probabilities.has(name)) Checked.probability(`faults.${name}`, value)
+    else Checked.number(`faults.${name}`, value)
+  }
+  return all
 }
 
 /** Some faults are left out, so that others are not hidden by them; the rest is rare or frequent. */

@@ -54,7 +54,7 @@ export class Hosts {
       const name = `host ${i + 1}`
       const network = { listen: (accept: any) => world.network.listen(accept, name) } as MemoryNetwork["Type"]
       const outside = Context.make(ActorStore, world.store).pipe(Context.add(MemoryNetwork, network))
-      return new SimulatedHost(name, world, new Process(build(name), outside, world.aroundProcess(network)))
+      return new SimulatedHost(name, world, new Process(build(name), outside, world.aroundProcess(name, network)))
     })
     world.network.inCharge = hosts[0]!.name
     return new Hosts(world, hosts)

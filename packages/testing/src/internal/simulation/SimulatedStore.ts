@@ -23,6 +23,9 @@ export interface StoreOptions {
   readonly onCommit: (commit: Commit) => void
 }
 
+/** What the store says of itself when it fails on purpose. */
+export const simulated = "simulated"
+
 const hangMax = 120_000
 
 /** How much later a transaction may come again. */
@@ -66,7 +69,7 @@ export class SimulatedStore {
     return Effect.suspend(() => {
       const { dice, faults } = this.options
       const fails = dice.happens(faults().storeError)
-      const answer = fails ? new StoreError({ operation, message: "simulated" }) : effect
+      const answer = fails ? new StoreError({ operation, message: simulated }) : effect
       return this.happening(() => Effect.runSyncExit(answer))
     })
   }
@@ -75,7 +78,7 @@ export class SimulatedStore {
     return Effect.suspend(() => {
       const { dice, faults, trace } = this.options
       const { storeError, storeLoss, storeRepeat } = faults()
-      const failure = new StoreError({ operation: "commit", message: "simulated" })
+      const failure = new StoreError({ operation: "commit", message: simulated })
       if (dice.happens(storeError)) {
         return this.happening(() => {
           trace.add("store", "refused a transaction")

@@ -26,6 +26,8 @@ class Digest {
 export class Trace {
   readonly lines: Array<string> = []
   length = 0
+  /** The last line. */
+  last = ""
   private readonly digested = new Digest()
 
   /** `kept`: whether the lines are kept, and not their digest alone. */
@@ -37,6 +39,7 @@ export class Trace {
   add(who: string, what: string): void {
     const line = `${this.now().toFixed(3)} ${who} ${what}`
     this.length++
+    this.last = line
     this.digested.add(line)
     if (this.kept) this.lines.push(line)
   }

@@ -6,18 +6,31 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import type { Scheduler } from "effect/Scheduler"
+import * as Who from "./Who.ts"
+
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 interface Timer {
   readonly at: number
   readonly order: number
   /** Undefined when it has been cancelled. */
   task: (() => void) | undefined
+  /** Who has set it, as far as it was a fiber. */
+  fiber: AnyFiber | undefined
 }
 
 /** A loop that never waits for anything must end the simulation, not hold it up. */
-const tasksMax = 2_000_000
+const tasksAtOnceMax = 1_000_000
+
+/** Before a bound is reached, it is noted for so many tasks whose they are. */
+const tasksNoted = 1000
+
+/** A bound on tasks is reached. */
+export class Endless extends Error {}
 
 export class VirtualTime {
   /** Milliseconds since the epoch. */
@@ -29,8 +42,11 @@ export class VirtualTime {
   private waiting = 0
   /** How many tasks have been run. */
   steps = 0
+  /** Who has had something to do lately, when a bound is near. */
+  private busy: Array<AnyFiber | undefined> | undefined
 
-  constructor(start: number) {
+  /** `tasksMax`: so many tasks are run, and no more. */
+  constructor(start: number, private readonly tasksMax: number) {
     this.now = start
   }
 
@@ -41,19 +57,27 @@ export class VirtualTime {
 
   /** Runs a task when so much time has passed. Returns what cancels it. */
   after(millis: number, task: () => void): () => void {
+    // it would be neither before nor after any other
+    if (Number.isNaN(millis)) throw new Error("a timer for NaN milliseconds")
     if (millis >= Number.MAX_SAFE_INTEGER) return () => {}
-    const timer: Timer = { at: this.now + Math.max(0, millis), order: this.order++, task }
+    const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+    const timer: Timer = { at: this.now + Math.max(0, millis), order: this.order++, task, fiber }
     this.insert(timer)
     this.waiting++
     return () => {
       if (timer.task) this.waiting--
-      timer.task = undefined
+      timer.task = timer.fiber = undefined
     }
   }
 
   /** How many tasks wait for a time. */
   get pending(): number {
     return this.waiting
+  }
+
+  /** Who waits for a time. */
+  get whoWaits(): string {
+    return Who.most(this.timers.filter(({ task }) => task).map(({ fiber }) => fiber))
   }
 
   /** All at once it is later, as for a machine that was suspended. */
@@ -68,8 +92,7 @@ export class VirtualTime {
       while (this.next < this.tasks.length) {
         const task = this.tasks[this.next]!
         this.tasks[this.next++] = undefined!
-        this.steps++
-        if (++sinceTime > tasksMax) throw new Error(`nothing waits any more: ${tasksMax} tasks at one moment`)
+        this.count(++sinceTime)
         task()
       }
       this.tasks = []
@@ -81,20 +104,38 @@ export class VirtualTime {
         this.now = Math.max(this.now, until)
         return false
       }
+      if (sinceTime >= tasksAtOnceMax - tasksNoted) this.busy = undefined
       sinceTime = 0
       this.now = Math.max(this.now, timer.at)
       const { task } = timer
-      timer.task = undefined
+      timer.task = timer.fiber = undefined
       if (!task) continue
       this.waiting--
-      this.steps++
+      this.count(0)
       task()
     }
   }
 
+  /** One more task is run, the so many-th of this moment. */
+  private count(sinceTime: number): void {
+    this.steps++
+    if (sinceTime === tasksAtOnceMax - tasksNoted || this.steps === Math.max(1, this.tasksMax - tasksNoted))
+      this.busy = []
+    if (sinceTime > tasksAtOnceMax) throw this.tooMany(`nothing waits any more: ${tasksAtOnceMax} tasks at one moment`)
+    if (this.steps > this.tasksMax)
+      throw this.tooMany(`there is no end: ${this.tasksMax} tasks in all, which is tasksMax`)
+  }
+
+  private tooMany(what: string): Endless {
+    return new Endless(`${what}, the last of them of ${Who.most(this.busy?.length ? this.busy : [undefined])}`)
+  }
+
   readonly scheduler: Scheduler = {
     shouldYield: (fiber) => fiber.currentOpCount > fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield) ? 0 : false,
-    scheduleTask: this.schedule
+    scheduleTask: (task, _, fiber) => {
+      if (this.busy) this.busy.push(fiber)
+      this.tasks.push(task)
+    }
   }
 
   readonly clock: Clock.Clock = {

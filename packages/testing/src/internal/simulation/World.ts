@@ -9,10 +9,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -21,14 +23,17 @@ import type { World as Surroundings } from "../Life.ts"
 import type { Sent } from "../Sent.ts"
 import { Dice } from "./Dice.ts"
 import { type Faults, none } from "./Faults.ts"
+import { Logged } from "./Logged.ts"
 import { SimulatedNetwork } from "./SimulatedNetwork.ts"
 import { SimulatedStore } from "./SimulatedStore.ts"
 import { Trace } from "./Trace.ts"
 import { VirtualTime } from "./VirtualTime.ts"
+import * as Who from "./Who.ts"
 
 export interface WorldOptions {
   readonly seed: number
   readonly keepTrace: boolean
+  readonly tasksMax: number
   /** A commit has been applied. */
   readonly onCommit: (commit: Commit) => void
   /** A message is handed to a link. */
@@ -39,20 +44,21 @@ export interface WorldOptions {
 const beginning = 1_767_225_600_000
 
 export class World {
-  readonly time = new VirtualTime(beginning)
+  readonly time: VirtualTime
   readonly dice: Dice
   readonly trace: Trace
   readonly network: SimulatedNetwork
   readonly store: ActorStore["Type"]
-  readonly runtime: Runtime.Runtime<never>
+  readonly logged = new Logged()
+  private readonly runtime: Runtime.Runtime<never>
   faults: Faults = none
   private healed = false
   /** Whoever waits for something to go wrong. */
   private readonly healing = new Set<() => void>()
   private secrets = 0
 
-  constructor({ keepTrace, onCommit, onMessage, seed }: WorldOptions) {
-    const { time } = this
+  constructor({ keepTrace, onCommit, onMessage, seed, tasksMax }: WorldOptions) {
+    const time = this.time = new VirtualTime(beginning, tasksMax)
     this.dice = new Dice(seed)
     this.trace = new Trace(keepTrace, () => time.now - beginning)
     const around = { time, dice: this.dice, trace: this.trace, faults: () => this.faults }
@@ -69,8 +75,10 @@ export class World {
     const services = Context.make(Clock.Clock, this.time.clock).pipe(
       Context.add(Random.Random, Random.make(`simulation ${seed}`))
     )
-    const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-      if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) this.trace.add("log", String(message))
+    const logger = Logger.make<unknown, void>(({ annotations, cause, logLevel, message }) => {
+      if (LogLevel.lessThan(logLevel, LogLevel.Warning)) return
+      const defect = Option.getOrUndefined(HashMap.get(annotations, "defect"))
+      this.trace.add("log", this.logged.add(String(message), cause, defect))
     })
     const context = Context.make(Flush, { schedule: this.time.schedule, later: this.time.schedule }).pipe(
       Context.add(Secrets, { next: () => (++this.secrets).toString(16).padStart(32, "0") })
@@ -109,10 +117,15 @@ export class World {
     })
   }
 
+  /** The runtime of something that it starts. */
+  private runtimeOf(name: string): Runtime.Runtime<never> {
+    return Runtime.setFiberRef(this.runtime, FiberRef.currentLogAnnotations, HashMap.make([Who.annotation, name]))
+  }
+
   /** What is around a process of it. */
-  aroundProcess(network: MemoryNetwork["Type"]): Surroundings {
+  aroundProcess(name: string, network: MemoryNetwork["Type"]): Surroundings {
     return {
-      runtime: this.runtime,
+      runtime: this.runtimeOf(name),
       scheduler: this.time.scheduler,
       clock: this.time.clock,
       after: (duration, task) => this.time.after(Duration.toMillis(duration), task),
@@ -122,17 +135,17 @@ export class World {
     }
   }
 
-  /** Starts an effect. */
-  begin<A, E>(effect: Effect.Effect<A, E>): Begun<A, E> {
-    const fiber = Runtime.runFork(this.runtime)(effect)
+  /** Starts an effect, under a name. */
+  begin<A, E>(name: string, effect: Effect.Effect<A, E>): Begun<A, E> {
+    const fiber = Runtime.runFork(this.runtimeOf(name))(effect)
     return { exit: () => fiber.unsafePoll() }
   }
 
   /** Runs an effect to its end, which must not take longer. */
-  finish<A>(effect: Effect.Effect<A>, millis: number): Exit.Exit<A> | undefined {
-    const begun = this.begin(effect)
+  finish<A>(name: string, effect: Effect.Effect<A>, millis: number): Exit.Exit<A> | null {
+    const begun = this.begin(name, effect)
     this.time.run(() => begun.exit() !== null, this.time.now + millis)
-    return begun.exit() ?? undefined
+    return begun.exit()
   }
 }
 
