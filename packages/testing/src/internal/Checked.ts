@@ -23,6 +23,9 @@ export const whole = (name: string, value: number, min: number, max = Number.MAX
     ? value
     : refuse(name, value, `a whole number from ${min} to ${max}`)
 
+/** A bound on something that is counted: at least 1. */
+export const bound = (name: string, value: number): number => value === Infinity ? value : whole(name, value, 1)
+
 /** A finite duration, in milliseconds. */
 export const millis = (name: string, value: Duration.DurationInput): number => {
   // Effect takes what is not a number, or is less than 0, for 0

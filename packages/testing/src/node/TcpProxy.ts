@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Conditions, CutAfter, Direction, Options, RandomCuts } from "../internal/node/Faults.ts"
+import { checkConditions, checkCutAfter, checkRandomCuts } from "../internal/node/Faults.ts"
 import { listen } from "../internal/node/Listener.ts"
 import { Proxy } from "../internal/node/Proxy.ts"
 
@@ -13,7 +14,7 @@ export type { Conditions, CutAfter, Direction, Options, RandomCuts } from "../in
 
 /**
  * The controls. What ends connections, or silences them, returns how many stood. Where one side has gone and the other has
- * not been told, that one is ended too.
+ * not been told, that one is ended too. A number that makes no sense, as -1 bytes do, is a defect.
  */
 export interface TcpProxy {
   /** Where clients connect. */
@@ -51,27 +52,43 @@ export interface TcpProxy {
   readonly connections: Effect.Effect<number>
 }
 
-/** A proxy that carries everything until it is told otherwise. It ends with the scope. A defect if it cannot listen. */
+/**
+ * A proxy that carries everything until it is told otherwise, also the end of one direction while the other goes on. It ends
+ * with the scope. A defect if it cannot listen.
+ */
 export const make = (options: Options): Effect.Effect<TcpProxy, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const proxy = new Proxy(options)
+    const proxy = yield* Effect.sync(() => new Proxy(options))
     const port = yield* listen(proxy, options)
     return {
       port,
       reset: proxy.cut(() => "reset"),
       close: proxy.cut(() => "close"),
       cut: proxy.cut(proxy.drawEnd),
-      cutAfter: (cut) => proxy.each((connection) => connection.cutAfter(cut)),
-      cutNextAfter: (cut) => Effect.sync(() => void proxy.planned.push(cut)),
+      cutAfter: (cut) =>
+        Effect.suspend(() => {
+          checkCutAfter(cut)
+          return proxy.each((connection) => connection.cutAfter(cut))
+        }),
+      cutNextAfter: (cut) =>
+        Effect.sync(() => {
+          checkCutAfter(cut)
+          proxy.planned.push(cut)
+        }),
       cutRandomly: (cuts) =>
         Effect.suspend(() => {
+          if (cuts) checkRandomCuts(cuts)
           proxy.randomCuts = cuts
           return cuts ? Effect.asVoid(proxy.each((connection) => connection.cutRandomly(cuts))) : Effect.void
         }),
       blackHole: (direction) => proxy.each((connection) => connection.blackHole(direction)),
       setSilent: (silent) => Effect.sync(() => void (proxy.silent = silent)),
       setRefusing: (refusing) => Effect.sync(() => void (proxy.refusing = refusing)),
-      setConditions: (conditions, direction) => Effect.sync(() => proxy.setConditions(conditions, direction)),
+      setConditions: (conditions, direction) =>
+        Effect.sync(() => {
+          checkConditions(conditions)
+          proxy.setConditions(conditions, direction)
+        }),
       bytes: Effect.sync(() => ({ ...proxy.bytes })),
       cuts: Effect.sync(() => proxy.cuts),
       accepted: Effect.sync(() => proxy.accepted),

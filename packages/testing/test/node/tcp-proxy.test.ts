@@ -1,7 +1,7 @@
 /** The proxy does to real sockets what its controls say. */
 import { assert, it } from "@effect/vitest"
 import * as TcpProxy from "@troupe/testing/node/TcpProxy"
-import { Effect, Exit, Schedule, Scope } from "effect"
+import { Cause, Effect, Exit, Schedule, Scope } from "effect"
 import * as Net from "node:net"
 
 const until = (condition: () => boolean) =>
@@ -321,4 +321,153 @@ it.scopedLive("a proxy that ends with its scope leaves no connection, and its po
       yield* Scope.close(scope, Exit.void)
       yield* until(() => clients.every(({ closed }) => closed) && server.ends.length === 2 * round)
     }
+  }))
+
+// --- one direction may end while the other goes on ----------------------------------------------------------------------
+
+/** Answers when a client has said all that it has to say. */
+const answering = Effect.map(
+  Effect.acquireRelease(
+    Effect.async<Net.Server>((resume) => {
+      const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
+        let heard = ""
+        socket.on("error", () => {}).on("data", (bytes) => heard += bytes.toString())
+        socket.on("end", () => socket.end(`answer to ${heard}`))
+      })
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+  ),
+  (server) => (server.address() as Net.AddressInfo).port
+)
+
+/** Says something and ends; returns what it hears after that, and whether it came to an orderly end. */
+const ask = (port: number, question: string) =>
+  Effect.async<string>((resume) => {
+    let heard = ""
+    const socket = Net.connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+    socket.on("error", () => {}).on("data", (bytes) => heard += bytes.toString())
+    socket.on("close", (failed) => resume(Effect.succeed(failed ? `${heard} reset` : heard)))
+    socket.end(question)
+    return Effect.sync(() => void socket.destroy())
+  }).pipe(Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error("no end") }), Effect.orDie)
+
+it.scopedLive("a client that has ended hears the answer, also on a slow line, and then nothing stands", () =>
+  Effect.gen(function*() {
+    const proxy = yield* TcpProxy.make({ target: yield* answering })
+    for (const conditions of [{}, { latency: "20 millis" }, { sliceBytesMax: 1 }, { bytesPerSecond: 1000 }] as const) {
+      yield* proxy.setConditions(conditions)
+      assert.strictEqual(yield* ask(proxy.port, "question"), "answer to question")
+    }
+    yield* until(() => Effect.runSync(proxy.connections) === 0)
+    assert.strictEqual(yield* proxy.cuts, 0)
+  }))
+
+it.scopedLive("a black hole does not tell that one direction has ended", () =>
+  Effect.gen(function*() {
+    const proxy = yield* TcpProxy.make({ target: yield* answering })
+    yield* proxy.setSilent(true)
+    assert.strictEqual(yield* Effect.race(ask(proxy.port, "question"), Effect.as(Effect.sleep("100 millis"), "?")), "")
+    yield* until(() => Effect.runSync(proxy.connections) === 0)
+  }))
+
+// --- what makes no sense ------------------------------------------------------------------------------------------------
+
+const messageOf = <A, R>(effect: Effect.Effect<A, never, R>) =>
+  Effect.map(
+    Effect.exit(effect),
+    (exit) => Exit.isFailure(exit) && Cause.isDie(exit.cause) ? Cause.prettyErrors(exit.cause)[0]!.message : undefined
+  )
+
+const { MAX_SAFE_INTEGER: most } = Number
+
+it.scopedLive("numbers that make no sense are refused, and change nothing", () =>
+  Effect.gen(function*() {
+    const { client, proxy } = yield* setup
+    const refused: ReadonlyArray<readonly [Effect.Effect<unknown>, string]> = [
+      [
+        proxy.cutNextAfter({ direction: "toClient", bytes: -1 }),
+        `bytes is -1, and must be a whole number from 0 to ${most}`
+      ],
+      [
+        proxy.cutAfter({ direction: "toClient", bytes: 2.5 }),
+        `bytes is 2.5, and must be a whole number from 0 to ${most}`
+      ],
+      [proxy.cutRandomly({ bytesMax: NaN }), `bytesMax is NaN, and must be a whole number from 0 to ${most}`],
+      [proxy.cutRandomly({ millisMax: Infinity }), "millisMax is Infinity, and must be a finite number from 0 on"],
+      [proxy.cutRandomly({ deafShare: 50 }), "deafShare is 50, and must be a number from 0 to 1"],
+      [proxy.cutRandomly({ deafMillisMax: -1 }), "deafMillisMax is -1, and must be a finite number from 0 on"],
+      [proxy.setConditions({ sliceBytesMax: 0 }), `sliceBytesMax is 0, and must be a whole number from 1 to ${most}`],
+      [
+        proxy.setConditions({ bytesPerSecond: NaN }),
+        `bytesPerSecond is NaN, and must be a whole number from 1 to ${most}`
+      ],
+      [proxy.setConditions({ latency: Infinity }), "latency is Infinity, and must be a finite number from 0 on"],
+      [proxy.setConditions({ jitter: "soon" as never }), "jitter is soon, and must be a finite duration"]
+    ]
+    for (const [effect, message] of refused) assert.strictEqual(yield* messageOf(effect), message)
+    yield* client.write("two")
+    yield* until(() => client.received === "onetwo")
+    const next = yield* dial(proxy.port)
+    yield* next.write("x")
+    yield* until(() => next.received === "x")
+
+    for (
+      const [options, message] of [
+        [{ target: 70_000 }, "target is 70000, and must be a whole number from 1 to 65535"],
+        [{ target: 1, port: -1 }, "port is -1, and must be a whole number from 0 to 65535"],
+        [{ target: 1, bufferBytesMax: 0 }, `bufferBytesMax is 0, and must be a whole number from 1 to ${most}`],
+        [{ target: 1, seed: 0.5 }, `seed is 0.5, and must be a whole number from 0 to ${most}`]
+      ] as const
+    ) assert.strictEqual(yield* messageOf(TcpProxy.make(options)), message)
+  }))
+
+it.scopedLive("bounds of 1, and options that are undefined, are what they say", () =>
+  Effect.gen(function*() {
+    const server = yield* echo
+    const proxy = yield* TcpProxy.make(
+      { target: server.port, bufferBytesMax: 1, port: undefined, seed: undefined } as unknown as TcpProxy.Options
+    )
+    yield* proxy.setConditions({ latency: undefined, bytesPerSecond: undefined } as object)
+    const client = yield* dial(proxy.port)
+    yield* client.write("x".repeat(300_000))
+    yield* until(() => client.received.length === 300_000)
+  }))
+
+it.scopedLive("a time that no timer takes is waited for, and not gone round for", () =>
+  Effect.gen(function*() {
+    const { client, proxy, server } = yield* setup
+    const warnings: Array<string> = []
+    const note = ({ name }: Error) => void warnings.push(name)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.on("warning", note)),
+      () => Effect.sync(() => process.off("warning", note))
+    )
+    yield* proxy.setConditions({ latency: "30 days" })
+    yield* proxy.cutRandomly({ millisMax: 2 ** 50 })
+    yield* client.write("two")
+    yield* Effect.sleep("50 millis")
+    assert.strictEqual(server.heard(), "one")
+    assert.isFalse(client.closed)
+    assert.deepStrictEqual(warnings, [])
+  }))
+
+it.scopedLive("where the port to dial is not known, the client is reset, and the next one is carried", () =>
+  Effect.gen(function*() {
+    const server = yield* echo
+    let target = (): number => {
+      throw new Error("the server has no address yet")
+    }
+    const proxy = yield* TcpProxy.make({ target: () => target() })
+    for (const bad of [target, () => 70_000, () => NaN]) {
+      target = bad
+      const client = yield* dial(proxy.port)
+      yield* until(() => client.closed)
+      assert.isTrue(client.failed)
+    }
+    assert.strictEqual(yield* proxy.connections, 0)
+    target = () => server.port
+    const client = yield* dial(proxy.port)
+    yield* client.write("x")
+    yield* until(() => client.received === "x")
   }))

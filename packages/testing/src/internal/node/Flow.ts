@@ -23,6 +23,9 @@ interface Piece {
 /** A bound on bytes per second is kept over times as long as this, in milliseconds. */
 const paceMillis = 50
 
+/** What a timer takes, in milliseconds: with more it is due at once. */
+export const timerMillisMax = 2 ** 31 - 1
+
 /** A reset that arrives together with bytes is taken for an end, so it has to wait until they may have been read. */
 const later = (task: () => void) => void setImmediate(() => setImmediate(task))
 
@@ -35,8 +38,8 @@ export class Flow {
   private onBytesUsed: () => void = () => {}
   private lost = false
   private ended = false
-  /** Its source is closed, which is passed on when everything before it has been. */
-  private closed: "reset" | "close" | undefined
+  /** What its source has come to, which is passed on when everything before it has been. With `"end"` it still listens. */
+  private closed: "reset" | "close" | "end" | undefined
   private blocked = false
   private timer: NodeJS.Timeout | undefined
   private immediate: NodeJS.Immediate | undefined
@@ -48,6 +51,11 @@ export class Flow {
   ) {
     from.on("data", (bytes: Buffer) => this.take(bytes))
     from.on("error", () => {})
+    from.on("end", () => {
+      this.closed = "end"
+      if (this.lost) this.leave()
+      else this.carry()
+    })
     from.on("close", (failed) => {
       this.closed = failed ? "reset" : "close"
       this.carry()
@@ -63,6 +71,12 @@ export class Flow {
     this.lost = true
     this.drop()
     this.from.resume()
+    if (this.closed === "end") this.leave()
+  }
+
+  /** Nobody tells its source anything any more, also not that the other side has heard of its end. */
+  private leave(): void {
+    this.from.end()
   }
 
   /** Carries so many more bytes, and does something when the system has the last of them. */
@@ -115,7 +129,7 @@ export class Flow {
       const now = performance.now()
       const at = Math.max(first.due, this.freeAt)
       if (at > now) {
-        this.timer = setTimeout(() => this.carry(), Math.ceil(at - now))
+        this.timer = setTimeout(() => this.carry(), Math.min(timerMillisMax, Math.ceil(at - now)))
         return
       }
       if (this.bytesLeft === 0) return
@@ -157,5 +171,6 @@ export class Flow {
   private passOnClose(): void {
     if (this.closed === "reset") this.to.resetAndDestroy()
     if (this.closed === "close") this.to.destroySoon()
+    if (this.closed === "end" && this.to.writable) this.to.end()
   }
 }

@@ -18,7 +18,7 @@ export const listen = (
 ): Effect.Effect<number, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<Net.Server>((resume) => {
-      const server = Net.createServer({ noDelay: true }, proxy.accept)
+      const server = Net.createServer({ noDelay: true, allowHalfOpen: true }, proxy.accept)
       server.once("error", (error) => resume(Effect.die(error)))
       server.listen(port, host, () => resume(Effect.succeed(server)))
     }),

@@ -1,7 +1,7 @@
 /** One connection through a proxy: two sockets, a flow in each direction, and what is done to them. */
 import type * as Net from "node:net"
 import type { Conditions, CutAfter, Direction, RandomCuts } from "./Faults.ts"
-import { Flow } from "./Flow.ts"
+import { Flow, timerMillisMax } from "./Flow.ts"
 
 /** What all connections of a proxy have in common. */
 export interface Shared {
@@ -92,7 +92,7 @@ export class ProxiedConnection {
     const timer = setTimeout(() => {
       this.timers.delete(timer)
       task()
-    }, millis)
+    }, Math.min(timerMillisMax, millis))
     this.timers.add(timer)
   }
 

@@ -1,16 +1,21 @@
 /** What a proxy knows of all its connections, and does to new ones. */
 import * as Effect from "effect/Effect"
-import { PCGRandom } from "effect/Utils"
 import * as Net from "node:net"
+import { Dice } from "../simulation/Dice.ts"
 import type { Conditions, CutAfter, Direction, Options, RandomCuts } from "./Faults.ts"
+import { checkOptions } from "./Faults.ts"
 import { ProxiedConnection, type Shared } from "./ProxiedConnection.ts"
+
+const reset = (socket: Net.Socket): void => {
+  socket.on("error", () => {}).resetAndDestroy()
+}
 
 const directions: ReadonlyArray<Direction> = ["toServer", "toClient"]
 
 export class Proxy implements Shared {
   readonly connections = new Set<ProxiedConnection>()
   readonly open = new Set<ProxiedConnection>()
-  private readonly random: PCGRandom
+  private readonly dice: Dice
   readonly bufferBytesMax: number
   readonly bytes: Record<Direction, number> = { toServer: 0, toClient: 0 }
   readonly conditions: Record<Direction, Conditions> = { toServer: {}, toClient: {} }
@@ -25,18 +30,17 @@ export class Proxy implements Shared {
   private readonly sockets = new Set<Net.Socket>()
 
   constructor(private readonly options: Options) {
-    this.random = new PCGRandom(options.seed ?? 1)
+    checkOptions(options)
+    this.dice = new Dice(options.seed ?? 1)
     this.bufferBytesMax = options.bufferBytesMax ?? 256 * 1024
   }
 
   readonly accept = (client: Net.Socket): void => {
-    if (this.refusing) {
-      client.on("error", () => {})
-      client.resetAndDestroy()
-      return
-    }
+    if (this.refusing) return reset(client)
     this.accepted++
-    const connection = new ProxiedConnection(this.track(client), this.track(this.dial()), this)
+    const server = this.dial()
+    if (!server) return reset(client)
+    const connection = new ProxiedConnection(this.track(client), this.track(server), this)
     this.connections.add(connection)
     this.open.add(connection)
     if (this.silent) connection.blackHole()
@@ -50,7 +54,7 @@ export class Proxy implements Shared {
     for (const connection of this.connections) connection.conditionsHaveChanged()
   }
 
-  readonly chance = (): number => this.random.number()
+  readonly chance = (): number => this.dice.fraction()
 
   readonly drawEnd = (): "reset" | "close" => this.chance() < 0.5 ? "reset" : "close"
 
@@ -76,9 +80,15 @@ export class Proxy implements Shared {
     for (const socket of this.sockets) socket.destroy()
   }
 
-  private dial(): Net.Socket {
+  /** Undefined if there is no port to dial: whoever asks for it stands in no call, so that nobody could catch it. */
+  private dial(): Net.Socket | undefined {
     const { host = "127.0.0.1", target } = this.options
-    return Net.connect({ port: typeof target === "number" ? target : target(), host, noDelay: true })
+    try {
+      const port = typeof target === "number" ? target : target()
+      return Net.connect({ port, host, noDelay: true, allowHalfOpen: true })
+    } catch {
+      return undefined
+    }
   }
 
   private track(socket: Net.Socket): Net.Socket {
