@@ -49,6 +49,7 @@ export class MemoryNetwork extends Context.Tag("@troupe/testing/MemoryNetwork")<
 
 const make = Effect.gen(function*() {
   const network = new Internal.Network((yield* Flush).schedule)
+  yield* Effect.addFinalizer(() => network.end)
   const line = (to = defaultName) =>
     Effect.sync((): Line => {
       const { controls, transport } = new Internal.Line(network, to)
@@ -62,8 +63,8 @@ const make = Effect.gen(function*() {
   }).pipe(Context.add(Transport, transport))
 })
 
-/** A network, and the transport of a client on it. */
-export const layer: Layer.Layer<MemoryNetwork | Transport> = Layer.effectContext(make)
+/** A network, and the transport of a client on it. When it ends it dies of what a tap of `onMessage` has thrown. */
+export const layer: Layer.Layer<MemoryNetwork | Transport> = Layer.scopedContext(make)
 
 /** A gateway on the network, for as long as the layer lives. */
 export const layerServer = <const Actors extends ReadonlyArray<Any>>(

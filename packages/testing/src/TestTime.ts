@@ -3,36 +3,32 @@
  * need their ticks of the event loop: `settle` gives them all they can use, and `pass` lets time go by in between.
  */
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-
-/** A turn of the event loop, after all microtasks. Browsers have no `setImmediate`. */
-const later: (task: () => void) => void = (globalThis as { readonly setImmediate?: (task: () => void) => void })
-  .setImmediate ?? ((task) => void setTimeout(task, 0))
-
-/** How many turns it takes. A message, its turn, its commit and its answer are microtasks, and need one altogether. */
-const turns = 5
+import * as Checked from "./internal/Checked.ts"
+import { whenIdle } from "./internal/Idle.ts"
 
 /**
  * Lets everything happen that can happen without time passing: fibers run up to where they wait, messages arrive, commits
- * are made, and so does what follows from them. It does not wait for files, sockets or threads.
+ * are made, and so does what follows from them, until nothing goes on any more. It does not wait for files, sockets,
+ * threads, or timers of JavaScript, and not for ever: after 200 rounds of the event loop, in each of which a fiber can yield
+ * 2048 times, it lets what still goes round go round.
  */
-export const settle: Effect.Effect<void> = Effect.repeatN(
-  Effect.async<void>((resume) => later(() => resume(Effect.void))),
-  turns - 1
-)
+export const settle: Effect.Effect<void> = Effect.async<void>((resume) => whenIdle(() => resume(Effect.void)))
 
 /**
  * Lets time go by under `TestClock`, from one thing that is due to the next, and everything happen at its time: a message
- * that is sent after a second arrives after a second. `TestClock.adjust` alone is at the end before it has arrived.
+ * that is sent after a second arrives after a second. `TestClock.adjust` alone is at the end before it has arrived. A defect
+ * under any other clock, as that of `it.scopedLive`, and for a time without end.
  */
 export const pass = (duration: Duration.DurationInput): Effect.Effect<void> =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) => Effect.zipRight(settle, passUntil(now + Duration.toMillis(duration)))
-  )
+  Effect.clockWith((clock) => {
+    if (!("sleeps" in clock)) return Effect.dieMessage("time passes by itself here: `TestTime.pass` needs `TestClock`")
+    const millis = Checked.millis("the time that passes", duration)
+    const end = clock.unsafeCurrentTimeMillis() + millis
+    return Effect.zipRight(settle, passUntil(end))
+  })
 
 const passUntil = (end: number): Effect.Effect<void> =>
   Effect.gen(function*() {

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import type { Connection } from "@troupe/client"
 import { MemoryTransport, TestClient, TestKit, TestTime } from "@troupe/testing"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { Bank, Till, tillLive } from "./support/till.ts"
 import { collect, word } from "./support/world.ts"
 
@@ -150,3 +150,28 @@ it.scoped("who listens last under a name is dialled, and who listened before whe
     assert.strictEqual((yield* Effect.flip(dial("nowhere"))).message, "connection refused")
     assert.deepStrictEqual(dialled, ["two", "one", "three"])
   }).pipe(Effect.provide(MemoryTransport.layer)))
+
+it.scoped("a tap that throws fails its test in the end, and the message arrives", () =>
+  Effect.gen(function*() {
+    let answered: number | undefined
+    const exit = yield* Effect.exit(Effect.provide(
+      Effect.gen(function*() {
+        const network = yield* MemoryTransport.MemoryNetwork
+        const { line, till } = yield* join
+        yield* network.onMessage(({ carries }) => {
+          if (carries("Request")) throw new Error("a request")
+        })
+        yield* line.onMessage(({ carries, from }) => {
+          if (from === "server" && carries("Exit")) throw new Error("and an exit")
+        })
+        answered = yield* till.rpc.Pay({ cents: 1 })
+        assert.strictEqual(yield* statusOf(till), "connected")
+      }).pipe(Effect.scoped),
+      kit
+    ))
+    assert.strictEqual(answered, 1)
+    assert.deepStrictEqual(
+      Exit.isFailure(exit) && Cause.prettyErrors(exit.cause).map(({ message }) => message),
+      ["a request"]
+    )
+  }))

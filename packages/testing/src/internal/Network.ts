@@ -4,7 +4,7 @@ import * as Link from "@troupe/contract/Link"
 import { DialError, type Transport } from "@troupe/contract/Transport"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { MemoryLink, type Surroundings } from "./MemoryLink.ts"
+import { type Fate, MemoryLink, type Surroundings } from "./MemoryLink.ts"
 import { Route } from "./Route.ts"
 import { Sent } from "./Sent.ts"
 
@@ -13,8 +13,23 @@ export type Accept = (link: Link.Link, request: ConnectRequest) => Link.LinkHand
 export class Network extends Route {
   private readonly listeners: Array<{ readonly accept: Accept; readonly at: string }> = []
 
+  /** What a tap has thrown first. */
+  private thrown: Effect.Effect<void> = Effect.void
+
   constructor(readonly schedule: (task: () => void) => void) {
     super()
+  }
+
+  /** Dies of what a tap has thrown, if one has: a message arrives in no fiber that could. */
+  readonly end: Effect.Effect<void> = Effect.suspend(() => this.thrown)
+
+  /** What a tap decides; nothing if it throws. */
+  ask(tap: (sent: Sent) => Fate, sent: Sent): Fate {
+    try {
+      return tap(sent)
+    } catch (error) {
+      if (this.thrown === Effect.void) this.thrown = Effect.die(error)
+    }
   }
 
   listen(accept: Accept, at: string): Effect.Effect<void, never, Scope.Scope> {
@@ -84,8 +99,8 @@ export class Line extends Route implements Surroundings {
 
   readonly fate: Surroundings["fate"] = (from, text) => {
     const sent = new Sent(from, text)
-    const ofNetwork = this.network.tap(sent)
-    return this.tap(sent) ?? ofNetwork
+    const ofNetwork = this.network.ask(this.network.tap, sent)
+    return this.network.ask(this.tap, sent) ?? ofNetwork
   }
 
   readonly onGone = (link: MemoryLink): void => {

@@ -25,7 +25,10 @@ export interface Controls {
   readonly hold: Effect.Effect<void>
   /** Delivers what has waited, and all that follows. */
   readonly release: Effect.Effect<void>
-  /** Called for each message before it is delivered; decides what becomes of it. */
+  /**
+   * Called for each message before it is delivered; decides what becomes of it. If it throws, as with an assertion in it, the
+   * message is delivered, and whatever runs with the network dies of that in the end: a test fails.
+   */
   readonly onMessage: (tap: (sent: Sent) => Fate) => Effect.Effect<void>
   /** Called by clients as if the browser had come online. */
   readonly opportunity: Effect.Effect<void>

@@ -48,7 +48,7 @@ export interface TcpProxy {
   readonly cuts: Effect.Effect<number>
   /** How many connections there have been, without refused ones. */
   readonly accepted: Effect.Effect<number>
-  /** How many stand now: neither side of them is closed. */
+  /** How many stand now: neither side of them has ended. */
   readonly connections: Effect.Effect<number>
 }
 

@@ -9,7 +9,7 @@ export interface Shared {
   readonly conditions: Readonly<Record<Direction, Conditions>>
   /** How many have been carried. */
   readonly bytes: Record<Direction, number>
-  /** Those that stand: neither side is closed. */
+  /** Those that stand: neither side has ended. */
   readonly connections: Set<ProxiedConnection>
   /** Those of which a side is open. */
   readonly open: Set<ProxiedConnection>
@@ -98,6 +98,7 @@ export class ProxiedConnection {
 
   private flow(direction: Direction, from: Net.Socket, to: Net.Socket): Flow {
     const { proxy } = this
+    from.on("end", () => proxy.connections.delete(this))
     from.on("close", () => {
       proxy.connections.delete(this)
       if (to.destroyed) proxy.open.delete(this)

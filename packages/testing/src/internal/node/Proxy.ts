@@ -51,7 +51,7 @@ export class Proxy implements Shared {
 
   setConditions(conditions: Conditions, direction?: Direction): void {
     for (const each of direction ? [direction] : directions) this.conditions[each] = conditions
-    for (const connection of this.connections) connection.conditionsHaveChanged()
+    for (const connection of this.open) connection.conditionsHaveChanged()
   }
 
   readonly chance = (): number => this.dice.fraction()
