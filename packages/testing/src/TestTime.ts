@@ -12,8 +12,8 @@ import { whenIdle } from "./internal/Idle.ts"
 /**
  * Lets everything happen that can happen without time passing: fibers run up to where they wait, messages arrive, commits
  * are made, and so does what follows from them, until nothing goes on any more. It does not wait for files, sockets,
- * threads, or timers of JavaScript, and not for ever: after 200 rounds of the event loop, in each of which a fiber can yield
- * 2048 times, it lets what still goes round go round.
+ * threads, or timers of JavaScript, and not for ever: after 200 rounds, in each of which a fiber can yield 2048 times, or a
+ * promise wait for five turns of the event loop, it lets what still goes round go round.
  */
 export const settle: Effect.Effect<void> = Effect.async<void>((resume) => whenIdle(() => resume(Effect.void)))
 
