@@ -23,6 +23,10 @@ export class Delivery extends Context.Reference<Delivery>()("@troupe/contract/De
 /** The delivery of an rpc. */
 export const of = (rpc: Rpc.AnyWithProps): Mode => Context.get(rpc.annotations, Delivery)
 
+/** Whether what a call has done is recorded, so that it is found when the call is made again. */
+export const isRecorded = ({ forked, rpc }: { readonly forked: boolean; readonly rpc: Rpc.AnyWithProps }): boolean =>
+  !forked && of(rpc) === "exactly-once"
+
 /**
  * For how much of a store's retention a client sends a call again: later its answer might have been deleted. The rest is for
  * clocks that differ, and for the call to run.

@@ -145,6 +145,18 @@ const version3 = `
   PRAGMA application_id = ${0x54727065};
   PRAGMA user_version = 3`
 
+it.scoped("no table of it is WITHOUT ROWID: a key that is looked up beside long rows would cost as much as they are long", () =>
+  Effect.gen(function*() {
+    const filename = yield* file
+    yield* sql(filename, version1)
+    yield* using(filename, (store) => store.claim(alice))
+    const db = new Database(filename)
+    const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%WITHOUT ROWID%'")
+      .all()
+    db.close()
+    assert.deepStrictEqual(tables, [])
+  }))
+
 describe("a file of an earlier release", () => {
   it.scoped("of the third version is brought up to date, with a row of each kind", () =>
     Effect.gen(function*() {

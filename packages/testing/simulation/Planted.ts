@@ -295,8 +295,8 @@ export const planted: ReadonlyArray<Planted> = [
   {
     name: "a call of a backend, which has no name, is made again",
     file: `${server}/OutgoingCalls.ts`,
-    find: "id !== undefined || (!codec.forked && Delivery.of(codec.rpc) === \"idempotent\")",
-    replace: "id !== undefined || !codec.forked",
+    find: "const mayBeMadeAgain = ({ id }: InternalCall): boolean => id !== undefined",
+    replace: "const mayBeMadeAgain = ({ codec }: InternalCall): boolean => !codec.forked",
     seed: 11,
     theme: "bustle"
   },

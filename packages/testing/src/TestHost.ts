@@ -1,7 +1,8 @@
 /**
  * A server that can crash: a gateway, a host and its implementations, as a process of its own inside the one of the test.
  * With a crash all that was in its memory is gone, but for variables of modules, and promises that have begun. The store,
- * the network, and the services that are given to it from outside stay. Its clients see their links close, and come back by themselves when it is started again.
+ * the network, and the services that are given to it from outside stay. Its clients see their links close, and come back by
+ * themselves when it is started again.
  */
 import type { Any, Definition } from "@troupe/contract/Definition"
 import type { Directory } from "@troupe/contract/Directory"

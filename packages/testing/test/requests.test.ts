@@ -135,3 +135,26 @@ it.scoped("C8 T3 an idempotent call that a turn makes again is the same request"
     assert.strictEqual(new Set(world.looked).size, 2)
   }).pipe(Effect.provide(layer))
 })
+
+it.scoped("C8 an idempotent call of a backend whose activation is lost is made again by itself, as the same request", () => {
+  const { layer, world } = make()
+  return Effect.gen(function*() {
+    const store = yield* TestStore.TestStore
+    const bank = (yield* TestHost.TestHost).directory(Bank).get("main")
+    for (const times of [1, 2]) {
+      world.looked.length = 0
+      yield* store.hold
+      const charge = yield* Effect.fork(Effect.flip(bank.Charge()))
+      const look = yield* Effect.fork(bank.Look())
+      yield* TestTime.settle
+      assert.lengthOf(world.looked, 1, "its answer waits for the charge")
+      yield* store.fail("before")
+      yield* store.release
+      yield* TestTime.pass("10 seconds")
+      assert.strictEqual((yield* Fiber.join(charge))._tag, "ActorUnavailable")
+      assert.strictEqual(yield* Fiber.join(look), 0, `${times}`)
+      assert.lengthOf(world.looked, 2)
+      assert.strictEqual(new Set(world.looked).size, 1)
+    }
+  }).pipe(Effect.provide(layer))
+})

@@ -35,28 +35,6 @@ const adds = Effect.gen(function*() {
   }
 })
 
-/** Nothing goes wrong but what is given. */
-const calm: Simulation.Faults = {
-  latencyMax: 5,
-  cut: 0,
-  silence: 0,
-  stall: 0,
-  slow: 0,
-  refusal: 0,
-  hang: 0,
-  storeError: 0,
-  storeLoss: 0,
-  storeRepeat: 0,
-  storeHang: 0,
-  storeLatencyMax: 5,
-  crashMean: 0,
-  stopMean: 0,
-  awayMean: 1000,
-  switchMean: 0,
-  jumpMean: 0,
-  jumpMax: 0
-}
-
 type Options = Partial<Simulation.Options<[typeof Counter]>>
 
 const simulate = (hooks: Hooks = {}, options: Options = {}) =>
@@ -65,7 +43,7 @@ const simulate = (hooks: Hooks = {}, options: Options = {}) =>
     actors: [Counter],
     implementations: counterLive(hooks),
     clients: [adds],
-    faults: calm,
+    faults: Simulation.noFaults,
     keepTrace: true,
     ...options
   })
@@ -93,7 +71,7 @@ describe("what has died says why", () => {
   it.effect("the build of an actor that a client tries to reach for ever, which is not the fault of the store", () =>
     Effect.gen(function*() {
       const report = yield* simulate({ build: Effect.die(new Error("no table")) }, {
-        faults: { ...calm, storeError: 0.5 },
+        faults: { ...Simulation.noFaults, storeError: 0.5 },
         settleWithin: "1 minute"
       })
       assert.isAbove(report.trace.filter((line) => line.includes("StoreError: simulated")).length, 0)
@@ -161,7 +139,7 @@ describe("what has no end", () => {
 describe("options", () => {
   it.effect("those that are undefined are drawn, or have their defaults", () =>
     Effect.gen(function*() {
-      const names = Object.keys(calm)
+      const names = Object.keys(Simulation.noFaults)
       const faults = Object.fromEntries(names.map((name) => [name, undefined])) as Partial<Simulation.Faults>
       const undefineds: object = {
         hosts: undefined,

@@ -72,10 +72,8 @@ export interface Bounds {
 
 /** Whether a call was first sent so long ago that another run of it would not be known for one. */
 export const isOverdue = ({ codec }: Call, sent: Sending, keptSince: number): boolean =>
-  Delivery.of(codec.rpc) === "exactly-once"
-  // nothing of it is recorded: see `mayBeForgotten`
-  && !codec.forked
-  && sent.at < keptSince
+  // for those of which nothing is: see `mayBeForgotten`
+  Delivery.isRecorded(codec) && sent.at < keptSince
 
 /** Whether a call that runs beside the turns, if it has arrived, is not known any more where it would be sent again. */
 const mayBeForgotten = ({ codec }: Call, { activation }: Sending, terms: Terms): boolean =>

@@ -99,8 +99,7 @@ export class Calls {
     connection.inFlight.add(id)
     const entry = session.begin(id)
     // an idempotent one may do again what it has done, also elsewhere; one that runs beside the turns has never run
-    if (sentAgain && !rpc.forked && Delivery.of(rpc.rpc) === "exactly-once")
-      entry.rememberedUntil = this.rememberedUntil
+    if (sentAgain && Delivery.isRecorded(rpc)) entry.rememberedUntil = this.rememberedUntil
     entry.observed = observer.begin(address, tag, parentOf(message), { "troupe.connection": connection.id })
     const input = [rpc, decoded.right, headers ? Headers.fromInput(headers) : Headers.empty] as const
     if (!rpc.forked) return this.begin(session, entry, rpc, this.owner.handle(...input))
@@ -194,7 +193,7 @@ export class Calls {
       reply: { session: session.id, call: entry.number, exit: text },
       exit: ended,
       kept,
-      recordable: !cancelled && Delivery.of(codec.rpc) === "exactly-once",
+      recordable: !cancelled && Delivery.isRecorded(codec),
       answer: (segment) => this.answer(session, entry, text, segment),
       abandon: () => {}
     })

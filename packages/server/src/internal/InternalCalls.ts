@@ -31,7 +31,7 @@ export interface InternalCall {
   /** The same, as its schema encodes it. */
   readonly encoded: unknown
   readonly headers: Headers.Headers
-  /** Its name, if the turn that makes it may run again, and make it again. */
+  /** Its name, if it may be made again: by a turn that runs again, or by itself. */
   readonly id: string | undefined
   /** See `Request.rememberedUntil`. */
   readonly rememberedUntil: number
@@ -62,9 +62,6 @@ export class Forgotten {
 }
 
 const forgotten = new Forgotten()
-
-/** Whether what a call with a name has done is kept, and found by who makes it again. */
-export const isRemembered = ({ forked, rpc }: Codec.RpcCodec): boolean => !forked && Delivery.of(rpc) === "exactly-once"
 
 /** The activation that is called. */
 export interface InternalCallsOwner
@@ -138,7 +135,7 @@ export class InternalCalls {
       () =>
         call.codec.forked
           ? this.callForked(call)
-          : call.id !== undefined && isRemembered(call.codec)
+          : call.id !== undefined && Delivery.isRecorded(call.codec)
           ? this.callAgain(call, call.id)
           : this.callOnce(call),
       () => Effect.sync(() => this.pending--)

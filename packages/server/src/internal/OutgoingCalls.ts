@@ -15,7 +15,7 @@ import * as RpcObject from "@troupe/contract/protocol/RpcObject"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { Abandoned, Forgotten, type InternalCall, isRemembered } from "./InternalCalls.ts"
+import { Abandoned, Forgotten, type InternalCall } from "./InternalCalls.ts"
 import * as LogAnnotations from "./LogAnnotations.ts"
 import type { MadeCall, Request } from "./Request.ts"
 import type { Services } from "./Services.ts"
@@ -60,12 +60,17 @@ export class OutgoingCalls {
           const headers = options?.headers ? Headers.fromInput(options.headers) : Headers.empty
           const callee = Address.make(contract.contract, key)
           return CallSpan.use(callee, codec.rpc._tag, (span) => {
-            const unnamed = { id: undefined, rememberedUntil: Infinity, retried: false, wait: undefined }
-            const call = { codec, payload, encoded, headers, span: span?.span, ...unnamed }
+            const alone = { rememberedUntil: Infinity, retried: false, wait: undefined }
+            const call = { codec, payload, encoded, headers, span: span?.span, id: this.nameOf(codec), ...alone }
             return this.call(callee, call, options?.discard !== true)
           })
         }) as never
     }
+  }
+
+  /** The name of a call that is not a part of a turn that may run again: it has one if it is made again by itself. */
+  private nameOf({ forked, rpc }: Codec.RpcCodec): string | undefined {
+    return !forked && Delivery.of(rpc) === "idempotent" ? this.options.services.secrets.next() : undefined
   }
 
   /** Makes a call. Unless the answer is awaited, the call goes on by itself. */
@@ -83,7 +88,7 @@ export class OutgoingCalls {
     })
   }
 
-  /** The call leaves with the events of the turn, when that is durable. It has no name: the turn is not run again then. */
+  /** The call leaves with the events of the turn, when that is durable: then the turn is not run again. */
   private stage(turn: Turn, callee: Address.Address, call: InternalCall): void {
     turn.calledOthers = true
     turn.outputs.push(() => this.options.fork(Effect.ignore(this.send(callee, call))))
@@ -140,7 +145,7 @@ export class OutgoingCalls {
   /** Whether the turn may have been run before, and have made this call, so long ago that its callee may have forgotten. */
   private isForgotten(turn: Turn, caller: Turns, call: InternalCall): boolean {
     const now = this.options.services.clock.unsafeCurrentTimeMillis()
-    return isLive(turn) && this.isRepeatable(turn, caller, call) && isRemembered(call.codec)
+    return isLive(turn) && this.isRepeatable(turn, caller, call) && Delivery.isRecorded(call.codec)
       && now > turn.request.rememberedUntil
   }
 
@@ -149,7 +154,7 @@ export class OutgoingCalls {
     const { rememberedUntil, retried } = request
     const id = request.derive(callee, call.codec.rpc._tag, JSON.stringify(call.encoded) ?? "")
     const sent = this.sendFromTurn(callee, { ...call, id, rememberedUntil, retried })
-    if (!isRemembered(call.codec)) return sent
+    if (!Delivery.isRecorded(call.codec)) return sent
     const made = request.begin(callee, id)
     return Effect.ensuring(
       sent,
@@ -176,7 +181,7 @@ export class OutgoingCalls {
 
   private send(address: Address.Address, call: InternalCall): Effect.Effect<unknown, unknown> {
     const { codec, id } = call
-    return codec.forked || (id !== undefined && isRemembered(codec))
+    return codec.forked || (id !== undefined && Delivery.isRecorded(codec))
       ? this.sendInTime(address, call)
       : this.sendOnce(address, call)
   }
@@ -225,9 +230,8 @@ export class OutgoingCalls {
   }
 }
 
-/** Whether a call whose activation was lost can be made again without harm. */
-const mayBeMadeAgain = ({ codec, id }: InternalCall): boolean =>
-  id !== undefined || (!codec.forked && Delivery.of(codec.rpc) === "idempotent")
+/** Whether a call whose activation was lost is made again: it has a name, under which that does no harm. */
+const mayBeMadeAgain = ({ id }: InternalCall): boolean => id !== undefined
 
 /** Whether what is done in the turn is a part of it. */
 const isLive = (turn: Turn): boolean => !turn.sealed && !turn.readOnly

@@ -363,11 +363,11 @@ it.scopedLive("a client that has ended hears the answer, also on a slow line, an
     assert.strictEqual(yield* proxy.cuts, 0)
   }))
 
-it.scopedLive("a black hole does not tell that one direction has ended", () =>
+it.scopedLive("a client that has ended in a black hole is let go, without an answer", () =>
   Effect.gen(function*() {
     const proxy = yield* TcpProxy.make({ target: yield* answering })
     yield* proxy.setSilent(true)
-    assert.strictEqual(yield* Effect.race(ask(proxy.port, "question"), Effect.as(Effect.sleep("100 millis"), "?")), "")
+    assert.strictEqual(yield* ask(proxy.port, "question"), "")
     yield* until(() => Effect.runSync(proxy.connections) === 0)
   }))
 
