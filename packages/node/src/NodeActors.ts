@@ -45,7 +45,10 @@ const unavailable = (response: Http.ServerResponse): boolean => {
   return true
 }
 
-/** How long requests that are running may take when the server closes. */
+/** The server stops (RFC 6455, section 7.4.1). */
+const codeGoingAway = 1001
+
+/** How long requests that are running may take when the server closes, and peers to answer that their link is closed. */
 const closeTimeoutMillis = 1000
 
 /**
@@ -126,7 +129,7 @@ const listen = (endpoints: Endpoints, context: EndpointContext) => (options: Lin
     (endpoint) => Effect.sync(() => endpoint.close())
   ))
 
-/** Accepts links on a server. Those that are left when the scope closes are cut, because the server waits for them. */
+/** Accepts links on a server. Those that are left when the scope closes are closed, because the server waits for them. */
 const makeListener = (
   server: Http.Server,
   sockets: Iterable<Net.Socket>
@@ -147,7 +150,8 @@ const makeListener = (
         Effect.sync(() => {
           stop()
           server.off("error", onError)
-          for (const socket of context.sockets) socket.terminate()
+          // over TLS a socket that is destroyed loses what was sent last, like the reason why it is closed
+          for (const socket of context.sockets) socket.close(codeGoingAway)
           closeInTime(server, sockets)
         })
     )

@@ -1,13 +1,17 @@
 /** Starting and stopping a server, over real sockets: nobody waits for an answer that nobody gives. */
 import { HttpServer } from "@effect/platform"
 import { assert, it } from "@effect/vitest"
+import type { Link } from "@troupe/contract"
 import { NodeActors } from "@troupe/node"
+import { LinkListener } from "@troupe/server"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { createServer } from "node:http"
 import { createServer as createSecureServer } from "node:https"
 import * as Net from "node:net"
+import { type ClientOptions, WebSocket } from "ws"
+import { until } from "./utils/until.ts"
 
-const portOf = (context: Context.Context<HttpServer.HttpServer>) => {
+const portOf = <R>(context: Context.Context<HttpServer.HttpServer | R>) => {
   const { address } = Context.get(context, HttpServer.HttpServer)
   return address._tag === "TcpAddress" ? address.port : 0
 }
@@ -59,6 +63,56 @@ it.scopedLive(
     }),
   60_000
 )
+
+/** TLS without certificates: both sides know a key. */
+const key = Buffer.alloc(32, 7)
+const keyed = { ciphers: "PSK", maxVersion: "TLSv1.2" } as const
+const secure = () => createSecureServer({ ...keyed, pskCallback: () => key })
+const trusting = {
+  ...keyed,
+  pskCallback: () => ({ identity: "ann", psk: key }),
+  checkServerIdentity: () => undefined
+} as unknown as ClientOptions
+
+for (
+  const [scheme, create, options] of [["ws", createServer, {}], ["wss", secure, trusting]] as const
+) {
+  it.scopedLive(
+    `real sockets: who is closed as the server stops reads all that was sent to it, and why (${scheme})`,
+    () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(NodeActors.layer(create, { port: 0, host: "127.0.0.1" }), scope)
+        const { listen } = Context.get(context, LinkListener.LinkListener)
+        const links: Array<Link.Link> = []
+        yield* listen({
+          path: "/links",
+          messageBytesMax: 1024,
+          authorize: () => true,
+          accept: (link) => {
+            links.push(link)
+            return { onMessage: () => {}, onClose: () => {} }
+          }
+        })
+        const seen: Array<string> = []
+        yield* Effect.acquireRelease(
+          Effect.async<WebSocket>((resume) => {
+            const socket = new WebSocket(`${scheme}://127.0.0.1:${portOf(context)}/links`, options)
+            socket.on("message", (data: Buffer) => seen.push(`${data.length} bytes`))
+            socket.on("close", (code) => seen.push(`closed with ${code}`))
+            socket.on("error", (error) => resume(Effect.die(error)))
+            socket.on("open", () => resume(Effect.succeed(socket)))
+          }),
+          (socket) => Effect.sync(() => socket.terminate())
+        )
+        for (const link of links) link.send("x".repeat(1000))
+        yield* Scope.close(scope, Exit.void)
+        yield* until(() => seen.length === 2)
+        assert.deepStrictEqual(seen, ["1000 bytes", "closed with 1001"])
+      }),
+    60_000
+  )
+}
 
 it.scopedLive(
   "real sockets: a request that nobody serves yet is answered with 503, and so ends",
