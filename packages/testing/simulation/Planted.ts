@@ -149,7 +149,7 @@ export const planted: ReadonlyArray<Planted> = [
     file: `${server}/Turns.ts`,
     find: "      this.carefulTurns = carefulTurnsMax\n",
     replace: "      this.carefulTurns = 0\n",
-    seed: 34
+    seed: 141
   },
   {
     name: "the hooks of a connection's end run twice",
