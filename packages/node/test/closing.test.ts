@@ -4,7 +4,7 @@ import { assert, it } from "@effect/vitest"
 import type { Link } from "@troupe/contract"
 import { NodeActors } from "@troupe/node"
 import { LinkListener } from "@troupe/server"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { createServer } from "node:http"
 import { createServer as createSecureServer } from "node:https"
 import * as Net from "node:net"
@@ -74,41 +74,59 @@ const trusting = {
   checkServerIdentity: () => undefined
 } as unknown as ClientOptions
 
-for (
-  const [scheme, create, options] of [["ws", createServer, {}], ["wss", secure, trusting]] as const
-) {
+/** A server with one link, to a peer that keeps what it has seen. */
+const linked = (scheme: string, create: typeof createServer, options: ClientOptions) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(NodeActors.layer(create, { port: 0, host: "127.0.0.1" }), scope)
+    const accepted = yield* Deferred.make<Link.Link>()
+    yield* Context.get(context, LinkListener.LinkListener).listen({
+      path: "/links",
+      messageBytesMax: 1024,
+      authorize: () => true,
+      accept: (link) => {
+        Deferred.unsafeDone(accepted, Exit.succeed(link))
+        return { onMessage: () => {}, onClose: () => {} }
+      }
+    }).pipe(Scope.extend(scope))
+    const seen: Array<string> = []
+    const peer = yield* Effect.acquireRelease(
+      Effect.async<WebSocket>((resume) => {
+        const socket = new WebSocket(`${scheme}://127.0.0.1:${portOf(context)}/links`, options)
+        socket.on("message", (data: Buffer) => seen.push(`${data.length} bytes`))
+        socket.on("close", (code) => seen.push(`closed with ${code}`))
+        socket.on("error", (error) => resume(Effect.die(error)))
+        socket.on("open", () => resume(Effect.succeed(socket)))
+      }),
+      (socket) => Effect.sync(() => socket.terminate())
+    )
+    return { link: yield* Deferred.await(accepted), peer, scope, seen }
+  })
+
+for (const [scheme, create, options] of [["ws", createServer, {}], ["wss", secure, trusting]] as const) {
   it.scopedLive(
     `real sockets: who is closed as the server stops reads all that was sent to it, and why (${scheme})`,
     () =>
       Effect.gen(function*() {
-        const scope = yield* Scope.make()
-        const context = yield* Layer.buildWithScope(NodeActors.layer(create, { port: 0, host: "127.0.0.1" }), scope)
-        const { listen } = Context.get(context, LinkListener.LinkListener)
-        const links: Array<Link.Link> = []
-        yield* listen({
-          path: "/links",
-          messageBytesMax: 1024,
-          authorize: () => true,
-          accept: (link) => {
-            links.push(link)
-            return { onMessage: () => {}, onClose: () => {} }
-          }
-        })
-        const seen: Array<string> = []
-        yield* Effect.acquireRelease(
-          Effect.async<WebSocket>((resume) => {
-            const socket = new WebSocket(`${scheme}://127.0.0.1:${portOf(context)}/links`, options)
-            socket.on("message", (data: Buffer) => seen.push(`${data.length} bytes`))
-            socket.on("close", (code) => seen.push(`closed with ${code}`))
-            socket.on("error", (error) => resume(Effect.die(error)))
-            socket.on("open", () => resume(Effect.succeed(socket)))
-          }),
-          (socket) => Effect.sync(() => socket.terminate())
-        )
-        for (const link of links) link.send("x".repeat(1000))
+        const { link, scope, seen } = yield* linked(scheme, create, options)
+        link.send("x".repeat(1000))
         yield* Scope.close(scope, Exit.void)
         yield* until(() => seen.length === 2)
         assert.deepStrictEqual(seen, ["1000 bytes", "closed with 1001"])
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    `real sockets: a server closes although the peer of a link reads nothing (${scheme})`,
+    () =>
+      Effect.gen(function*() {
+        const { link, peer, scope } = yield* linked(scheme, create, options)
+        peer.pause()
+        for (let i = 0; i < 8; i++) link.send("x".repeat(1024 * 1024))
+        assert.isAbove(link.buffered(), 0)
+        const closed = yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "30 seconds")
+        assert.strictEqual(closed._tag, "Some")
       }),
     60_000
   )
