@@ -19,7 +19,7 @@ export const disconnects = Metric.counter("troupe_disconnects", {
 
 /**
  * Connections that were not opened. Labels: `contract`; `reason`: the tag of a `DisconnectReason`. Who asks for a contract that
- * is not implemented here is not counted.
+ * is not served here, or for more connections than `connectionsMax` on one link, is not counted.
  */
 export const refusals = Metric.counter("troupe_refusals", {
   description: "Connections that were not opened",
